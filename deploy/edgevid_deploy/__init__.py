@@ -1,0 +1,1 @@
+"""Deployment: export, quantise, verify, benchmark."""
