@@ -1,0 +1,1 @@
+"""A model file: its manifest, its backend, one call contract for clip and stream models."""

@@ -1,0 +1,65 @@
+"""Writing files so that an interruption or a full disk loses nothing that was there before."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgevid.errors import InputError
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Fail now, not after hours of work, when `path` could not be written at the end.
+
+    Raises:
+        InputError: `path` exists and `force` is not given, or its folder can neither be written nor be made.
+    """
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; give --force to replace it")
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"cannot write {path}: {folder} is not a folder")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it becomes `path` in one rename, on any failure it is removed.
+
+    What is written there may be a file or a folder. The ending is kept, since writers look at it.
+
+    Raises:
+        InputError: the disk is full or the place cannot be written.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 through a temporary name. Raises InputError when that is impossible."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

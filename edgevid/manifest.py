@@ -1,0 +1,217 @@
+"""What a model file says about itself. It travels inside the file: one file to copy, nothing to lose.
+
+The schema is versioned; a reader refuses a version it does not know. `digest` is the SHA-256 of the file with the
+digest's own 64 characters set to zero, so that it can stand in the file it describes.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgevid.errors import InputError
+
+SCHEMA = 1
+METADATA_KEY = "edgevid.manifest"
+"""Key under which the manifest stands in ONNX metadata and in Core ML user-defined metadata."""
+NO_DIGEST = "0" * 64
+BACKGROUND = "other"
+"""The label of everything that is not an action; it never becomes an event."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSpec(_Part):
+    """The pixels a model takes. Nobody outside the model normalises them.
+
+    `fit` says how another aspect ratio is brought to `height` x `width`: `stretch`, centre `crop`, or `letterbox` with
+    black bars. `filter` is OpenCV's resize filter; `area` averages when it shrinks.
+    """
+
+    height: int = Field(gt=0, le=4096)
+    width: int = Field(gt=0, le=4096)
+    fit: Literal["stretch", "crop", "letterbox"] = "stretch"
+    filter: Literal["area", "linear"] = "area"
+    colour: Literal["rgb-full-range"] = "rgb-full-range"
+
+
+class StateSpec(_Part):
+    """One tensor that a streaming model carries from step to step; zero at the start of a stream."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "float16"] = "float32"
+
+
+class ExitSpec(_Part):
+    """A head at which the network may stop. `macs`: multiply-accumulates of one step up to and including this head.
+
+    `threshold`: the exit decides when its best score reaches it; null means that it never decides. The last exit
+    always decides, whatever its threshold.
+    """
+
+    name: str
+    macs: int = Field(ge=0)
+    threshold: Fraction | None = None
+
+
+class ClipPool(_Part):
+    """How the scores of a clip's steps become the clip's score.
+
+    The score is `last` (the last step), `mean` (over steps), or `peak` (the step at which background is least likely).
+    Before that, scores are averaged over the `smooth_s` seconds up to each step.
+    """
+
+    kind: Literal["last", "mean", "peak"] = "last"
+    smooth_s: Seconds = 0.0
+
+
+class EventRule(_Part):
+    """Scores over time to events: see `edgevid.events`.
+
+    A label's action starts when its smoothed score has been at least `on` for `min_s`, ends when it falls below
+    `off`, and the same label starts again no sooner than `cooldown_s` after that end.
+    """
+
+    on: Fraction = 0.6
+    off: Fraction = 0.3
+    min_s: Seconds = 0.0
+    cooldown_s: Seconds = 0.5
+    smooth_s: Seconds = 0.2
+
+    @model_validator(mode="after")
+    def _off_below_on(self) -> Self:
+        if self.off > self.on:
+            raise ValueError("event rule: off must not be above on")
+        return self
+
+
+class Calibration(_Part):
+    """The promise behind the exit thresholds: with `confidence`, accuracy given up is at most `risk`."""
+
+    risk: Fraction
+    confidence: Fraction
+    n: int = Field(gt=0)
+
+
+class Provenance(_Part):
+    """What the model was trained on, from which weights and under which licences."""
+
+    data: str
+    weights: str
+    licences: str
+    recipe: str
+
+
+class Measurement(_Part):
+    """One measured figure: which metric, on which split, over how many recordings, with its 95% interval."""
+
+    metric: str
+    value: float
+    split: str
+    n: int
+    low: float | None = None
+    high: float | None = None
+    command: str
+
+
+class Manifest(_Part):
+    """Everything a runtime must know to run a model file, and everything a person must know to trust it."""
+
+    schema_version: Literal[1] = SCHEMA
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    kind: Literal["stream", "clip"]
+    labels: tuple[str, ...] = Field(min_length=2)
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+    input: InputSpec
+    rate_hz: float = Field(gt=0, le=240, allow_inf_nan=False)
+    clip_frames: int = Field(gt=0, le=4096)
+    """T: frames in a clip; for a stream model the window it can see."""
+    states: tuple[StateSpec, ...] = ()
+    max_skip_s: Seconds = 1.0
+    exits: tuple[ExitSpec, ...] = Field(min_length=1)
+    clip_pool: ClipPool = ClipPool()
+    embedding_size: int = Field(ge=0)
+    calibration: Calibration | None = None
+    events: EventRule = EventRule()
+    provenance: Provenance
+    measured: tuple[Measurement, ...] = ()
+    digest: str = Field(default=NO_DIGEST, pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for what, names in (
+            ("label", self.labels),
+            ("exit", [e.name for e in self.exits]),
+            ("state", [s.name for s in self.states]),
+        ):
+            repeated = {n for n in names if list(names).count(n) > 1}
+            if repeated:
+                raise ValueError(f"{what} {sorted(repeated)[0]!r} occurs twice")
+        if self.kind == "clip" and self.states:
+            raise ValueError("a clip model has no state")
+        return self
+
+    @property
+    def background(self) -> int | None:
+        """Index of the background label, or None when every label is an action."""
+        return self.labels.index(BACKGROUND) if BACKGROUND in self.labels else None
+
+    @property
+    def id(self) -> str:
+        """`name@digest`, the digest cut to 12 characters: what events call the model."""
+        return f"{self.name}@{self.digest[:12]}"
+
+    def to_json(self) -> str:
+        """One line of JSON: what is embedded in a model file."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Self:
+        """Read and validate. `where` names the file in the message.
+
+        Raises:
+            InputError: not JSON, another schema version, an unknown or missing field, or a value out of range.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError:
+            raise InputError(f"{where}: its manifest is not JSON") from None
+        if isinstance(data, dict) and data.get("schema_version") != SCHEMA:
+            raise InputError(
+                f"{where}: manifest schema {data.get('schema_version')!r}, this edgevid reads {SCHEMA}"
+            )
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "manifest"
+            raise InputError(f"{where}: manifest field {place}: {first['msg']}") from None
+
+
+def digest_of(data: bytes, digest: str) -> str:
+    """SHA-256 of `data` with every occurrence of `digest`'s 64 characters set to zero."""
+    return hashlib.sha256(data.replace(digest.encode(), NO_DIGEST.encode())).hexdigest()
+
+
+def seal(path: Path) -> str:
+    """Compute the digest of the file at `path`, whose manifest holds `NO_DIGEST`, and write it into the manifest.
+
+    The placeholder must occur exactly once, as the value of the manifest's `digest` field.
+
+    Returns: the digest.
+    """
+    data = path.read_bytes()
+    placeholder = f'"digest":"{NO_DIGEST}"'.encode()
+    if data.count(placeholder) != 1:
+        raise ValueError(f"{path}: expected one empty digest, found {data.count(placeholder)}")
+    digest = hashlib.sha256(data).hexdigest()
+    path.write_bytes(data.replace(placeholder, f'"digest":"{digest}"'.encode()))
+    return digest
