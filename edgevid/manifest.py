@@ -185,9 +185,7 @@ class Manifest(_Part):
         except ValueError:
             raise InputError(f"{where}: its manifest is not JSON") from None
         if isinstance(data, dict) and data.get("schema_version") != SCHEMA:
-            raise InputError(
-                f"{where}: manifest schema {data.get('schema_version')!r}, this edgevid reads {SCHEMA}"
-            )
+            raise InputError(f"{where}: manifest schema {data.get('schema_version')!r}, this edgevid reads {SCHEMA}")
         try:
             return cls.model_validate(data)
         except ValidationError as error:
