@@ -1,0 +1,1 @@
+"""Networks: the streaming student with its exits, and the teachers it learns from."""

@@ -1,0 +1,140 @@
+"""Changes to a clip that leave its meaning, or that say how they change it; every frame of a clip gets the same."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Clip = NDArray[np.uint8]
+"""uint8 RGB `(T, H, W, 3)`."""
+
+
+class AugmentConfig(BaseModel):
+    """Strengths. `flip` and `reverse` map a label to the one it becomes; a label that is not there is not changed so.
+
+    A mirrored swipe to the left is one to the right; a mirrored tick is no tick at all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    flip: dict[str, str] = {}
+    reverse: dict[str, str] = {}
+    rotate_deg: float = Field(default=8.0, ge=0)
+    scale: tuple[float, float] = (0.85, 1.25)
+    move: float = Field(default=0.1, ge=0)
+    stretch: float = Field(default=0.1, ge=0)
+    speed: tuple[float, float] = (0.75, 1.35)
+    brightness: float = Field(default=0.25, ge=0)
+    contrast: float = Field(default=0.3, ge=0)
+    saturation: float = Field(default=0.4, ge=0)
+    hue: float = Field(default=0.06, ge=0)
+    grey: float = Field(default=0.1, ge=0, le=1)
+    blur: float = Field(default=0.2, ge=0, le=1)
+    noise: float = Field(default=8.0, ge=0)
+    shake: float = Field(default=0.01, ge=0)
+
+
+@dataclass(frozen=True)
+class View:
+    """One draw of everything random, so that a student and a teacher see the same at their own sizes.
+
+    `matrix`: 2x3, from output to input places, both in 0..1 of their picture (so it serves every size).
+    """
+
+    matrix: NDArray[np.float64]
+    shake_seed: int
+    gain: NDArray[np.float32]
+    offset: float
+    contrast: float
+    saturation: float
+    blur: float
+    noise: float
+
+
+def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) -> View:
+    """`aspect`: width over height of the clip, so that a rotation turns and does not shear."""
+    angle = np.deg2rad(rng.uniform(-config.rotate_deg, config.rotate_deg))
+    zoom = np.exp(rng.uniform(np.log(config.scale[0]), np.log(config.scale[1])))
+    stretch = np.exp(rng.uniform(-config.stretch, config.stretch))
+    move = rng.uniform(-config.move, config.move, 2)
+    to_square, back = np.diag([aspect, 1.0]), np.diag([1 / aspect, 1.0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = back @ turn @ np.diag([stretch, 1 / stretch]) @ to_square / zoom
+    centre = np.array([0.5, 0.5])
+    matrix = np.column_stack([linear, centre - linear @ (centre + move)])
+    grey = rng.random() < config.grey
+    tint = 1 + rng.uniform(-config.hue, config.hue, 3)
+    return View(
+        matrix=matrix,
+        shake_seed=int(rng.integers(2**31)),
+        gain=tint.astype(np.float32),
+        offset=float(255 * rng.uniform(-config.brightness, config.brightness)),
+        contrast=float(np.exp(rng.uniform(-config.contrast, config.contrast))),
+        saturation=0.0 if grey else float(np.exp(rng.uniform(-config.saturation, config.saturation))),
+        blur=float(rng.uniform(0.4, 1.2)) if rng.random() < config.blur else 0.0,
+        noise=float(rng.uniform(0, config.noise)),
+    )
+
+
+def identity_view() -> View:
+    """Nothing changed."""
+    matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    return View(matrix, 0, np.ones(3, np.float32), 0.0, 1.0, 1.0, 0.0, 0.0)
+
+
+def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0.0) -> Clip:
+    """uint8 `(T, H, W, 3)` -> uint8 `(T, height, width, 3)`: place first, then colour, blur and sensor noise."""
+    source_height, source_width = clip.shape[1:3]
+    rng = np.random.default_rng(view.shake_seed)
+    jolts = _smooth_noise(rng, len(clip)) * shake
+    out = np.empty((len(clip), height, width, 3), np.uint8)
+    for i, frame in enumerate(clip):
+        matrix = view.matrix.copy()
+        matrix[:, 2] += jolts[i]
+        # from places in 0..1 to pixel centres on both sides
+        linear = matrix[:, :2] * np.array([[source_width], [source_height]]) / np.array([width, height])
+        shift = matrix[:, 2] * [source_width, source_height] - 0.5 + linear @ np.array([0.5, 0.5])
+        cv2.warpAffine(
+            frame,
+            np.column_stack([linear, shift]),
+            (width, height),
+            dst=out[i],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+    return _colour(out, view, rng)
+
+
+def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
+    if view.blur:
+        clip = np.stack([cv2.GaussianBlur(frame, (0, 0), view.blur) for frame in clip])
+    mean = float(clip.mean())
+    # colour = gain * contrast * (grey + saturation * (x - grey)) + offset, as one 3x3 matrix on the pixels
+    luma = np.tile(np.array([0.299, 0.587, 0.114], np.float32), (3, 1))
+    mix = (
+        view.gain[:, None]
+        * view.contrast
+        * ((1 - view.saturation) * luma + view.saturation * np.eye(3, dtype=np.float32))
+    )
+    offset = view.offset + mean * (1 - view.contrast)
+    transform = np.column_stack([mix, np.full(3, offset, np.float32)]).astype(np.float32)
+    flat = clip.reshape(1, -1, 3)
+    flat = np.asarray(cv2.transform(flat, transform), np.uint8)
+    clip = flat.reshape(clip.shape)
+    if view.noise >= 1:
+        # one noise picture, rolled differently for every frame: sensor noise at a fraction of its cost
+        grain = rng.normal(0, view.noise, clip.shape[1:]).astype(np.int16)
+        for frame in clip:
+            dy, dx = rng.integers(0, clip.shape[1]), rng.integers(0, clip.shape[2])
+            noisy = frame.astype(np.int16) + np.roll(grain, (int(dy), int(dx)), (0, 1))
+            frame[...] = np.clip(noisy, 0, 255)
+    return clip
+
+
+def _smooth_noise(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """A slow random walk about zero, `(count, 2)`, of about unit size: how a head or a hand-held camera moves."""
+    white = rng.normal(size=(count + 8, 2))
+    kernel = np.hanning(9) / np.sqrt((np.hanning(9) ** 2).sum())
+    return np.column_stack([np.convolve(white[:, k], kernel, "valid") for k in range(2)])

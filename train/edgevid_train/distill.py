@@ -1,0 +1,100 @@
+"""What a student learns from: the labels, the teacher's answers, the teacher's features. One object owns the terms."""
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgevid_train.models.student import Student, StudentOutputs
+from edgevid_train.models.teachers import TeacherOutputs
+from edgevid_train.sequence import IGNORE
+
+
+class DistillConfig(BaseModel):
+    """Weights of the terms. `exits`: weight of each exit's loss, the last one's is 1.
+
+    `temperature` softens both answers; the term is multiplied by its square, so that its gradient keeps its size
+    (Hinton et al. 2015).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: float = Field(default=1.0, ge=0)
+    response: float = Field(default=1.0, ge=0)
+    feature: float = Field(default=0.3, ge=0)
+    temperature: float = Field(default=2.0, gt=0)
+    inner_exits: float = Field(default=0.5, ge=0)
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+
+
+@dataclass(frozen=True)
+class StepTargets:
+    """Of a batch. `targets` int64 `(B, T)`, `weights` float `(B, T)`, `decisive` bool `(B, T)`; see `TrainStream`."""
+
+    targets: Tensor
+    weights: Tensor
+    decisive: Tensor
+
+
+def task_loss(logits: Tensor, steps: StepTargets, smoothing: float) -> Tensor:
+    """Weighted cross-entropy over the steps that have a target. `logits` `(B, T, L)`."""
+    per_step = functional.cross_entropy(
+        logits.flatten(0, 1), steps.targets.flatten(), ignore_index=IGNORE, reduction="none", label_smoothing=smoothing
+    )
+    weights = steps.weights.flatten() * (steps.targets.flatten() != IGNORE)
+    return (per_step * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def response_loss(logits: Tensor, answer: Tensor, decisive: Tensor, temperature: float) -> Tensor:
+    """KL from the teacher's softened answer `(B, L)` to the student's at the decisive steps of each clip.
+
+    Mean over a clip's decisive steps, then divided by the batch: the mathematical KL, not torch's mean over elements.
+    """
+    target = functional.log_softmax(answer / temperature, -1).unsqueeze(1)
+    ours = functional.log_softmax(logits / temperature, -1)
+    kl = (target.exp() * (target - ours)).sum(-1)  # (B, T)
+    share = decisive / decisive.sum(1, keepdim=True).clamp(min=1)
+    return (kl * share).sum() / len(logits) * temperature**2
+
+
+def feature_loss(projected: Tensor, features: Tensor, decisive: Tensor) -> Tensor:
+    """Smooth L1 between the projected embedding at the decisive steps `(B, T, D)` and layer-normed features `(B, D)`.
+
+    Layer-normed targets, as in MVD (Wang et al. 2023): the scale of a teacher's features is nobody's business.
+    """
+    target = functional.layer_norm(features, features.shape[-1:]).unsqueeze(1).expand_as(projected)
+    per_step = functional.smooth_l1_loss(projected, target, reduction="none").mean(-1)
+    share = decisive / decisive.sum(1, keepdim=True).clamp(min=1)
+    return (per_step * share).sum() / len(projected)
+
+
+class DistillTask(nn.Module):
+    """Owns every loss term of the student at every exit. Without a teacher only the task loss is left."""
+
+    def __init__(self, config: DistillConfig, student: Student, teacher_features: int | None) -> None:
+        super().__init__()
+        self.config = config
+        exits = len(student.exit_names)
+        self.exit_weights = [config.inner_exits] * (exits - 1) + [1.0]
+        self.project = nn.Linear(student.embedding_size, teacher_features) if teacher_features else None
+
+    def forward(
+        self, outputs: StudentOutputs, steps: StepTargets, teacher: TeacherOutputs | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to minimise, and its terms by name, each already weighted and summed over exits."""
+        config = self.config
+        terms: dict[str, Tensor] = {"task": outputs.embedding.new_zeros(())}
+        for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):
+            terms["task"] = terms["task"] + weight * config.task * task_loss(logits, steps, config.label_smoothing)
+        if teacher is not None and self.project is not None:
+            response = outputs.embedding.new_zeros(())
+            for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):
+                kl = response_loss(logits, teacher.logits, steps.decisive, config.temperature)
+                response = response + weight * config.response * kl
+            terms["response"] = response
+            terms["feature"] = config.feature * feature_loss(
+                self.project(outputs.embedding), teacher.features, steps.decisive
+            )
+        return torch.stack(list(terms.values())).sum(), terms

@@ -1,0 +1,163 @@
+"""Teachers: networks too large for a device, which see an action from its beginning to its end before they answer.
+
+Every teacher takes the same float frames `(B, T, 3, H, W)` in 0..255, at its own size and frame count, and normalises
+them itself, so that a student's and a teacher's normalisation can never be mistaken for one another.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from edgevid.errors import InputError
+from edgevid.manifest import InputSpec
+from edgevid_train.models.backbones import add_shifts, build_backbone
+from edgevid_train.models.heads import WhatAndWhere
+from edgevid_train.models.temporal import BothWaysShift, Carry
+
+
+class TeacherConfig(BaseModel):
+    """`kind`: `tsm` (a timm backbone with temporal shift, both ways) or `videomae` (transformers).
+
+    `weights`: for `tsm` see `build_backbone`; for `videomae` a local folder or a hub id of a checkpoint.
+    `frames`: spread evenly over the action.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["tsm", "videomae"] = "tsm"
+    backbone: str = "tf_efficientnet_lite0"
+    weights: str = "auto"
+    stages: int = 7
+    input: InputSpec = InputSpec(height=96, width=128)
+    frames: int = Field(default=16, gt=1)
+    points: int = Field(default=32, ge=0)
+    size: int = Field(default=256, gt=0)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """Of a clip. `logits` `(B, L)`; `features` `(B, D)`, what the answer was read from."""
+
+    logits: Tensor
+    features: Tensor
+
+
+class Teacher(Protocol):
+    """What distillation needs of a teacher."""
+
+    config: TeacherConfig
+    feature_size: int
+
+    def __call__(self, frames: Tensor) -> TeacherOutputs: ...
+
+
+class ShiftTeacher(nn.Module):
+    """Temporal shift in both directions (Lin et al. 2019, TSM), then convolutions over time with the whole clip in view."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: TeacherConfig, labels: int) -> None:
+        super().__init__()
+        self.config = config
+        self.feature_size = config.size
+        self.carry = Carry()
+        backbone = build_backbone(config.backbone, config.stages, config.weights)
+        self.stem, self.stages = backbone.stem, backbone.stages
+        add_shifts(self.stages, lambda channels: BothWaysShift(self.carry, channels))
+        size = config.size
+        # One look at the finest map that is cheap (1/16), where a fingertip still has a place, and one at the end.
+        self.middle = max(0, config.stages - 3)
+        self.look_middle = WhatAndWhere(backbone.channels[self.middle], config.points, size)
+        self.look = WhatAndWhere(backbone.channels[-1], config.points, size)
+        self.over_time = nn.Sequential(
+            nn.Conv1d(2 * size, size, 5, padding=2, bias=False),
+            nn.BatchNorm1d(size),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(size, size, 5, padding=2, bias=False),
+            nn.BatchNorm1d(size),
+            nn.ReLU(inplace=True),
+        )
+        # Order matters (up is down in reverse): the clip is read in place, not averaged over time.
+        self.read = nn.Linear(size * config.frames, size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.decide = nn.Linear(size, labels)
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, frames: Tensor) -> TeacherOutputs:
+        count = frames.shape[1]
+        self.carry.clip(count)
+        x = self.stem((frames.flatten(0, 1) - self.mean) / self.std)
+        middle = x
+        for number, stage in enumerate(self.stages):
+            x = stage(x)
+            if number == self.middle:
+                middle = x
+        self.carry.release()
+        seen = torch.cat([self.look_middle(middle), self.look(x)], 1).unflatten(0, (-1, count)).transpose(1, 2)
+        features = torch.relu(self.read(self.dropout(self.over_time(seen).flatten(1))))
+        return TeacherOutputs(self.decide(self.dropout(features)), features)
+
+
+class VideoMAETeacher(nn.Module):
+    """transformers' `VideoMAEForVideoClassification` (Tong et al. 2022), ImageNet normalisation, square input.
+
+    A checkpoint trained for other labels keeps its body and gets a new classifier.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: TeacherConfig, labels: int) -> None:
+        super().__init__()
+        from transformers import VideoMAEForVideoClassification
+
+        self.config = config
+        self.network: Any = _from_pretrained(VideoMAEForVideoClassification, config.weights, labels)
+        inner = self.network.config
+        self.feature_size = int(inner.hidden_size)
+        wanted = (inner.num_frames, inner.image_size, inner.image_size)
+        given = (config.frames, config.input.height, config.input.width)
+        if wanted != given:
+            raise InputError(
+                f"the checkpoint {config.weights} takes {wanted[0]} frames of {wanted[2]}x{wanted[1]}, "
+                f"the recipe gives {given[0]} of {given[2]}x{given[1]}"
+            )
+        self.register_buffer("mean", 255 * torch.tensor([0.485, 0.456, 0.406]).view(1, 1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor([0.229, 0.224, 0.225]).view(1, 1, 3, 1, 1), persistent=False)
+
+    def forward(self, frames: Tensor) -> TeacherOutputs:
+        out = self.network.videomae((frames - self.mean) / self.std)[0]
+        norm = self.network.fc_norm
+        features = norm(out.mean(1)) if norm is not None else out[:, 0]
+        return TeacherOutputs(self.network.classifier(features), features)
+
+
+def build_teacher(config: TeacherConfig, labels: int) -> ShiftTeacher | VideoMAETeacher:
+    """The teacher that `config` describes, for `labels` classes.
+
+    Raises:
+        InputError: weights that cannot be had, or that do not fit.
+    """
+    return VideoMAETeacher(config, labels) if config.kind == "videomae" else ShiftTeacher(config, labels)
+
+
+def _from_pretrained(kind: Any, weights: str, labels: int) -> Any:
+    local = Path(weights).is_dir()
+    try:
+        return kind.from_pretrained(
+            weights, num_labels=labels, ignore_mismatched_sizes=True, local_files_only=local, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        where = "folder" if local else "hub id or folder"
+        raise InputError(f"teacher weights: the {where} {weights!r} gives no VideoMAE: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:160]

@@ -1,0 +1,229 @@
+"""From decoded clips to training streams: what a device would have seen, with the past it would have had.
+
+A stream runs at the model's rate, from a zero state, and ends some time after the action. What stands before the action
+is nothing, or the end of another clip: a student on a device never starts with the action.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgevid_train.augment import AugmentConfig, Clip, View, apply_view, draw_view
+
+IGNORE = -1
+"""Target of a step that gives no loss."""
+
+
+class StreamConfig(BaseModel):
+    """How training streams are laid out. Times in seconds.
+
+    `early`: share of an action during which it is still background; from `late` on it is the action (between the two a
+    step gives no loss: nobody can say), in any case during the last `sure_s`, and for `hold_s` after its end.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_steps: int = Field(default=64, gt=1)
+    before: float = Field(default=0.5, ge=0, le=1)
+    before_s: float = Field(default=2.0, ge=0)
+    after: float = Field(default=0.3, ge=0, le=1)
+    after_s: float = Field(default=1.5, ge=0)
+    early: float = Field(default=0.4, ge=0, le=1)
+    late: float = Field(default=0.85, ge=0, le=1)
+    sure_s: float = Field(default=0.3, ge=0)
+    hold_s: float = Field(default=0.5, ge=0)
+    background_weight: float = Field(default=0.3, ge=0)
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """uint8 `(T, H, W, 3)` frames with their times, and the action in it: label, start and end on the same clock."""
+
+    frames: Clip
+    times_s: NDArray[np.float64]
+    label: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class TrainStream:
+    """One training sample.
+
+    Attributes:
+        frames: uint8 `(T, height, width, 3)`, the student's input.
+        teacher_frames: uint8 `(Tt, height, width, 3)`: the action alone, spread evenly, the same augmented view.
+        targets: int64 `(T,)`: label of every step; IGNORE where a step gives no loss.
+        weights: float32 `(T,)`: how much a step's loss counts.
+        decisive: bool `(T,)`: the steps at which the action is to be recognised; there the teacher's answer counts.
+        label: index of the action.
+    """
+
+    frames: Clip
+    teacher_frames: Clip
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    decisive: NDArray[np.bool_]
+    label: int
+
+
+def steps_of(clip: LabelledClip, rate_hz: float) -> int:
+    """Steps a clip takes at a rate, at its own speed."""
+    return max(1, int(np.floor((clip.times_s[-1] - clip.times_s[0]) * rate_hz)) + 1)
+
+
+def sample_at(times_s: NDArray[np.float64], ticks_s: NDArray[np.float64]) -> NDArray[np.intp]:
+    """For every tick the first frame at or after it (the runtime's rule); the last frame where there is none."""
+    return np.minimum(np.searchsorted(times_s, ticks_s - 1e-9), len(times_s) - 1)
+
+
+def build_stream(
+    clip: LabelledClip,
+    others: Sequence[LabelledClip],
+    labels: Sequence[str],
+    steps: int,
+    *,
+    config: StreamConfig,
+    augment: AugmentConfig,
+    rate_hz: float,
+    size: tuple[int, int],
+    teacher_size: tuple[int, int],
+    teacher_frames: int,
+    background: str,
+    rng: np.random.Generator,
+) -> TrainStream:
+    """One augmented stream of `steps` steps that ends with, or soon after, the action of `clip`.
+
+    `others`: clips from which what came before and what comes after is taken; sizes are `(height, width)`.
+    """
+    clip = _turn(clip, augment, rng)
+    speed = float(np.exp(rng.uniform(*np.log(augment.speed))))
+    length_s = (clip.times_s[-1] - clip.times_s[0]) / speed
+    own = min(steps, max(2, int(length_s * rate_hz) + 1))
+    spare = steps - own
+    after = 0
+    if rng.random() < config.after:
+        # room for what comes after is taken from the beginning of the stream, never from the end of the action
+        after = int(rng.integers(1, max(2, int(config.after_s * rate_hz) + 1)))
+        after = min(after, steps // 3)
+        own = min(own, steps - after)
+        spare = steps - own - after
+
+    # ticks counted back from the clip's end, with a random phase: the end of the action is what must be in view
+    phase = rng.uniform(0, 1 / rate_hz)
+    ticks = clip.times_s[-1] - (phase + np.arange(own)[::-1] / rate_hz) * speed
+    chosen = sample_at(clip.times_s, ticks)
+    action = clip.frames[chosen]
+    view = draw_view(augment, rng, clip.frames.shape[2] / clip.frames.shape[1])
+    height, width = size
+    body = apply_view(action, view, height, width, augment.shake)
+
+    start, end = clip.start_s, clip.end_s
+    targets, weights, decisive = _targets(
+        (ticks - start) / speed, (end - start) / speed, labels.index(clip.label), labels.index(background), config
+    )
+
+    parts, all_targets, all_weights, all_decisive = [body], [targets], [weights], [decisive]
+    nothing = labels.index(background)
+    if spare:
+        lead = _before(clip, others, body, spare, view, config, augment, rate_hz, size, rng)
+        parts.insert(0, lead)
+        all_targets.insert(0, np.full(spare, nothing))
+        # the end of some other clip may still be that action: no loss there
+        all_weights.insert(0, np.zeros(spare, np.float32))
+        all_decisive.insert(0, np.zeros(spare, bool))
+    if after:
+        tail = _after(others, body, after, view, augment, rate_hz, size, rng)
+        parts.append(tail)
+        since = (np.arange(after) + 1) / rate_hz + (ticks[-1] - end) / speed
+        held = since <= config.hold_s
+        label = labels.index(clip.label)
+        sure = since > 2 * config.hold_s
+        all_targets.append(np.where(held, label, np.where(sure, nothing, IGNORE)))
+        all_weights.append(np.where(held, 1.0, config.background_weight).astype(np.float32))
+        all_decisive.append(held)
+
+    # the teacher sees the action alone, from its beginning to its end
+    inside = np.linspace(max(clip.times_s[0], start), min(clip.times_s[-1], end), teacher_frames)
+    theirs = apply_view(clip.frames[sample_at(clip.times_s, inside)], view, *teacher_size, augment.shake)
+    return TrainStream(
+        np.concatenate(parts),
+        theirs,
+        np.concatenate(all_targets).astype(np.int64),
+        np.concatenate(all_weights),
+        np.concatenate(all_decisive),
+        labels.index(clip.label),
+    )
+
+
+def _targets(
+    since_s: NDArray[np.float64], length_s: float, label: int, background: int, config: StreamConfig
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+    """Targets, weights and decisive steps of the action itself; `since_s`: time of every step since its start."""
+    progress = since_s / max(length_s, 1e-6)
+    is_late = (progress >= config.late) | (since_s >= length_s - config.sure_s)
+    is_late &= since_s <= length_s + config.hold_s
+    if label == background:
+        return np.full(len(since_s), label), np.ones(len(since_s), np.float32), is_late
+    is_early = (progress < config.early) & ~is_late
+    is_over = since_s > length_s + 2 * config.hold_s
+    targets = np.where(is_late, label, np.where(is_early | is_over, background, IGNORE))
+    weights = np.where(is_late, 1.0, config.background_weight).astype(np.float32)
+    return targets.astype(np.int64), weights, is_late
+
+
+def _turn(clip: LabelledClip, augment: AugmentConfig, rng: np.random.Generator) -> LabelledClip:
+    """Mirror and reverse, where the label says what it becomes."""
+    frames, times, label, start, end = clip.frames, clip.times_s, clip.label, clip.start_s, clip.end_s
+    if label in augment.flip and rng.random() < 0.5:
+        frames, label = frames[:, :, ::-1], augment.flip[label]
+    if label in augment.reverse and rng.random() < 0.5:
+        last = times[-1]
+        frames, times, label = frames[::-1], last - times[::-1] + times[0], augment.reverse[label]
+        start, end = last - end + times[0], last - start + times[0]
+    return LabelledClip(frames, times, label, start, end)
+
+
+def _before(
+    clip: LabelledClip,
+    others: Sequence[LabelledClip],
+    body: Clip,
+    steps: int,
+    view: View,
+    config: StreamConfig,
+    augment: AugmentConfig,
+    rate_hz: float,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> Clip:
+    """What the device saw before the action: this scene at rest, or the end of something else."""
+    still = np.repeat(body[:1], steps, axis=0)
+    if not others or rng.random() >= config.before:
+        return still
+    other = others[int(rng.integers(len(others)))]
+    seen = min(steps, max(1, int(rng.uniform(0.2, 1) * config.before_s * rate_hz)))
+    ticks = other.times_s[-1] - np.arange(seen)[::-1] / rate_hz
+    still[-seen:] = apply_view(other.frames[sample_at(other.times_s, ticks)], view, *size, augment.shake)
+    still[:-seen] = still[-seen]
+    return still
+
+
+def _after(
+    others: Sequence[LabelledClip],
+    body: Clip,
+    steps: int,
+    view: View,
+    augment: AugmentConfig,
+    rate_hz: float,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> Clip:
+    """What the device sees after the action: the hand at rest, or the beginning of something else."""
+    if not others or rng.random() < 0.5:
+        return np.repeat(body[-1:], steps, axis=0)
+    other = others[int(rng.integers(len(others)))]
+    ticks = other.times_s[0] + np.arange(steps) / rate_hz
+    return apply_view(other.frames[sample_at(other.times_s, ticks)], view, *size, augment.shake)
