@@ -1,19 +1,22 @@
 """What a model file says about itself. It travels inside the file: one file to copy, nothing to lose.
 
 The schema is versioned; a reader refuses a version it does not know. `digest` is the SHA-256 of the file with the
-digest's own 64 characters set to zero, so that it can stand in the file it describes.
+digest's own 64 characters set to zero, so that it can stand in the file it describes. A package (a folder, like Core
+ML's) is hashed as one file made of its files, sorted by relative path: the path, a zero byte, the size in digits, a
+zero byte, the bytes.
 """
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edgevid.errors import InputError
 
-SCHEMA = 1
+SCHEMA: Final = 1
 METADATA_KEY = "edgevid.manifest"
 """Key under which the manifest stands in ONNX metadata and in Core ML user-defined metadata."""
 NO_DIGEST = "0" * 64
@@ -21,11 +24,15 @@ BACKGROUND = "other"
 """The label of everything that is not an action; it never becomes an event."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0)]
+Size = Annotated[int, Field(gt=0)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+"""What ONNX and Core ML both take as part of a tensor's name."""
+Label = Annotated[str, Field(pattern=r"^\S(.{0,126}\S)?$")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class InputSpec(_Part):
@@ -45,8 +52,8 @@ class InputSpec(_Part):
 class StateSpec(_Part):
     """One tensor that a streaming model carries from step to step; zero at the start of a stream."""
 
-    name: str
-    shape: tuple[int, ...]
+    name: Identifier
+    shape: tuple[Size, ...] = Field(min_length=1)
     dtype: Literal["float32", "float16"] = "float32"
 
 
@@ -57,7 +64,7 @@ class ExitSpec(_Part):
     always decides, whatever its threshold.
     """
 
-    name: str
+    name: Identifier
     macs: int = Field(ge=0)
     threshold: Fraction | None = None
 
@@ -128,10 +135,10 @@ class Manifest(_Part):
     schema_version: Literal[1] = SCHEMA
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     kind: Literal["stream", "clip"]
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[Label, ...] = Field(min_length=2)
     activation: Literal["softmax", "sigmoid"] = "softmax"
     input: InputSpec
-    rate_hz: float = Field(gt=0, le=240, allow_inf_nan=False)
+    rate_hz: float = Field(gt=0, le=240)
     clip_frames: int = Field(gt=0, le=4096)
     """T: frames in a clip; for a stream model the window it can see."""
     states: tuple[StateSpec, ...] = ()
@@ -145,6 +152,15 @@ class Manifest(_Part):
     measured: tuple[Measurement, ...] = ()
     digest: str = Field(default=NO_DIGEST, pattern=r"^[0-9a-f]{64}$")
 
+    @field_validator("labels")
+    @classmethod
+    def _printable(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        # Labels reach terminals and logs: a line feed or an escape sequence in one would forge what stands there.
+        for label in labels:
+            if not label.isprintable():
+                raise ValueError(f"label {label!r} holds characters that cannot be printed")
+        return labels
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for what, names in (
@@ -157,6 +173,8 @@ class Manifest(_Part):
                 raise ValueError(f"{what} {sorted(repeated)[0]!r} occurs twice")
         if self.kind == "clip" and self.states:
             raise ValueError("a clip model has no state")
+        if "frame" in {s.name for s in self.states}:
+            raise ValueError("no state may be called 'frame': that is the picture's input")
         return self
 
     @property
@@ -182,9 +200,11 @@ class Manifest(_Part):
         """
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{where}: its manifest is not JSON") from None
-        if isinstance(data, dict) and data.get("schema_version") != SCHEMA:
+        if not isinstance(data, dict):
+            raise InputError(f"{where}: its manifest is not a JSON object")
+        if data.get("schema_version") != SCHEMA:
             raise InputError(f"{where}: manifest schema {data.get('schema_version')!r}, this edgevid reads {SCHEMA}")
         try:
             return cls.model_validate(data)
@@ -196,20 +216,44 @@ class Manifest(_Part):
 
 def digest_of(data: bytes, digest: str) -> str:
     """SHA-256 of `data` with every occurrence of `digest`'s 64 characters set to zero."""
-    return hashlib.sha256(data.replace(digest.encode(), NO_DIGEST.encode())).hexdigest()
+    return hashlib.sha256(_zeroed(data, digest)).hexdigest()
+
+
+def digest_of_package(folder: Path, digest: str) -> str:
+    """`digest_of` for a package: its sorted relative paths, sizes and bytes."""
+    total = hashlib.sha256()
+    for file in _files(folder):
+        data = file.read_bytes()
+        total.update(f"{file.relative_to(folder).as_posix()}\0{len(data)}\0".encode())
+        total.update(_zeroed(data, digest))
+    return total.hexdigest()
 
 
 def seal(path: Path) -> str:
-    """Compute the digest of the file at `path`, whose manifest holds `NO_DIGEST`, and write it into the manifest.
-
-    The placeholder must occur exactly once, as the value of the manifest's `digest` field.
+    """Compute the digest of the file or package at `path`, whose manifest holds `NO_DIGEST`, and write it in there.
 
     Returns: the digest.
+
+    Raises:
+        ValueError: the empty digest does not occur exactly once as the value of a manifest's `digest` field.
     """
-    data = path.read_bytes()
-    placeholder = f'"digest":"{NO_DIGEST}"'.encode()
-    if data.count(placeholder) != 1:
-        raise ValueError(f"{path}: expected one empty digest, found {data.count(placeholder)}")
-    digest = hashlib.sha256(data).hexdigest()
-    path.write_bytes(data.replace(placeholder, f'"digest":"{digest}"'.encode()))
+    empty = f'"digest":"{NO_DIGEST}"'.encode()
+    files = list(_files(path)) if path.is_dir() else [path]
+    places = [(file, count) for file in files if (count := file.read_bytes().count(empty))]
+    if [count for _, count in places] != [1]:
+        raise ValueError(f"{path}: expected one empty digest, found {sum(count for _, count in places)}")
+    digest = digest_of_package(path, NO_DIGEST) if path.is_dir() else digest_of(path.read_bytes(), NO_DIGEST)
+    sealed = places[0][0]
+    start = sealed.read_bytes().index(empty)
+    with sealed.open("r+b") as file:
+        file.seek(start)
+        file.write(f'"digest":"{digest}"'.encode())
     return digest
+
+
+def _zeroed(data: bytes, digest: str) -> bytes:
+    return data.replace(digest.encode(), NO_DIGEST.encode())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield from sorted((f for f in folder.rglob("*") if f.is_file()), key=lambda f: f.relative_to(folder).as_posix())

@@ -1,10 +1,12 @@
 """Logits to scores, and the scores of a clip's steps to one clip score: the deployed way, for every caller."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.errors import EdgevidError
-from edgevid.manifest import ClipPool, Manifest
+from edgevid.manifest import ClipPool, ExitSpec, Manifest
 
 Scores = NDArray[np.float32]
 
@@ -18,9 +20,17 @@ def activate(logits: NDArray[np.float32], activation: str) -> Scores:
     if not np.isfinite(logits).all():
         raise EdgevidError("the model computed NaN or infinity; its file or its input is damaged")
     if activation == "sigmoid":
-        return (1 / (1 + np.exp(-logits))).astype(np.float32)
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits), np.float32)  # the logistic function, without overflow
     exponent = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return (exponent / exponent.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return np.asarray(exponent / exponent.sum(axis=-1, keepdims=True), np.float32)
+
+
+def decide(scores: Scores, exits: Sequence[ExitSpec]) -> int:
+    """Index of the exit that decides, of a step's `(exits, labels)`: the first to reach its threshold, or the last."""
+    for index, spec in enumerate(exits[:-1]):
+        if spec.threshold is not None and scores[index].max() >= spec.threshold:
+            return index
+    return len(exits) - 1
 
 
 def smooth(scores: Scores, steps: int) -> Scores:
@@ -30,7 +40,7 @@ def smooth(scores: Scores, steps: int) -> Scores:
     total = np.cumsum(np.concatenate([np.zeros_like(scores[:1]), scores]), axis=0, dtype=np.float64)
     end = np.arange(1, len(scores) + 1)
     begin = np.maximum(0, end - steps)
-    return ((total[end] - total[begin]) / (end - begin)[:, None]).astype(np.float32)
+    return np.asarray((total[end] - total[begin]) / (end - begin)[:, None], np.float32)
 
 
 def pool(scores: Scores, rule: ClipPool, rate_hz: float, background: int | None) -> Scores:
@@ -39,12 +49,12 @@ def pool(scores: Scores, rule: ClipPool, rate_hz: float, background: int | None)
     Without a background label `peak` is the step whose best score is highest.
     """
     scores = smooth(scores, round(rule.smooth_s * rate_hz))
-    if rule.kind == "last":
-        return scores[-1]
     if rule.kind == "mean":
-        return scores.mean(axis=0, dtype=np.float64).astype(np.float32)
-    peak = scores.max(axis=1).argmax() if background is None else scores[:, background].argmin()
-    return scores[peak]
+        return np.asarray(scores.mean(axis=0, dtype=np.float64), np.float32)
+    step = -1
+    if rule.kind == "peak":
+        step = int(scores.max(axis=1).argmax() if background is None else scores[:, background].argmin())
+    return np.asarray(scores[step], np.float32)
 
 
 def clip_score(step_scores: Scores, manifest: Manifest) -> Scores:
