@@ -113,11 +113,8 @@ def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
     mean = float(clip.mean())
     # colour = gain * contrast * (grey + saturation * (x - grey)) + offset, as one 3x3 matrix on the pixels
     luma = np.tile(np.array([0.299, 0.587, 0.114], np.float32), (3, 1))
-    mix = (
-        view.gain[:, None]
-        * view.contrast
-        * ((1 - view.saturation) * luma + view.saturation * np.eye(3, dtype=np.float32))
-    )
+    mixed = (1 - view.saturation) * luma + view.saturation * np.eye(3, dtype=np.float32)
+    mix = view.gain[:, None] * view.contrast * mixed
     offset = view.offset + mean * (1 - view.contrast)
     transform = np.column_stack([mix, np.full(3, offset, np.float32)]).astype(np.float32)
     flat = clip.reshape(1, -1, 3)
@@ -125,7 +122,7 @@ def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
     clip = flat.reshape(clip.shape)
     if view.noise >= 1:
         # one noise picture, rolled differently for every frame: sensor noise at a fraction of its cost
-        grain = rng.normal(0, view.noise, clip.shape[1:]).astype(np.int16)
+        grain = rng.normal(0, view.noise, size=clip[0].shape).astype(np.int16)
         for frame in clip:
             dy, dx = rng.integers(0, clip.shape[1]), rng.integers(0, clip.shape[2])
             noisy = frame.astype(np.int16) + np.roll(grain, (int(dy), int(dx)), (0, 1))

@@ -129,7 +129,7 @@ def build_stream(
     parts, all_targets, all_weights, all_decisive = [body], [targets], [weights], [decisive]
     nothing = labels.index(background)
     if spare:
-        lead = _before(clip, others, body, spare, view, config, augment, rate_hz, size, rng)
+        lead = _before(others, body, spare, view, config, augment, rate_hz, size, rng)
         parts.insert(0, lead)
         all_targets.insert(0, np.full(spare, nothing))
         # the end of some other clip may still be that action: no loss there
@@ -188,7 +188,6 @@ def _turn(clip: LabelledClip, augment: AugmentConfig, rng: np.random.Generator) 
 
 
 def _before(
-    clip: LabelledClip,
     others: Sequence[LabelledClip],
     body: Clip,
     steps: int,

@@ -81,6 +81,6 @@ class ExitHead(nn.Module):
         if self.join is not None and before is not None:
             seen = self.join(torch.cat([before, seen], 1))
         frames = 1 if self.carry.frames is None else self.carry.frames
-        over_time = seen.unflatten(0, (-1, frames)).transpose(1, 2).unsqueeze(2)  # (B, size, 1, T)
+        over_time = seen.reshape(-1, frames, seen.shape[1]).transpose(1, 2).unsqueeze(2)  # (B, size, 1, T)
         embedding = self.remember(over_time)
         return self.decide(embedding), embedding, seen

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgevid.manifest import InputSpec
 from edgevid_train.models.backbones import add_shifts, build_backbone
 from edgevid_train.models.heads import ExitHead
-from edgevid_train.models.temporal import Carry, CausalShift, Temporal, name_states
+from edgevid_train.models.temporal import Carry, CausalConv, CausalShift, name_states
 
 State = dict[str, Tensor]
 
@@ -173,8 +173,8 @@ class Student(nn.Module):
         for head in self.heads:
             assert isinstance(head, ExitHead)
             for layer in head.remember.modules():
-                if isinstance(layer, Temporal) and hasattr(layer, "reach"):
-                    shapes[layer.state_name] = (1, self.config.size, 1, int(layer.reach))
+                if isinstance(layer, CausalConv):
+                    shapes[layer.state_name] = (1, self.config.size, 1, layer.reach)
         return shapes
 
 

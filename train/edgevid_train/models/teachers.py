@@ -57,7 +57,7 @@ class Teacher(Protocol):
 
 
 class ShiftTeacher(nn.Module):
-    """Temporal shift in both directions (Lin et al. 2019, TSM), then convolutions over time with the whole clip in view."""
+    """Temporal shift both ways (Lin et al. 2019, TSM), then convolutions over time with the whole clip in view."""
 
     mean: Tensor
     std: Tensor
@@ -100,7 +100,11 @@ class ShiftTeacher(nn.Module):
             if number == self.middle:
                 middle = x
         self.carry.release()
-        seen = torch.cat([self.look_middle(middle), self.look(x)], 1).unflatten(0, (-1, count)).transpose(1, 2)
+        seen = (
+            torch.cat([self.look_middle(middle), self.look(x)], 1)
+            .reshape(-1, count, 2 * self.feature_size)
+            .transpose(1, 2)
+        )
         features = torch.relu(self.read(self.dropout(self.over_time(seen).flatten(1))))
         return TeacherOutputs(self.decide(self.dropout(features)), features)
 

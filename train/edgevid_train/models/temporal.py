@@ -69,7 +69,7 @@ class CausalShift(Temporal):
             before = self.past()
             self.keep(moving)
         else:
-            clips = moving.unflatten(0, (-1, frames))
+            clips = _per_clip(moving, frames)
             before = torch.cat([torch.zeros_like(clips[:, :1]), clips[:, :-1]], 1).flatten(0, 1)
         return torch.cat([before, x[:, self.moved :]], 1)
 
@@ -88,7 +88,7 @@ class BothWaysShift(Temporal):
         frames, n = self.carry.frames, self.moved
         if frames is None:
             raise RuntimeError("a network that looks ahead cannot take one frame at a time")
-        before, after = x[:, :n].unflatten(0, (-1, frames)), x[:, n : 2 * n].unflatten(0, (-1, frames))
+        before, after = _per_clip(x[:, :n], frames), _per_clip(x[:, n : 2 * n], frames)
         nothing = torch.zeros_like(before[:, :1])
         before = torch.cat([nothing, before[:, :-1]], 1).flatten(0, 1)
         after = torch.cat([after[:, 1:], nothing], 1).flatten(0, 1)
@@ -128,6 +128,11 @@ class Shifted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layer(self.shift(x))
         return out
+
+
+def _per_clip(x: Tensor, frames: int) -> Tensor:
+    """`(B*T, ...)` -> `(B, T, ...)`."""
+    return x.reshape(-1, frames, *x.shape[1:])
 
 
 def name_states(modules: Iterable[tuple[str, nn.Module]]) -> None:
