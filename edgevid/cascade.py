@@ -1,0 +1,23 @@
+"""When to stop: which exit decides a step."""
+
+import numpy as np
+
+from edgevid.manifest import ExitSpec
+from edgevid.models.scores import Scores
+
+
+def deciding_exit(scores: Scores, exits: tuple[ExitSpec, ...]) -> int:
+    """Index of the first exit that is sure enough, from the scores of every exit, `(exits, labels)`.
+
+    An exit is sure when its best score, background included, reaches its threshold; without a threshold it never is.
+    The last exit always decides, whatever its threshold.
+
+    Raises:
+        ValueError: there is not one row of scores for each exit.
+    """
+    if len(scores) != len(exits):
+        raise ValueError(f"{len(exits)} exits, but scores of shape {scores.shape}")
+    for i, exit_spec in enumerate(exits[:-1]):
+        if exit_spec.threshold is not None and scores[i].max() >= np.float32(exit_spec.threshold):
+            return i
+    return len(exits) - 1

@@ -1,0 +1,45 @@
+"""Which exit decides."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgevid.cascade import deciding_exit
+from edgevid.manifest import ExitSpec
+
+
+def exits(*thresholds: float | None) -> tuple[ExitSpec, ...]:
+    return tuple(ExitSpec(name=f"exit{i}", macs=i, threshold=t) for i, t in enumerate(thresholds))
+
+
+def best(*scores: float) -> np.ndarray:
+    return np.array([[s, 1 - s] for s in scores], np.float32)
+
+
+def test_the_first_sure_exit_decides() -> None:
+    assert deciding_exit(best(0.8, 0.95, 0.6), exits(0.9, 0.9, None)) == 1
+    assert deciding_exit(best(0.95, 0.95, 0.6), exits(0.9, 0.9, None)) == 0
+    assert deciding_exit(best(0.7, 0.6), exits(0.7, None)) == 0  # 0.7 as float32 is less than 0.7
+
+
+def test_without_a_threshold_an_exit_never_decides_and_the_last_always_does() -> None:
+    assert deciding_exit(best(1.0, 1.0, 0.5), exits(None, None, 0.99)) == 2
+
+
+def test_sure_background_decides_too() -> None:
+    assert deciding_exit(best(0.02, 0.5), exits(0.9, None)) == 0
+
+
+def test_scores_of_another_model_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 exits"):
+        deciding_exit(best(0.5), exits(None, None))
+
+
+@given(st.lists(st.tuples(st.floats(0.5, 1), st.none() | st.floats(0, 1)), min_size=1, max_size=5))
+def test_nothing_before_the_deciding_exit_was_sure(pairs: list[tuple[float, float | None]]) -> None:
+    scores, specs = best(*[s for s, _ in pairs]), exits(*[t for _, t in pairs])
+    chosen = deciding_exit(scores, specs)
+    sure = [t is not None and bool(scores[i].max() >= np.float32(t)) for i, (_, t) in enumerate(pairs)]
+    assert not any(sure[:chosen])
+    assert chosen == len(pairs) - 1 or sure[chosen]
