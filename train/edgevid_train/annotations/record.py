@@ -1,0 +1,38 @@
+"""A clip and what is said about it: what every reader of annotations gives."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRecord:
+    """One labelled span of a video file.
+
+    Attributes:
+        file: the video file.
+        name: `file` relative to the data folder, with forward slashes: what reports call the clip.
+        labels: what is done in it; one, unless the data is multi-label.
+        group: what must not be split across training and validation (a person, a scene, a source video).
+        start_s, end_s: the span, in seconds from the file's first frame; end exclusive, None for the end of the file.
+        split: `train`, `val` or `test` where the data says so.
+    """
+
+    file: Path
+    name: str
+    labels: tuple[str, ...]
+    group: str
+    start_s: float = 0.0
+    end_s: float | None = None
+    split: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The first label; the only one where the data has one label a clip."""
+        return self.labels[0]
+
+    @property
+    def id(self) -> str:
+        """`name`, with the span where it is not the whole file: unique within a data folder."""
+        if self.start_s == 0 and self.end_s is None:
+            return self.name
+        return f"{self.name}[{self.start_s:g}:{'' if self.end_s is None else f'{self.end_s:g}'}]"

@@ -1,0 +1,137 @@
+"""From a record to its pixels, by the runtime's own file source: training sees what a device will see."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevid.frame import Frame
+from edgevid.preprocess import reduce
+from edgevid_train.annotations import ClipRecord
+
+MAX_CLIP_S = 120.0
+"""A longer span is not a clip: it would not fit into memory as one."""
+
+
+class DecodeError(Exception):
+    """A clip that cannot be read; the message is the reason, one line."""
+
+
+@dataclass(frozen=True)
+class DecodedClip:
+    """All frames of a record.
+
+    Attributes:
+        frames: RGB uint8 `(T, H, W, 3)`, T at least 1, reduced to the short side asked for, rotation applied.
+        times_s: float64 `(T,)`, rising, in seconds of the file's clock (a record's span is on it too).
+    """
+
+    frames: NDArray[np.uint8]
+    times_s: NDArray[np.float64]
+    record: ClipRecord
+
+    def __repr__(self) -> str:
+        t, height, width, _ = self.frames.shape
+        return (
+            f"DecodedClip({self.record.id}, {t} frames {width}x{height}, {self.times_s[0]:g}..{self.times_s[-1]:g} s)"
+        )
+
+
+def decode_clip(record: ClipRecord, short_side: int = 120) -> DecodedClip:
+    """Decode the record's span, reduced to at most `short_side` pixels on the short side.
+
+    Raises:
+        DecodeError: no such file, not a video, damaged, shorter than the span, or longer than `MAX_CLIP_S`.
+    """
+    frames: list[NDArray[np.uint8]] = []
+    times_s: list[float] = []
+    for frame in _file_frames(record.file):
+        if record.end_s is not None and frame.time_s >= record.end_s:
+            break
+        if frame.time_s < record.start_s:
+            continue
+        if frame.time_s - record.start_s > MAX_CLIP_S:
+            raise DecodeError(f"longer than {MAX_CLIP_S:g} s; cut it, or give start_s and end_s")
+        frames.append(reduce(frame.pixels, short_side))
+        times_s.append(frame.time_s)
+    if not frames:
+        raise DecodeError("no frames" if record.start_s == 0 else f"no frames from {record.start_s:g} s on")
+    if any(frame.shape != frames[0].shape for frame in frames):
+        raise DecodeError("the picture changes its size within the clip")
+    return DecodedClip(np.stack(frames), np.array(times_s, np.float64), record)
+
+
+def _file_frames(path: Path) -> Iterator[Frame]:
+    """Interim: plain PyAV, until the runtime's file source is there."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DecodeError("no video in it")
+            first: float | None = None
+            for index, picture in enumerate(container.decode(video=0)):
+                first = picture.time if first is None else first
+                yield Frame(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8), picture.time - first, index)
+    except (OSError, av.FFmpegError) as error:
+        raise DecodeError(str(error).splitlines()[0]) from None
+
+
+class ClipCache:
+    """Decoded clips in memory, bounded in bytes; the one not used for longest goes first. Safe with many threads.
+
+    A clip that several threads ask for at once is decoded once; so is one that cannot be read: its error is kept.
+    """
+
+    def __init__(self, short_side: int, max_bytes: int) -> None:
+        self.short_side = short_side
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self.decoded = 0
+        """How many clips were decoded: more than there are records means that the cache is too small for the data."""
+        self._lock = threading.Lock()
+        self._clips: OrderedDict[ClipRecord, DecodedClip] = OrderedDict()
+        self._errors: dict[ClipRecord, str] = {}
+        self._busy: dict[ClipRecord, threading.Event] = {}
+
+    def get(self, record: ClipRecord) -> DecodedClip:
+        """The decoded clip; the arrays are shared and not to be written to. Raises DecodeError as `decode_clip`."""
+        while True:
+            with self._lock:
+                if record in self._clips:
+                    self._clips.move_to_end(record)
+                    return self._clips[record]
+                if record in self._errors:
+                    raise DecodeError(self._errors[record])
+                other = self._busy.get(record)
+                if other is None:
+                    self._busy[record] = done = threading.Event()
+                    break
+            other.wait()
+        try:
+            clip = decode_clip(record, self.short_side)
+            clip.frames.flags.writeable = False
+            self._keep(clip)
+            return clip
+        except DecodeError as error:
+            with self._lock:
+                self._errors[record] = str(error)
+            raise
+        finally:
+            with self._lock:
+                del self._busy[record]
+            done.set()
+
+    def _keep(self, clip: DecodedClip) -> None:
+        with self._lock:
+            self.decoded += 1
+            if clip.frames.nbytes > self.max_bytes:
+                return
+            self._clips[clip.record] = clip
+            self.bytes += clip.frames.nbytes
+            while self.bytes > self.max_bytes:
+                _, oldest = self._clips.popitem(last=False)
+                self.bytes -= oldest.frames.nbytes

@@ -1,0 +1,115 @@
+"""Which clips train and which are held out. A group (a person, a scene, a source video) is never on both sides."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevid.errors import InputError
+from edgevid_train.annotations import ClipRecord
+
+
+@dataclass(frozen=True)
+class Split:
+    """Records on each side, in the order in which they were given."""
+
+    train: tuple[ClipRecord, ...]
+    val: tuple[ClipRecord, ...]
+
+    def warnings(self) -> list[str]:
+        """What a person should know before training on it, one line each."""
+        train, val = (Counter(record.label for record in side) for side in (self.train, self.val))
+        lines = []
+        for label in sorted(train | val):
+            if not train[label]:
+                lines.append(f"label {label!r}: no clip to train on; all {val[label]} are in held-out groups")
+            elif self.val and not val[label]:
+                lines.append(f"label {label!r}: no clip held out, so it is not measured ({train[label]} to train on)")
+        both = sorted({record.group for record in self.train} & {record.group for record in self.val})
+        if both:
+            lines.append(f"{len(both)} groups are on both sides of the data's own split, {both[0]!r} for one: a leak")
+        return lines
+
+
+def check_labels(records: Collection[ClipRecord]) -> None:
+    """Raises InputError when there is nothing to tell apart."""
+    labels = {record.label for record in records}
+    if len(labels) < 2:
+        raise InputError(f"at least two labels are needed; all {len(records)} clips are {labels.pop()!r}")
+
+
+def grouped_folds(records: Sequence[ClipRecord], k: int, seed: int) -> list[Split]:
+    """Cut into `k` folds; every clip is held out once, every group as a whole.
+
+    Stratified as far as groups allow, greedily: the largest groups first, ties in random order, each to the fold in
+    which its labels are rarest. The same records, k and seed give the same folds.
+
+    Raises:
+        InputError: fewer than two labels, or fewer groups than folds.
+    """
+    check_labels(records)
+    groups: dict[str, list[ClipRecord]] = defaultdict(list)
+    for record in records:
+        groups[record.group].append(record)
+    if k < 2:
+        raise InputError(f"{k} folds: at least 2 are needed")
+    if len(groups) < k:
+        raise InputError(f"{k} folds need at least {k} groups; the data has {len(groups)}")
+
+    total = Counter(record.label for record in records)
+    labels = sorted(total)
+    shares = {
+        name: np.array([sum(r.label == label for r in members) / total[label] for label in labels])
+        for name, members in groups.items()
+    }
+    names = sorted(groups)
+    np.random.default_rng(seed).shuffle(names)
+    names.sort(key=lambda name: -len(groups[name]))  # stable: ties stay shuffled
+
+    held: list[set[str]] = [set() for _ in range(k)]
+    filled = np.zeros((k, len(labels)))
+    sizes = np.zeros(k, int)
+    for name in names:
+        best = min(range(k), key=lambda fold: (_crowding(filled[fold], shares[name]), sizes[fold]))
+        filled[best] += shares[name]
+        sizes[best] += len(groups[name])
+        held[best].add(name)
+    return [_hold_out(records, names_held) for names_held in held]
+
+
+def holdout(records: Sequence[ClipRecord], k: int, seed: int) -> Split:
+    """One split: the data's own where it names one, else the first of `k` grouped folds that leaves no label untrained.
+
+    The data's own split holds out `val`, and `test` where there is no `val`; a clip without a split trains.
+
+    Raises:
+        InputError: fewer than two labels, fewer groups than folds, or a split without training clips.
+    """
+    check_labels(records)
+    own = "val" if any(record.split == "val" for record in records) else "test"
+    val = tuple(record for record in records if record.split == own)
+    if val:
+        train = tuple(record for record in records if record.split in (None, "train"))
+        if not train:
+            raise InputError("the data's own split leaves no clip to train on")
+        return Split(train, val)
+    groups = len({record.group for record in records})
+    folds = grouped_folds(records, min(k, groups), seed) if groups > 1 else []
+    if not folds:
+        raise InputError("all clips are of one group, so none can be held out; give --all to train without validation")
+    labels = {record.label for record in records}
+    return next((fold for fold in folds if {record.label for record in fold.train} == labels), folds[0])
+
+
+def _crowding(filled: NDArray[np.float64], added: NDArray[np.float64]) -> float:
+    """How much the sum of squared shares grows: least where these labels are rarest. Rounded, so that ties are ties."""
+    return round(float((2 * filled * added + added**2).sum()), 9)
+
+
+def _hold_out(records: Sequence[ClipRecord], groups: set[str]) -> Split:
+    return Split(
+        tuple(record for record in records if record.group not in groups),
+        tuple(record for record in records if record.group in groups),
+    )
