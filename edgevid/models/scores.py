@@ -1,12 +1,10 @@
 """Logits to scores, and the scores of a clip's steps to one clip score: the deployed way, for every caller."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.errors import EdgevidError
-from edgevid.manifest import ClipPool, ExitSpec, Manifest
+from edgevid.manifest import ClipPool, Manifest
 
 Scores = NDArray[np.float32]
 
@@ -23,14 +21,6 @@ def activate(logits: NDArray[np.float32], activation: str) -> Scores:
         return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits), np.float32)  # the logistic function, without overflow
     exponent = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(exponent / exponent.sum(axis=-1, keepdims=True), np.float32)
-
-
-def decide(scores: Scores, exits: Sequence[ExitSpec]) -> int:
-    """Index of the exit that decides, of a step's `(exits, labels)`: the first to reach its threshold, or the last."""
-    for index, spec in enumerate(exits[:-1]):
-        if spec.threshold is not None and scores[index].max() >= spec.threshold:
-            return index
-    return len(exits) - 1
 
 
 def smooth(scores: Scores, steps: int) -> Scores:

@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as hnp
 from tiny_models import tiny_manifest
 
 from edgevid.errors import EdgevidError
-from edgevid.manifest import ClipPool, ExitSpec
-from edgevid.models.scores import Scores, activate, clip_score, decide, pool, smooth
+from edgevid.manifest import ClipPool
+from edgevid.models.scores import Scores, activate, clip_score, pool, smooth
 
 logits = hnp.arrays(
     np.float32, st.tuples(st.integers(1, 12), st.integers(2, 6)), elements=st.floats(-1e4, 1e4, width=32)
@@ -77,14 +77,3 @@ def test_the_manifest_says_how_a_clip_is_scored() -> None:
     assert clip_score(values, tiny_manifest("stream", clip_pool=ClipPool(kind="last")))[0] == np.float32(0.1)
     smoothed = tiny_manifest("stream", clip_pool=ClipPool(kind="peak", smooth_s=0.2))  # two steps at 10 Hz
     np.testing.assert_allclose(clip_score(values, smoothed)[0], 0.45, atol=1e-6)
-
-
-def test_the_first_exit_that_is_sure_decides_and_else_the_last() -> None:
-    exits = [
-        ExitSpec(name="a", macs=1, threshold=0.9),
-        ExitSpec(name="b", macs=2),
-        ExitSpec(name="c", macs=3, threshold=1),
-    ]
-    sure, unsure = [0.95, 0.05], [0.6, 0.4]
-    assert decide(np.array([sure, unsure, unsure], np.float32), exits) == 0
-    assert decide(np.array([unsure, sure, unsure], np.float32), exits) == 2, "an exit without a threshold never decides"

@@ -1,0 +1,92 @@
+"""The ONNX Runtime backend: state is carried, nothing of the caller's is changed, stream and clip agree."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import LEAK, coloured_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
+
+from edgevid.models.load import load
+from edgevid.models.onnx import OnnxClip, OnnxStream
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> OnnxStream:
+    model = load(tiny_stream_model(tmp_path / "tiny.onnx"))
+    assert isinstance(model, OnnxStream)
+    return model
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> OnnxClip:
+    model = load(tiny_clip_model(tmp_path / "tiny.clip.onnx"))
+    assert isinstance(model, OnnxClip)
+    return model
+
+
+def test_a_step_gives_exits_embedding_and_state(stream: OnnxStream) -> None:
+    outputs, state = stream.step(coloured_frames(("red", 1))[0], stream.zero_state())
+    assert outputs.logits.shape == (2, 4)
+    assert outputs.logits.dtype == np.float32
+    assert outputs.logits[0].argmax() == 0
+    np.testing.assert_allclose(outputs.embedding, [1, 0, 0])
+    np.testing.assert_allclose(state["mean"], [[1 - LEAK, 0, 0]])
+    assert state["last"].shape == (1, 3, 1, 1)
+
+
+def test_stream_and_clip_agree_step_by_step_from_a_zero_state(stream: OnnxStream, clip: OnnxClip) -> None:
+    frames = coloured_frames(("other", 2), ("red", 3), ("blue", 1), ("green", 2))
+    frames = np.random.default_rng(0).integers(0, 60, frames.shape, np.uint8) + frames // 2
+    whole = clip.run(frames)
+    state = stream.zero_state()
+    for t, pixels in enumerate(frames):
+        outputs, state = stream.step(pixels, state)
+        np.testing.assert_allclose(outputs.logits, whole.logits[:, t], atol=1e-4)
+        np.testing.assert_allclose(outputs.embedding, whole.embedding[t], atol=1e-4)
+    # The same frame from a zero state says something else: a stream that lost its state would be noticed.
+    forgetful, _ = stream.step(frames[-1], stream.zero_state())
+    assert abs(forgetful.logits[1] - whole.logits[1, -1]).max() > 0.1
+
+
+def test_no_argument_is_changed_and_no_result_is_shared(stream: OnnxStream) -> None:
+    frames = coloured_frames(("red", 1), ("blue", 1))
+    _, first = stream.step(frames[0], stream.zero_state())
+    kept = {name: value.copy() for name, value in first.items()}
+    once, after = stream.step(frames[1], first)
+    twice, again = stream.step(frames[1], first)
+    for name, value in kept.items():
+        np.testing.assert_array_equal(first[name], value)
+        np.testing.assert_array_equal(after[name], again[name])
+    np.testing.assert_array_equal(once.logits, twice.logits)
+    assert (frames[1] == coloured_frames(("blue", 1))[0]).all()
+
+
+def test_a_view_of_a_larger_array_is_as_good_as_a_copy(stream: OnnxStream) -> None:
+    large = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    view = large[::2, ::2]
+    assert not view.flags.c_contiguous
+    seen, _ = stream.step(view, stream.zero_state())
+    copied, _ = stream.step(view.copy(), stream.zero_state())
+    np.testing.assert_array_equal(seen.logits, copied.logits)
+
+
+def test_what_the_model_does_not_take_is_refused(stream: OnnxStream, clip: OnnxClip) -> None:
+    state = stream.zero_state()
+    with pytest.raises(ValueError, match="takes uint8"):
+        stream.step(np.zeros((24, 31, 3), np.uint8), state)
+    with pytest.raises(ValueError, match="takes uint8"):
+        stream.step(np.zeros((24, 32, 3), np.float32), state)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="states are"):
+        stream.step(np.zeros((24, 32, 3), np.uint8), {"mean": state["mean"]})
+    with pytest.raises(ValueError, match="takes uint8"):
+        clip.run(np.zeros((7, 24, 32, 3), np.uint8))
+
+
+def test_a_clip_model_may_give_one_score_for_all_its_frames(tmp_path: Path, clip: OnnxClip) -> None:
+    single = load(tiny_clip_model(tmp_path / "one.onnx", tiny_manifest("clip", name="one"), one_score=True))
+    assert isinstance(single, OnnxClip)
+    frames = coloured_frames(("other", 3), ("green", 5))
+    outputs = single.run(frames)
+    assert outputs.logits.shape == (2, 1, 4)
+    assert outputs.embedding.shape == (1, 3)
+    np.testing.assert_allclose(outputs.logits[:, 0], clip.run(frames).logits[:, -1], atol=1e-5)
