@@ -21,7 +21,7 @@ Texture = Callable[[np.random.Generator, int, int], Floats]
 def colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> Floats:
     """A random colour, more often pale or earthy than vivid."""
     hue = rng.uniform(0, 360) if rng.random() < 0.6 else rng.uniform(10, 55)  # wood, cream, skin
-    saturation = rng.beta(1.2, 3.0) if rng.random() < 0.75 else rng.uniform(0.4, 1.0)
+    saturation = rng.beta(1.2, 3.5) if rng.random() < 0.82 else rng.uniform(0.4, 0.9)
     pixel = np.array([[[hue, saturation, rng.uniform(low, high)]]], np.float32)
     return np.asarray(cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0], np.float32)
 
@@ -165,16 +165,16 @@ def window(rng: np.random.Generator, h: int, w: int) -> Floats:
 
 
 def foliage(rng: np.random.Generator, h: int, w: int) -> Floats:
-    hue = np.array([[[rng.uniform(50, 130), rng.uniform(0.3, 0.8), rng.uniform(0.3, 0.8)]]], np.float32)
+    hue = np.array([[[rng.uniform(60, 120), rng.uniform(0.15, 0.5), rng.uniform(0.2, 0.6)]]], np.float32)
     leaf = np.asarray(cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0], np.float32)
-    tone = 0.7 + 0.4 * fractal(rng, h, w, rng.uniform(3, 12), 5, 0.85)
-    tint = 0.15 * fractal(rng, h, w, 4, 4)
+    tone = 0.7 + 0.28 * fractal(rng, h, w, rng.uniform(3, 12), 5, 0.85)
+    tint = 0.07 * fractal(rng, h, w, 4, 4)
     out = leaf * tone[..., None] + tint[..., None] * np.array([1.0, 0.4, -0.6], np.float32)
     for _ in range(int(rng.integers(0, 120))):
         at, size = (int(rng.uniform(0, w)), int(rng.uniform(0, h))), rng.uniform(0.01, 0.06) * h
         c = leaf * rng.uniform(0.3, 1.5)
         cv2.ellipse(out, at, (max(int(size), 1), max(int(size * 0.45), 1)), rng.uniform(0, 180), 0, 360, _tuple(c), -1)
-    return np.clip(out, 0, 1.2).astype(np.float32)
+    return np.asarray(np.clip(out, 0, 1.2), np.float32)
 
 
 def landscape(rng: np.random.Generator, h: int, w: int) -> Floats:
@@ -316,7 +316,7 @@ TEXTURES: tuple[Texture, ...] = (
     cloud,
     dark,  # last: it darkens one of the others
 )
-_WEIGHT = np.array([3, 2, 1.5, 1.5, 1.2, 1.5, 1.2, 0.7, 1.5, 1.2, 1, 0.7, 0.8, 1, 0.8, 1.2])
+_WEIGHT = np.array([4, 2, 1.5, 1.5, 1.2, 1.5, 1.2, 0.7, 1.5, 1.2, 1, 0.7, 0.8, 1, 0.8, 1.2])
 
 
 def procedural(rng: np.random.Generator, height: int, width: int) -> Floats:

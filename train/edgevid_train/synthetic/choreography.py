@@ -31,7 +31,7 @@ class Moves:
 
     @property
     def here(self) -> Array:
-        return self._points[-1][-1]
+        return np.asarray(self._points[-1][-1])
 
     def hold(self, seconds: float) -> None:
         if seconds > 0:
@@ -54,7 +54,7 @@ class Moves:
 
     def at(self, times_s: Array) -> Array:
         times, points = np.concatenate(self._times), np.concatenate(self._points)
-        return np.column_stack([np.interp(times_s, times, points[:, k]) for k in range(2)])
+        return np.asarray(np.column_stack([np.interp(times_s, times, points[:, k]) for k in range(2)]))
 
 
 @dataclass(frozen=True)
@@ -280,8 +280,9 @@ def hand_track(rng: np.random.Generator, hand: HandPlan, times_s: Array, aspect:
     # How the forearm leans, positive when the hand leans to the thumb's side; the hand leans with it in part.
     to_elbow = elbow - anchor
     lean = np.arctan2(-to_elbow[:, 0] if hand.left else to_elbow[:, 0], to_elbow[:, 1])
-    roll = rng.uniform(0.15, 0.95) * lean.mean() + rng.uniform(0.2, 0.95) * (lean - lean.mean()) + rng.normal(0, 0.14)
-    yaw, pitch = rng.uniform(-0.35, 1.0), rng.uniform(-0.75, 0.2)
+    roll = rng.uniform(0.1, 0.7) * lean.mean() + rng.uniform(0.2, 0.95) * (lean - lean.mean()) + rng.normal(0, 0.14)
+    yaw, pitch = rng.uniform(-0.35, 1.0), rng.uniform(-0.6, 0.2)
+    roll = roll + np.arctan2(np.sin(pitch) * np.sin(yaw), np.cos(pitch))  # turning in depth also leans the fingers
     turn = np.stack([np.full(len(times_s), yaw), np.full(len(times_s), pitch), roll], axis=1)
     turn = turn + np.stack([wander(rng, times_s, 0.15, 1.5, s) for s in (0.08, 0.08, 0.04)], axis=1)
     if hand.restless > 0:
@@ -298,7 +299,7 @@ def hand_track(rng: np.random.Generator, hand: HandPlan, times_s: Array, aspect:
     pose = np.clip(pose + person, -0.05, 1.05)
     pose += np.stack([wander(rng, times_s, 0.2, 2.0, 0.015) for _ in range(8)], axis=1)
 
-    scale = log_uniform(rng, 0.014, 0.034) * (1 + wander(rng, times_s, 0.1, 0.8, rng.uniform(0.0, 0.05)))
+    scale = log_uniform(rng, 0.017, 0.04) * (1 + wander(rng, times_s, 0.1, 0.8, rng.uniform(0.0, 0.05)))
     return HandTrack(
         anchor=anchor,
         by_tip=hand.by_tip,

@@ -33,9 +33,7 @@ POSE_SIZE = 8
 
 _MCP = np.array([(-2.9, 9.0, 0.1), (-0.8, 9.4, 0.4), (1.25, 8.9, 0.25), (3.1, 8.0, -0.25)])
 _PHALANGES = np.array([(4.5, 2.7, 2.0), (5.0, 3.1, 2.1), (4.6, 2.9, 2.1), (3.6, 2.1, 1.8)])
-_RADII = np.array(
-    [(1.05, 0.92, 0.82, 0.68), (1.08, 0.94, 0.84, 0.70), (1.0, 0.88, 0.78, 0.66), (0.88, 0.76, 0.68, 0.58)]
-)
+_RADII = np.array([(1.2, 1.06, 0.97, 0.8), (1.22, 1.08, 0.98, 0.82), (1.15, 1.02, 0.92, 0.78), (1.0, 0.88, 0.8, 0.68)])
 _SPREAD = np.deg2rad(np.array([-11.0, -2.0, 8.0, 18.0]))
 _FLEX = np.deg2rad(np.array([84.0, 104.0, 62.0]))  # of a finger that is fully curled
 
@@ -54,7 +52,7 @@ class HandShape:
     @staticmethod
     def random(rng: np.random.Generator) -> "HandShape":
         thickness = rng.uniform(0.82, 1.22)
-        wrist = rng.uniform(2.1, 2.9) * (0.5 + 0.5 * thickness)
+        wrist = rng.uniform(2.3, 3.1) * (0.5 + 0.5 * thickness)
         return HandShape(
             lengths=rng.uniform(0.9, 1.12) * rng.uniform(0.94, 1.06, 4),
             thickness=thickness,
@@ -118,10 +116,11 @@ def pose_hand(shape: HandShape, pose: Array, turn: Array, ring_finger: int | Non
     def still(x: float, y: float, z: float) -> Array:
         return np.broadcast_to(np.array([x * shape.palm_width, y, z]), (frames, 3))
 
+    bone(still(-0.3, 1.5, 0.1), still(0.2, 7.2, 0.35), 1.9, 1.5)  # the back of the hand
     tip = np.zeros((frames, 3))
     for finger in range(4):
         mcp = still(*_MCP[finger])
-        bone(still(_MCP[finger, 0] * 0.42, 0.3, 0.0), mcp, 1.55, 1.12 if finger < 3 else 0.98)
+        bone(still(_MCP[finger, 0] * 0.5, 0.0, 0.0), mcp, 1.6, 1.2 if finger < 3 else 1.05)
         curl = pose[:, 1 + finger]
         outer = pose[:, 7] if finger == 0 else curl
         side = _SPREAD[finger] * (0.25 + pose[:, 5]) * (1 - 0.8 * np.clip(curl, 0, 1))
@@ -253,7 +252,7 @@ def place(track: HandTrack, aspect: float) -> PlacedHand:
     def along(cm: Array | float) -> tuple[Array, Array]:
         """Point on the forearm's axis that many centimetres from the wrist, and its radius there."""
         cm = np.broadcast_to(np.asarray(cm, np.float64), (frames,))
-        z = track.elbow_z_cm * cm / 25.0
+        z = track.elbow_z_cm * cm / 25.0 - 0.4  # the wrist lies a little below the back of the hand
         point = np.concatenate([direction * cm[:, None], z[:, None]], axis=1)
         grown = np.clip(cm / 20.0, 0, 1)
         return point, track.shape.wrist_cm + (track.shape.forearm_cm - track.shape.wrist_cm) * grown
@@ -263,7 +262,7 @@ def place(track: HandTrack, aspect: float) -> PlacedHand:
         parts.append((p, q, rp * loose, rq * loose, what, flat))
 
     segment(0.0, np.minimum(20.0, reach_cm), 1.0, SKIN, False)
-    segment(np.minimum(20.0, reach_cm), reach_cm + 5, 1.0, SKIN, False)
+    segment(np.minimum(20.0, reach_cm), reach_cm + 5, 1.0, SKIN, True)
     if dress.sleeve_from_cm is not None:
         segment(dress.sleeve_from_cm, reach_cm + 15, dress.sleeve_loose, SLEEVE, True)
     if dress.band_at_cm is not None:

@@ -145,13 +145,14 @@ def vary(points: Points, rng: np.random.Generator, aspect: float) -> Points:
     points = points - (points.max(axis=0) + points.min(axis=0)) / 2
     turn = np.clip(rng.normal(0, 0.1), -0.26, 0.26)
     shear = np.clip(rng.normal(0, 0.06), -0.15, 0.15)
-    scale = rng.uniform(0.7, 1.25)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.array([[1, shear], [0, 1]])
-    points = scale * points @ matrix.T
+    points = points @ matrix.T
+    fits = float(((np.array([aspect, 1.0]) - 0.08) / np.maximum(np.ptp(points, axis=0), 1e-3)).min())
+    points *= min(rng.uniform(0.75, 1.4), fits)
     half = np.ptp(points, axis=0) / 2
-    room = np.maximum(np.array([aspect, 1.0]) / 2 - half - 0.06, 0.02)
+    room = np.maximum(np.array([aspect, 1.0]) / 2 - half - 0.04, 0.02)
     centre = np.array([aspect / 2, 0.5]) + np.clip(rng.normal(0, 0.5, 2), -1, 1) * room
-    return points + centre
+    return np.asarray(points + centre)
 
 
 class PathBank:
@@ -218,7 +219,7 @@ class TimedPath:
 
     def at(self, times_s: NDArray[np.float64]) -> Points:
         """Positions `(T, 2)`; before and after the path its ends are held."""
-        return np.column_stack([np.interp(times_s, self.times_s, self.points[:, k]) for k in range(2)])
+        return np.asarray(np.column_stack([np.interp(times_s, self.times_s, self.points[:, k]) for k in range(2)]))
 
 
 def with_timing(points: Points, duration_s: float, rng: np.random.Generator) -> TimedPath:

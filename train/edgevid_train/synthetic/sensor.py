@@ -25,7 +25,7 @@ class Sensor:
 
     def expose(self, scene: Floats, frame: int) -> NDArray[np.uint8]:
         """Take `scene (h, w, 3)`, 1.0 is white, as a uint8 RGB picture."""
-        picture = scene * (self.gain[frame] * 255)
+        picture: Floats = scene * (self.gain[frame] * 255)
         if self.vignette is not None:
             picture *= self.vignette
         sigma = float(self.defocus_px[frame])
@@ -33,13 +33,15 @@ class Sensor:
             picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
         h, w = picture.shape[:2]
         if self.noise is not None:
-            y, x = self.rng.integers(0, 32, 2)
+            y, x = (int(v) for v in self.rng.integers(0, 32, 2))
             picture += self.noise[y : y + h, x : x + w]
         out = np.clip(picture, 0, 255).astype(np.uint8)
         out = np.asarray(cv2.LUT(out, self.table), np.uint8)
         if self.jpeg_quality is not None:
             _, code = cv2.imencode(".jpg", out[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.jpeg_quality])
-            out = np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+            decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+            assert decoded is not None  # it was encoded a line above
+            out = np.ascontiguousarray(decoded[..., ::-1], np.uint8)
         return out
 
 
@@ -55,19 +57,19 @@ def random_sensor(
     if rng.random() < 0.3:  # the exposure settles on a new level
         at, takes = rng.uniform(0, max(float(times_s[-1]), 0.1)), rng.uniform(0.2, 1.2)
         gain *= np.exp(rng.normal(0, 0.45) * minimum_jerk((times_s - at) / takes))[:, None]
-    gain *= np.exp(rng.normal(0, 0.08, 3))
+    gain *= np.exp(rng.normal(0, 0.06, 3))
     if rng.random() < 0.3:  # so does the white balance
         at, takes = rng.uniform(0, max(float(times_s[-1]), 0.1)), rng.uniform(0.2, 2.0)
         gain *= np.exp(rng.normal(0, 0.1, 3) * minimum_jerk((times_s - at) / takes)[:, None])
 
-    vignette = None
+    vignette: Floats | None = None
     if rng.random() < 0.5:
         x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
         vignette = (1 - rng.uniform(0.05, 0.4) * (x * x + y * y) / 2).astype(np.float32)[..., None]
 
     unit = height / 120
-    defocus = np.full(frames, log_uniform(rng, 0.25, 1.1) * unit if rng.random() < 0.7 else 0.0)
-    if rng.random() < 0.2:  # the autofocus hunts
+    defocus = np.full(frames, log_uniform(rng, 0.25, 0.9) * unit if rng.random() < 0.6 else 0.0)
+    if rng.random() < 0.12:  # the autofocus hunts
         defocus = defocus + np.abs(wander(rng, times_s, 0.2, 1.0, 0.7 * unit))
 
     level_in = np.arange(256) / 255
@@ -76,7 +78,7 @@ def random_sensor(
     curve = rng.uniform(0, 0.06) + curve ** log_uniform(rng, 0.8, 1.25) * rng.uniform(0.9, 1.0)
 
     noise: Floats | None = None
-    strength = log_uniform(rng, 0.6, 9.0)
+    strength = log_uniform(rng, 0.5, 7.0)
     if strength > 1.0:
         noise = rng.standard_normal((height + 32, width + 32, 3), dtype=np.float32)
         noise = (noise + noise.mean(axis=2, keepdims=True)) * strength
