@@ -122,7 +122,7 @@ def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
     clip = flat.reshape(clip.shape)
     if view.noise >= 1:
         # one noise picture, rolled differently for every frame: sensor noise at a fraction of its cost
-        grain = rng.normal(0, view.noise, size=clip[0].shape).astype(np.int16)
+        grain = rng.normal(0, view.noise, size=(clip.shape[1], clip.shape[2], 3)).astype(np.int16)
         for frame in clip:
             dy, dx = rng.integers(0, clip.shape[1]), rng.integers(0, clip.shape[2])
             noisy = frame.astype(np.int16) + np.roll(grain, (int(dy), int(dx)), (0, 1))
