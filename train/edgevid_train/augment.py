@@ -108,6 +108,7 @@ def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0
 
 
 def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
+    height, width = clip.shape[1:3]
     if view.blur:
         clip = np.stack([cv2.GaussianBlur(frame, (0, 0), view.blur) for frame in clip])
     mean = float(clip.mean())
@@ -122,9 +123,9 @@ def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
     clip = flat.reshape(clip.shape)
     if view.noise >= 1:
         # one noise picture, rolled differently for every frame: sensor noise at a fraction of its cost
-        grain = rng.normal(0, view.noise, size=(clip.shape[1], clip.shape[2], 3)).astype(np.int16)
+        grain = rng.normal(0, view.noise, size=(height, width, 3)).astype(np.int16)
         for frame in clip:
-            dy, dx = rng.integers(0, clip.shape[1]), rng.integers(0, clip.shape[2])
+            dy, dx = rng.integers(0, height), rng.integers(0, width)
             noisy = frame.astype(np.int16) + np.roll(grain, (int(dy), int(dx)), (0, 1))
             frame[...] = np.clip(noisy, 0, 255)
     return clip
