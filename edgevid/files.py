@@ -1,6 +1,7 @@
 """Writing files so that an interruption or a full disk loses nothing that was there before."""
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -63,3 +64,8 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 through a temporary name. Raises InputError when that is impossible."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write `data` as indented JSON through a temporary name. Raises InputError when that is impossible."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")

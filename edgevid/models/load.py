@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from edgevid.assets import ASSETS
+from edgevid.assets import asset
 from edgevid.errors import InputError
 from edgevid.manifest import METADATA_KEY, NO_DIGEST, Manifest, digest_of
 from edgevid.models.contract import ClipModel, StreamModel
@@ -17,7 +17,10 @@ MAX_BYTES = 1 << 30
 
 def bundled_models() -> dict[str, Path]:
     """Name -> file of the models that come with edgevid, without the clip graphs beside them (`NAME.clip.onnx`)."""
-    files = sorted((ASSETS / "models").glob("*.onnx"))
+    try:
+        files = sorted(asset("models").glob("*.onnx"))
+    except InputError:  # an installation without models still runs those it is given as files
+        return {}
     return {file.stem: file for file in files if not file.stem.endswith(".clip")}
 
 

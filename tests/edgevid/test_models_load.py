@@ -39,7 +39,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("air-gesture", "kitchen"):
         tiny_stream_model(folder / f"{name}.onnx", tiny_manifest("stream", name=name))
     tiny_clip_model(folder / "kitchen.clip.onnx")
-    monkeypatch.setattr(loading, "ASSETS", folder.parent)
+    monkeypatch.setattr(loading, "asset", lambda place: folder.parent / place)
     return folder
 
 

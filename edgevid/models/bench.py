@@ -1,0 +1,143 @@
+"""How long a model's network takes, state passing included and everything else left out."""
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevid.errors import InputError
+from edgevid.manifest import Manifest
+from edgevid.metrics import rss_mb
+from edgevid.models.contract import ClipModel, StreamModel
+from edgevid.models.load import load
+
+WARM_UP = 20
+STEPS_PER_CLIP = 8
+"""One run of the clip graph after so many steps, so that whatever else slows the machine down slows both alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds that half, and that 95%, of the runs stayed below."""
+
+    p50: float
+    p95: float
+
+    @classmethod
+    def of(cls, durations_s: list[float]) -> "Latency":
+        p50, p95 = np.percentile(durations_s, [50, 95]) * 1e3
+        return cls(round(float(p50), 3), round(float(p95), 3))
+
+
+@dataclass(frozen=True, slots=True)
+class ExitCost:
+    """What it costs to compute up to an exit. `step_ms` is None where the graph cannot stop there to be timed."""
+
+    name: str
+    macs: int
+    step_ms: Latency | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One measurement. `step_ms` is None for a clip model, `clip_ms` for a stream model that has no clip graph.
+
+    `rss_mb`: resident memory of the process, 10^6 bytes, after the model's first runs and before a clip graph is loaded
+    for comparison. `load_ms`: to read, check and open the file, once.
+    """
+
+    model: str
+    threads: int
+    step_ms: Latency | None
+    clip_ms: Latency | None
+    exits: tuple[ExitCost, ...]
+    load_ms: float
+    rss_mb: float
+    steps: int
+    clips: int
+    clip_frames: int
+
+
+def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
+    """Run the model at `path` on random frames, `steps` steps of it, or as many clips.
+
+    For a stream model `NAME.onnx` the clip graph `NAME.clip.onnx`, where it lies beside it, is run in between.
+
+    Raises:
+        InputError: a file is refused, or what lies beside a stream model is no clip model.
+    """
+    start = time.perf_counter()
+    model = load(path, threads=threads)
+    load_ms = (time.perf_counter() - start) * 1e3
+    manifest = model.manifest
+    frames = np.random.default_rng(0).integers(
+        0, 256, (manifest.clip_frames, manifest.input.height, manifest.input.width, 3), np.uint8
+    )
+    step_s: list[float] = []
+    clip_s: list[float] = []
+    if isinstance(model, StreamModel):
+        step = _stepper(model, frames)
+        for _ in range(WARM_UP):
+            step()
+        memory_mb = rss_mb()
+        whole = _clip_graph(path, manifest, threads)
+        for count in range(1, steps + 1):
+            step_s.append(_timed(step))
+            if whole is not None and (count % STEPS_PER_CLIP == 0 or count == steps):
+                clip_s.append(_timed(partial(whole.run, frames)))
+    else:
+        model.run(frames)
+        memory_mb = rss_mb()
+        clip_s = [_timed(partial(model.run, frames)) for _ in range(steps)]
+
+    step_ms = Latency.of(step_s) if step_s else None
+    last = manifest.exits[-1]  # every exit is computed on the way to it, so a whole step is what it costs
+    return Bench(
+        model=manifest.id,
+        threads=threads,
+        step_ms=step_ms,
+        clip_ms=Latency.of(clip_s) if clip_s else None,
+        exits=tuple(ExitCost(e.name, e.macs, step_ms if e is last else None) for e in manifest.exits),
+        load_ms=round(load_ms, 1),
+        rss_mb=round(memory_mb, 1),
+        steps=len(step_s),
+        clips=len(clip_s),
+        clip_frames=manifest.clip_frames,
+    )
+
+
+def _stepper(model: StreamModel, frames: NDArray[np.uint8]) -> Callable[[], object]:
+    """A function that takes the next frame, of ever the same ones, through the model and keeps the state."""
+    state = model.zero_state()
+    pixels = itertools.cycle(frames)
+
+    def step() -> None:
+        nonlocal state
+        _, state = model.step(next(pixels), state)
+
+    return step
+
+
+def _clip_graph(stream: Path, manifest: Manifest, threads: int) -> ClipModel | None:
+    """The clip graph of a stream model, warm, when it lies beside it."""
+    path = stream.with_suffix(".clip.onnx")
+    if not path.exists():
+        return None
+    model = load(path, threads=threads)
+    same = (model.manifest.clip_frames, model.manifest.input) == (manifest.clip_frames, manifest.input)
+    if not isinstance(model, ClipModel) or not same:
+        raise InputError(f"{path} is not the clip graph of {stream.name}: it takes other clips")
+    model.run(np.zeros((manifest.clip_frames, manifest.input.height, manifest.input.width, 3), np.uint8))
+    return model
+
+
+def _timed(run: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
