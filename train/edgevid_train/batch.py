@@ -1,0 +1,95 @@
+"""Samples stacked into tensors, and the threads that make them while the network computes."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgevid_train.distill import StepTargets
+from edgevid_train.sampler import BatchPlan
+from edgevid_train.sequence import TrainStream
+
+AHEAD = 2
+"""Batches that wait ready, per thread: enough to even out decoding, little enough for any memory."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B training streams of T steps, on one device.
+
+    Attributes:
+        frames: uint8 `(B, T, H, W, 3)`.
+        teacher_frames: uint8 `(B, Tt, h, w, 3)`.
+        steps: targets, weights and decisive steps, `(B, T)` each.
+        labels: int64 `(B,)`.
+    """
+
+    frames: Tensor
+    teacher_frames: Tensor
+    steps: StepTargets
+    labels: Tensor
+
+    @classmethod
+    def stack(cls, streams: Sequence[TrainStream]) -> Self:
+        def tensors(name: str) -> Tensor:
+            return torch.from_numpy(np.stack([getattr(stream, name) for stream in streams]))
+
+        return cls(
+            tensors("frames"),
+            tensors("teacher_frames"),
+            StepTargets(tensors("targets"), tensors("weights"), tensors("decisive")),
+            torch.tensor([stream.label for stream in streams]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def split(self, size: int) -> list["Batch"]:
+        """Parts of at most `size` clips, as even as possible."""
+        parts = -(-len(self) // size)
+        ends = [round(i * len(self) / parts) for i in range(parts + 1)]
+        return [self._cut(slice(begin, end)) for begin, end in pairwise(ends)]
+
+    def _cut(self, part: slice) -> "Batch":
+        return self._each(lambda x: x[part])
+
+    def to(self, device: torch.device) -> "Batch":
+        return self._each(lambda x: x.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        steps = StepTargets(change(self.steps.targets), change(self.steps.weights), change(self.steps.decisive))
+        return Batch(change(self.frames), change(self.teacher_frames), steps, change(self.labels))
+
+
+def as_input(frames: Tensor) -> Tensor:
+    """uint8 `(B, T, H, W, 3)` -> float32 `(B, T, 3, H, W)` in 0..255: what every network here takes."""
+    return frames.permute(0, 1, 4, 2, 3).float()
+
+
+def prefetch(
+    plans: Sequence[BatchPlan], load: Callable[[BatchPlan], Batch], threads: int
+) -> Iterator[tuple[BatchPlan, Batch]]:
+    """Load the planned batches in order, a few ahead of their use, in `threads` threads.
+
+    An error while loading is raised where its batch would have come. Closing the iterator stops the threads.
+    """
+    waiting: deque[tuple[BatchPlan, Future[Batch]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="loader") as pool:
+        try:
+            for plan in plans:
+                waiting.append((plan, pool.submit(load, plan)))
+                if len(waiting) > threads * AHEAD:
+                    ready, future = waiting.popleft()
+                    yield ready, future.result()
+            while waiting:
+                ready, future = waiting.popleft()
+                yield ready, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()

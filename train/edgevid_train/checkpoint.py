@@ -1,0 +1,186 @@
+"""A checkpoint is a folder: weights, the resolved recipe, and what the weights are.
+
+    model.safetensors   the weights that are validated and exported (their moving average, where the recipe has one)
+    recipe.toml         every setting with its value
+    checkpoint.json     `CheckpointInfo`: labels, split, epoch, figures
+    trainer.pt          only in `last`: optimiser, counters and random states, for an exact resume
+
+Weights are data, not code: nothing here unpickles anything but tensors and plain values.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from edgevid.errors import InputError
+from edgevid.files import replacing
+from edgevid_train.models.student import Student
+from edgevid_train.models.teachers import ShiftTeacher, VideoMAETeacher, build_teacher
+from edgevid_train.recipe import Recipe, read_resolved
+
+WEIGHTS, RECIPE, INFO, TRAINER = "model.safetensors", "recipe.toml", "checkpoint.json", "trainer.pt"
+
+
+class SplitInfo(BaseModel):
+    """What the weights have seen. `name` is for people: `fold 1 of 5`, `all clips`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    train_clips: int
+    val_clips: int
+    train_groups: tuple[str, ...]
+    val_groups: tuple[str, ...]
+
+
+class CheckpointInfo(BaseModel):
+    """What stands in `checkpoint.json`. `weights_from`: where the backbone's weights came from before training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    kind: Literal["student", "teacher"]
+    labels: tuple[str, ...]
+    weights_from: str
+    split: SplitInfo
+    epoch: int = 0
+    step: int = 0
+    finished: bool = False
+    metrics: dict[str, float] = {}
+    edgevid: str = ""
+
+
+class LoadedStudent(NamedTuple):
+    """A student in evaluation mode on the CPU, and everything that was saved with it."""
+
+    student: Student
+    recipe: Recipe
+    labels: tuple[str, ...]
+    info: CheckpointInfo
+
+
+class LoadedTeacher(NamedTuple):
+    """A teacher in evaluation mode on the CPU, and everything that was saved with it."""
+
+    teacher: ShiftTeacher | VideoMAETeacher
+    recipe: Recipe
+    labels: tuple[str, ...]
+    info: CheckpointInfo
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is written: `trainer` is None for a checkpoint that nobody resumes from."""
+
+    network: nn.Module
+    recipe: Recipe
+    info: CheckpointInfo
+    trainer: dict[str, Any] | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write the folder as a whole, replacing an older one in one step. Raises InputError when that fails."""
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            network = self.network
+            if isinstance(network, VideoMAETeacher):
+                # Without our prefix and with its own config.json, so that the folder is a transformers checkpoint.
+                network.network.config.save_pretrained(temporary)
+                network = network.network
+            state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+            save_file(state, temporary / WEIGHTS)
+            (temporary / RECIPE).write_text(self.recipe.to_toml(), encoding="utf-8")
+            (temporary / INFO).write_text(self.info.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            if self.trainer is not None:
+                torch.save(self.trainer, temporary / TRAINER)
+
+
+def load_student(path: Path) -> LoadedStudent:
+    """Load a student from its checkpoint folder, from the file of its weights, or from the folder of a whole run.
+
+    Raises:
+        InputError: no checkpoint there, not a student's, or damaged; the message names the file.
+    """
+    folder = find_checkpoint(path, "student")
+    info, recipe = read_info(folder, "student"), read_resolved(folder / RECIPE)
+    student = Student(recipe.student.model_copy(update={"weights": "none"}), len(info.labels))
+    student.weights_from = info.weights_from
+    load_weights(student, folder / WEIGHTS)
+    return LoadedStudent(student.eval(), recipe, info.labels, info)
+
+
+def load_teacher(path: Path) -> LoadedTeacher:
+    """As `load_student`, for a teacher."""
+    folder = find_checkpoint(path, "teacher")
+    info, recipe = read_info(folder, "teacher"), read_resolved(folder / RECIPE)
+    if recipe.teacher.kind == "videomae":
+        teacher = build_teacher(recipe.teacher.model_copy(update={"weights": str(folder)}), len(info.labels))
+    else:
+        teacher = build_teacher(recipe.teacher.model_copy(update={"weights": "none"}), len(info.labels))
+        load_weights(teacher, folder / WEIGHTS)
+    return LoadedTeacher(teacher.eval(), recipe, info.labels, info)
+
+
+def find_checkpoint(path: Path, kind: Literal["student", "teacher"]) -> Path:
+    """The checkpoint folder that `path` means: itself, its `best` or `last`, or those of its `student` or `teacher`.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = path.parent if path.name == WEIGHTS else path
+    for inner in (folder, folder / "best", folder / "last", folder / kind / "best", folder / kind / "last"):
+        if (inner / WEIGHTS).is_file() and (inner / INFO).is_file():
+            return inner
+    what = "no such file or folder" if not path.exists() else f"holds no {WEIGHTS} with its {INFO}"
+    raise InputError(f"{path} is no {kind} checkpoint: {what}")
+
+
+def read_info(folder: Path, kind: str) -> CheckpointInfo:
+    """Raises InputError when `checkpoint.json` is missing, malformed or of another kind."""
+    path = folder / INFO
+    try:
+        info = CheckpointInfo.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {place}: {first['msg']}") from None
+    if info.kind != kind:
+        raise InputError(f"{folder} is the checkpoint of a {info.kind}, not of a {kind}")
+    return info
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a safetensors file into `network`, every tensor of both. Raises InputError when they do not fit."""
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read as weights: {str(error).splitlines()[0]}") from None
+    load_state(network, state, str(path))
+
+
+def load_state(network: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    """Raises InputError when a tensor is missing, left over or of another shape."""
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()
+        raise InputError(f"{where} does not fit its recipe: {reason[min(1, len(reason) - 1)].strip()}") from None
+
+
+def load_trainer(folder: Path) -> dict[str, Any]:
+    """What `last` holds for a resume. Raises InputError when it is missing or damaged."""
+    path = folder / TRAINER
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: there is nothing to resume from") from None
+    except Exception as error:  # torch raises whatever the damaged bytes provoke
+        raise InputError(f"{path} is damaged ({type(error).__name__}): it cannot be resumed from") from None
+    return state

@@ -1,0 +1,202 @@
+"""A recipe: one way of training, in one TOML file that is a small diff against the defaults written here."""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgevid.errors import InputError
+from edgevid.manifest import ClipPool, EventRule
+from edgevid_train.augment import AugmentConfig
+from edgevid_train.distill import DistillConfig
+from edgevid_train.models.student import StudentConfig
+from edgevid_train.models.teachers import TeacherConfig
+from edgevid_train.sequence import StreamConfig
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AboutConfig(_Part):
+    """For people: what the recipe is for, and what a model trained by it must say about its data and licences."""
+
+    note: str = ""
+    data: str = ""
+    licences: str = ""
+
+
+class DataConfig(_Part):
+    """`max_skipped_share`: of all clips; when more cannot be read, training stops. `short_side`: pixels kept in memory.
+
+    `holdout`: one of so many grouped folds is held out where the data has no split of its own. `cache_mb`: memory for
+    decoded clips. `loaders`: threads that prepare batches while the network computes.
+    """
+
+    max_skipped_share: float = Field(default=0.02, ge=0, le=1)
+    short_side: int = Field(default=120, ge=16)
+    holdout: int = Field(default=5, ge=2)
+    cache_mb: int = Field(default=2048, gt=0)
+    loaders: int = Field(default=1, ge=1, le=64)
+
+
+class OptimConfig(_Part):
+    """AdamW, a cosine from `lr` to `least_lr` after `warmup_epochs` of linear warm-up.
+
+    `micro_batch`: clips that go through the network at once, gradients are accumulated over `batch`; None: all of it.
+    `clip_norm`: largest norm of the gradient, 0 for no limit. `ema`: the weights that are validated and saved are a
+    moving average with this decay (which warms up); 0 for none.
+    """
+
+    epochs: int = Field(default=30, gt=0)
+    batch: int = Field(default=16, gt=0)
+    micro_batch: int | None = Field(default=None, gt=0)
+    lr: float = Field(default=1e-3, gt=0)
+    least_lr: float = Field(default=1e-5, ge=0)
+    warmup_epochs: float = Field(default=1.0, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    clip_norm: float = Field(default=1.0, ge=0)
+    ema: float = Field(default=0.998, ge=0, lt=1)
+
+
+class Recipe(_Part):
+    """Everything that decides what a training run computes, except the data itself.
+
+    `clip_pool` and `events` go into the manifest; validation scores a clip by `clip_pool` too. Without a weight on the
+    response or feature term there is nothing to distil, and no teacher is trained.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    seed: int = Field(default=0, ge=0)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    about: AboutConfig = AboutConfig()
+    data: DataConfig = DataConfig()
+    stream: StreamConfig = StreamConfig()
+    augment: AugmentConfig = AugmentConfig()
+    student: StudentConfig = StudentConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    distill: DistillConfig = DistillConfig()
+    teacher_optim: OptimConfig = OptimConfig()
+    optim: OptimConfig = OptimConfig()
+    clip_pool: ClipPool = ClipPool(kind="peak", smooth_s=0.3)
+    events: EventRule = EventRule()
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.distill.response > 0 or self.distill.feature > 0
+
+    def to_toml(self) -> str:
+        """Every field with its value, so that a later change of a default changes nothing."""
+        return dump_toml(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Validate. Raises InputError that names the key, e.g. `student.shift`."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+            raise InputError(f"{where}: {key}: {what}" if key else f"{where}: {what}") from None
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with edgevid."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _bundled().iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """A bundled recipe by name, or a recipe file by its path, with `--set` changes `key.sub=value` applied in order.
+
+    Raises:
+        InputError: no such recipe, not TOML, an unknown key or a value out of range: says which.
+    """
+    if name.endswith(".toml") or "/" in name:
+        path = Path(name)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"recipe {name}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+    elif name in recipe_names():
+        text = (_bundled() / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise InputError(f"recipe {name!r} is neither a .toml file nor one of {', '.join(recipe_names())}")
+    values = _parse(text, f"recipe {name}")
+    for change in changes:
+        _apply(values, change)
+    return Recipe.from_values({"name": Path(name).stem, **values}, f"recipe {name}")
+
+
+def read_resolved(path: Path) -> Recipe:
+    """The recipe that a run saved."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    return Recipe.from_values(_parse(text, str(path)), str(path))
+
+
+def dump_toml(values: Mapping[str, Any]) -> str:
+    """TOML of nested mappings, lists and plain values. None has no TOML and is left out: it is every such default."""
+    lines: list[str] = []
+
+    def table(prefix: tuple[str, ...], content: Mapping[str, Any]) -> None:
+        plain = {k: v for k, v in content.items() if not isinstance(v, Mapping) and v is not None}
+        if prefix and (plain or not content):
+            lines.extend(["", f"[{'.'.join(map(_key, prefix))}]"])
+        lines.extend(f"{_key(k)} = {_value(v)}" for k, v in plain.items())
+        for name, inner in content.items():
+            if isinstance(inner, Mapping):
+                table((*prefix, name), inner)
+
+    table((), values)
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
+
+
+def _bundled() -> Any:
+    return files("edgevid_train") / "recipes"
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not TOML: {error}") from None
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    """`optim.lr=3e-4`: the value is TOML, or else a string, so that `student.backbone=resnet18` needs no quotes."""
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise InputError(f"--set {change!r}: expected key=value, for example optim.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    inner = values
+    for part in parts[:-1]:
+        inner = inner.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {change!r}: {part} is a value, not a section")
+    inner[parts[-1]] = value

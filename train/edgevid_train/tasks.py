@@ -1,0 +1,51 @@
+"""What is trained and by which losses: the teacher on the labels, the student on the labels and the teacher.
+
+A task is a module whose `forward(batch)` gives the loss and its terms by name; the training loop knows nothing else.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgevid_train.batch import Batch, as_input
+from edgevid_train.distill import DistillConfig, DistillTask
+from edgevid_train.models.student import Student
+from edgevid_train.models.teachers import Teacher
+
+Losses = tuple[Tensor, dict[str, Tensor]]
+
+
+class TeacherTask(nn.Module):
+    """Cross-entropy on the label of each clip."""
+
+    def __init__(self, network: nn.Module, label_smoothing: float) -> None:
+        super().__init__()
+        self.network = network
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch) -> Losses:
+        logits = self.network(as_input(batch.teacher_frames)).logits
+        loss = functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        return loss, {"task": loss.detach()}
+
+
+class StudentTask(nn.Module):
+    """`DistillTask` on the student's and the teacher's answer to the same augmented clips.
+
+    The teacher is held outside the module: it is neither trained nor saved with the student.
+    """
+
+    def __init__(self, student: Student, config: DistillConfig, teacher: Teacher | None) -> None:
+        super().__init__()
+        self.network = student
+        self.distill = DistillTask(config, student, teacher.feature_size if teacher else None)
+        self._teacher = (teacher,)
+
+    def forward(self, batch: Batch) -> Losses:
+        (teacher,) = self._teacher
+        answer = None
+        if teacher is not None:
+            with torch.no_grad():
+                answer = teacher(as_input(batch.teacher_frames))
+        loss, terms = self.distill(self.network(as_input(batch.frames)), batch.steps, answer)
+        return loss, {name: term.detach() for name, term in terms.items()}
