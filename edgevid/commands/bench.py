@@ -40,11 +40,14 @@ def bench(
 
 
 def _show(result: "Bench") -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    table = Table("", "p50", "p95", "runs", title=f"{result.model}, {result.threads} thread(s)", title_justify="left")
+    threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
+    console.print(f"{result.model}, {threads}")
+    table = Table("", "p50", "p95", "runs", box=SIMPLE_HEAD, pad_edge=False)
     for what, latency, runs in (
         ("one step", result.step_ms, result.steps),
         (f"a clip of {result.clip_frames} frames", result.clip_ms, result.clips),
@@ -53,13 +56,13 @@ def _show(result: "Bench") -> None:
             table.add_row(what, _ms(latency.p50), _ms(latency.p95), str(runs))
     console.print(table)
 
-    exits = Table("exit", "million MACs", "p50", "p95")
+    exits = Table("exit", "million MACs", "p50", "p95", box=SIMPLE_HEAD, pad_edge=False)
     for cost in result.exits:
         exits.add_row(cost.name, f"{cost.macs / 1e6:.1f}", *_both(cost.step_ms))
     console.print(exits)
     if result.step_ms and result.clip_ms:
         ratio = result.clip_ms.p50 / result.step_ms.p50
-        console.print(f"one decision by a step takes {ratio:.1f} times less time than by a clip of the same weights")
+        console.print(f"a decision by one step takes {ratio:.1f} times less time than by one clip")
     console.print(f"loaded in {result.load_ms:.0f} ms; the process holds {result.rss_mb:.0f} MB of memory")
 
 

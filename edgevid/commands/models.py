@@ -1,0 +1,155 @@
+"""`edgevid models list | show`: what models there are, and what a model file says about itself."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from edgevid.manifest import Manifest
+
+_JSON = typer.Option(None, help="Write what is printed to this file.", show_default=False)
+_FORCE = typer.Option(False, "--force", help="Replace a file that exists.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `models` to the command line."""
+    models = typer.Typer(no_args_is_help=True, help="The bundled models, and what a model file says about itself.")
+    models.command("list")(list_models)
+    models.command("show")(show_model)
+    app.add_typer(models, name="models")
+
+
+def list_models(json: Path | None = _JSON, force: bool = _FORCE) -> None:
+    """The models that come with edgevid."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from edgevid.errors import InputError
+    from edgevid.files import check_output, write_json
+    from edgevid.models.load import DEFAULT_MODEL, bundled_models, read_model
+
+    if json:
+        check_output(json, force=force)
+    rows: list[dict[str, Any]] = []
+    damaged: list[str] = []
+    for name, path in bundled_models().items():
+        try:
+            manifest = read_model(path)[1]
+        except InputError as error:
+            damaged.append(str(error))
+            continue
+        rows.append(_described(manifest, path) | {"name": name, "default": name == DEFAULT_MODEL})
+
+    name = Column("name", no_wrap=True)
+    table = Table(name, "kind", "labels", "input", "rate", "size", "digest", box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        spec = row["input"]
+        table.add_row(
+            row["name"] + (" (default)" if row["default"] else ""),
+            row["kind"],
+            str(len(row["labels"])),
+            f"{spec['width']}x{spec['height']}",
+            f"{row['rate_hz']:g} Hz",
+            _size(row["bytes"]),
+            row["digest"][:12],
+        )
+    Console().print(table if rows else "no model comes with this installation")
+    for line in damaged:
+        typer.echo(line, err=True)
+    if json:
+        write_json(json, {"models": rows, "damaged": damaged})
+    if damaged:
+        raise typer.Exit(InputError.exit_status)
+
+
+def show_model(
+    model: str = typer.Argument(help="A bundled model's name, or a file."),
+    json: Path | None = _JSON,
+    force: bool = _FORCE,
+) -> None:
+    """A model's manifest: what it takes and gives, what it was trained on, what was measured and how."""
+    from rich.console import Console
+
+    from edgevid.files import check_output, write_json
+    from edgevid.models.load import find_model, load
+
+    if json:
+        check_output(json, force=force)
+    path = find_model(model)
+    manifest = load(path).manifest  # loaded, so that nothing is shown that the graph does not keep
+    Console().print(_sheet(manifest, path))
+    if json:
+        write_json(json, _described(manifest, path))
+
+
+def _described(manifest: "Manifest", path: Path) -> dict[str, Any]:
+    return manifest.model_dump(mode="json") | {"file": str(path), "bytes": path.stat().st_size}
+
+
+def _sheet(manifest: "Manifest", path: Path) -> Any:
+    """The manifest as two columns: what, and what it says."""
+    import math
+
+    from rich.table import Table
+    from rich.text import Text
+
+    spec, rule, pool = manifest.input, manifest.events, manifest.clip_pool
+    span_s = manifest.clip_frames / manifest.rate_hz
+    state_bytes = sum(math.prod(s.shape) * (2 if s.dtype == "float16" else 4) for s in manifest.states)
+    frames = "frames in a clip" if manifest.kind == "clip" else "frames seen at most"
+    rows = [
+        ("model", f"{manifest.name}, {manifest.kind}"),
+        ("file", f"{path}, {_size(path.stat().st_size)}"),
+        ("digest", manifest.digest),
+        ("labels", f"{len(manifest.labels)}: {', '.join(manifest.labels)}"),
+        ("scores", manifest.activation + ("" if manifest.background is None else "; `other` is background")),
+        ("input", f"{spec.width}x{spec.height}, {spec.fit}, {spec.filter} filter, {spec.colour}"),
+        ("rate", f"{manifest.rate_hz:g} Hz, {manifest.clip_frames} {frames} ({span_s:.1f} s)"),
+    ]
+    for e in manifest.exits:
+        sure = "" if e.threshold is None else f", decides from a score of {e.threshold:g}"
+        rows.append((f"exit {e.name}", f"{e.macs / 1e6:.1f} million MACs a step{sure}"))
+    if manifest.states:
+        rows.append(("state", f"{len(manifest.states)} tensors, {_size(state_bytes)}; valid {manifest.max_skip_s:g} s"))
+    if manifest.embedding_size:
+        rows.append(("embedding", f"{manifest.embedding_size} numbers"))
+    smoothed = f" of scores averaged over {pool.smooth_s:g} s" if pool.smooth_s else ""
+    promise = manifest.calibration
+    made = manifest.provenance
+    rows += [
+        (
+            "a clip's score",
+            {"last": "the last step", "mean": "the mean step", "peak": "the peak step"}[pool.kind] + smoothed,
+        ),
+        (
+            "events",
+            f"start at {rule.on:g} for {rule.min_s:g} s, end below {rule.off:g}, averaged over {rule.smooth_s:g} s",
+        ),
+        ("", f"the same label again after {rule.cooldown_s:g} s"),
+        (
+            "calibration",
+            "no promise"
+            if promise is None
+            else f"gives up at most {promise.risk:g} with confidence {promise.confidence:g} (n = {promise.n})",
+        ),
+        ("trained on", made.data),
+        ("from weights", made.weights),
+        ("licences", made.licences),
+        ("recipe", made.recipe),
+    ]
+    for m in manifest.measured:
+        interval = "" if m.low is None or m.high is None else f" (95%: {m.low:g} to {m.high:g})"
+        rows.append((m.metric, f"{m.value:g}{interval} on {m.split}, n = {m.n}; by `{m.command}`"))
+    if not manifest.measured:
+        rows.append(("measured", "nothing"))
+
+    table = Table.grid(padding=(0, 2))
+    for what, says in rows:
+        table.add_row(Text(what, style="bold"), Text(says, overflow="fold"))
+    return table
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
