@@ -1,0 +1,159 @@
+"""Video files and network streams, decoded by PyAV (FFmpeg)."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from edgevid.errors import InputError
+from edgevid.frame import Frame, Pixels
+from edgevid.sources.contract import Source, SourceCounts, SourceInfo
+from edgevid.sources.pixels import ToPixels
+from edgevid.sources.times import PresentationTimes
+
+_TEXT_FORMATS = {"tty", "lrc"}
+"""FFmpeg shows any .txt file as a video of its letters; nobody means that."""
+
+_EARLY_S = 0.5
+"""A file that ends this much before the end it declares is damaged; less is how containers round."""
+
+
+class VideoSource(Source):
+    """Frames of the best video stream (FFmpeg's choice: default before others, then the largest) of a file or address.
+
+    `location` is a path, or an address as text. `timeout_s` bounds the opening and each read of an address; an
+    address without a duration is a live stream. What cannot be decoded is counted and passed over; a file that ends
+    before the end it declares ends the source with a `fault`.
+
+    Raises:
+        InputError: there is nothing there that can be shown.
+    """
+
+    def __init__(
+        self,
+        location: str | Path,
+        name: str,
+        *,
+        short_side: int,
+        threads: int = 1,
+        timeout_s: float = 10.0,
+        counts: SourceCounts | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(counts)
+        self._clock = clock
+        self._index = 0
+        remote = isinstance(location, str)
+        self._container = _open_file(location, name) if isinstance(location, Path) else _open(location, name, timeout_s)
+        try:
+            self._stream = _video_stream(self._container, name)
+            self._stream.codec_context.thread_count = threads
+            rate_hz = float(self._stream.average_rate or 0) or None
+            aspect = float(self._stream.sample_aspect_ratio or 1)
+            self._to_pixels = ToPixels(short_side, aspect if 0.25 <= aspect <= 4 else 1.0, threads)
+            self._times = PresentationTimes(1 / rate_hz if rate_hz else None)
+            # Only a decoded picture proves that there is one, and knows its size; it is given by the first read.
+            self._pictures = self._decode()
+            self._first = next(self._pictures, None)
+            if self._first is None:
+                raise InputError(f"{name}: no frame of its video can be decoded")
+        except BaseException:
+            self._container.close()
+            raise
+        duration_s = self._container.duration / av.time_base if self._container.duration else None
+        width, height = self._size
+        self.info = SourceInfo(name, width, height, rate_hz, duration_s, live=remote and duration_s is None)
+
+    def _read(self) -> Frame | None:
+        picture, self._first = self._first or next(self._pictures, None), None
+        if picture is None:
+            return None
+        pixels, time_s = picture
+        frame = Frame(pixels, time_s, self._index, self._clock())
+        self._index += 1
+        self.counts.frames += 1
+        return frame
+
+    def _release(self) -> None:
+        self._container.close()
+
+    def _decode(self) -> Iterator[tuple[Pixels, float]]:
+        """Pixels and time of every frame that can be decoded, up to the end or the damage that ends the file."""
+        time_s = 0.0
+        for decoded in self._decoded():
+            time_s = self._times(decoded.time)
+            self.counts.retimed += self._times.repaired
+            self._times.repaired = 0
+            self.counts.damaged += decoded.is_corrupt
+            try:
+                pixels = self._to_pixels(decoded)
+            except av.error.FFmpegError:
+                self.counts.undecodable += 1
+                continue
+            self._size = self._to_pixels.size(decoded)
+            yield pixels, time_s
+        # A stream's own length, not the container's: sound may go on after the last picture.
+        if self.fault is None and self._stream.duration and self._stream.time_base:
+            missing_s = float(self._stream.duration * self._stream.time_base) - time_s - self._times.interval_s
+            if missing_s > _EARLY_S:
+                self.fault = f"ends {missing_s:.1f} s too early: the file is truncated or damaged"
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        for packet in self._packets():
+            try:
+                yield from self._stream.decode(packet)
+            except av.error.FFmpegError:
+                self.counts.undecodable += 1
+
+    def _packets(self) -> Iterator[Packet[VideoStream] | None]:
+        """Packets up to the end or to the damage; the last one, or None, makes the decoder give what it holds."""
+        try:
+            yield from self._container.demux(self._stream)
+        except av.error.FFmpegError as error:
+            self.fault = f"cannot be read on: {error.strerror or error}"
+            yield None
+
+
+def _open_file(path: Path, name: str) -> InputContainer:
+    """Refuse with a reason of our own what FFmpeg would only call invalid data."""
+    if not path.exists():
+        hint = f" (a camera is --camera {name})" if name.isdecimal() else ""
+        raise InputError(f"{name}: no such file{hint}")
+    if not path.is_file():
+        raise InputError(f"{name}: neither a file nor a folder")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{name}: no permission to read it")
+    if path.stat().st_size == 0:
+        raise InputError(f"{name}: the file is empty")
+    # An absolute path, since FFmpeg takes what stands before a colon for a protocol.
+    return _open(str(path.absolute()), name, None)
+
+
+def _open(location: str, name: str, timeout_s: float | None) -> InputContainer:
+    options = {"rtsp_transport": "tcp"} if location.startswith("rtsp") else {}
+    try:
+        # metadata_errors: titles in an unknown encoding are no reason to refuse the pictures.
+        container = av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")
+    except av.error.InvalidDataError:
+        raise InputError(f"{name}: not a video, or damaged beyond reading") from None
+    except (av.error.FFmpegError, OSError) as error:
+        raise InputError(f"{name}: {error.strerror or 'cannot be opened'}") from None
+    if container.format.name in _TEXT_FORMATS:
+        container.close()
+        raise InputError(f"{name}: text, not a video")
+    return container
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:  # a cover is no video
+        raise InputError(f"{name}: {'only sound' if container.streams.audio else 'no video'} in it")
+    if stream.codec_context is None:
+        raise InputError(f"{name}: its video is in a format that FFmpeg cannot decode here")
+    return stream
