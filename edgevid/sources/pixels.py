@@ -1,5 +1,8 @@
 """From a decoded picture to upright, reduced RGB; whatever decodes video goes through here."""
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import av
 import cv2
 import numpy as np
@@ -47,9 +50,9 @@ Matrix = tuple[int, int, int, int]
 
 def display_matrix(frame: av.VideoFrame) -> Matrix | None:
     """How the picture is to be shown (ISO/IEC 14496-12, 6.2.2), in 65536ths; None: as it is."""
-    try:
-        data = frame.side_data[SideData.DISPLAYMATRIX]
-    except KeyError:
+    side_data = cast(Mapping[Any, Any], frame.side_data)  # PyAV's stub has it otherwise
+    data = side_data.get(SideData.DISPLAYMATRIX)
+    if data is None:
         return None
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
     return a, b, c, d

@@ -111,7 +111,7 @@ class VideoSource(Source):
             except av.error.FFmpegError:
                 self.counts.undecodable += 1
 
-    def _packets(self) -> Iterator[Packet[VideoStream] | None]:
+    def _packets(self) -> Iterator["Packet[VideoStream] | None"]:
         """Packets up to the end or to the damage; the last one, or None, makes the decoder give what it holds."""
         try:
             yield from self._container.demux(self._stream)
