@@ -1,0 +1,169 @@
+"""One set of weights, two graphs: the clip graph and the stream graph say the same, and go on saying it."""
+
+import re
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edgevid.manifest import InputSpec
+from edgevid_train.models.backbones import OFFERED
+from edgevid_train.models.student import Student, StudentConfig, macs_per_exit
+from edgevid_train.models.temporal import CausalConv, CausalShift
+
+TOLERANCE = 1e-4
+"""Of the larger of 1 and an output's greatest value: float32 has seven digits, whatever stands before the point."""
+Steps = list[tuple[Tensor, ...]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def student(backbone: str = "mobilenetv2_050", side: int = 64, **changes) -> Student:
+    """A small student, untrained, whose batch norms do something: fresh ones are the identity and would hide errors."""
+    torch.manual_seed(7)
+    options = {"exits": (2, 3, 4), "points": 4, "size": 16, "dilations": (1, 2)} | changes
+    made = Student(
+        StudentConfig(backbone=backbone, weights="none", input=InputSpec(height=side, width=side), **options), labels=5
+    )
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.normal_(module.weight, 1, 0.2)
+            nn.init.normal_(module.bias, 0, 0.1)
+    return made.eval()
+
+
+def pictures(count: int, side: int = 64, seed: int = 1) -> Tensor:
+    """Float `(count, 3, side, side)` in 0..255: coloured noise, coarse enough to survive the strides."""
+    made = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 8, 8, generator=made) * 255
+    return nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+
+
+@torch.inference_mode()
+def stream(network: Student, frames: Tensor, *, forget: Sequence[str] = (), state=None) -> tuple[Steps, dict]:
+    """Step through `frames`; the states named in `forget` are zeroed before every step."""
+    state = network.zero_state() if state is None else state
+    outputs = []
+    for frame in frames:
+        state = {k: torch.zeros_like(v) if k in forget else v for k, v in state.items()}
+        logits, embedding, state = network.step(frame[None], state)
+        outputs.append((*logits, embedding))
+    return outputs, state
+
+
+def largest_difference(one: Steps, other: Steps) -> list[float]:
+    """Per output (each exit's logits, then the embedding): over all steps, relative to the larger of 1 and its scale."""
+    differences = []
+    for a, b in zip(zip(*one, strict=True), zip(*other, strict=True), strict=True):
+        scale = max(1.0, float(torch.cat(b).abs().max()))
+        differences.append(float((torch.cat(a) - torch.cat(b)).abs().max()) / scale)
+    return differences
+
+
+@pytest.mark.parametrize("backbone", OFFERED)
+def test_clip_and_stream_agree_exit_by_exit_and_a_stream_without_state_does_not(backbone):
+    network, frames = student(backbone), pictures(9)  # 9 frames: more than the heads' 7
+    with torch.inference_mode():
+        clip = network(frames[None])
+    at_once = [(*(logits[:, t] for logits in clip.logits), clip.embedding[:, t]) for t in range(len(frames))]
+    assert len(clip.logits) == 3
+
+    carried, _ = stream(network, frames)
+    assert max(largest_difference(carried, at_once)) <= TOLERANCE
+
+    forgetful, _ = stream(network, frames, forget=list(network.state_shapes))
+    assert min(largest_difference(forgetful, at_once)) > 10 * TOLERANCE
+    assert max(largest_difference(forgetful[:1], at_once[:1])) <= TOLERANCE  # the first step has no past to forget
+
+
+def test_every_single_state_is_needed():
+    network, frames = student(), pictures(8)
+    carried, _ = stream(network, frames)
+    for name in network.state_shapes:
+        without, _ = stream(network, frames, forget=[name])
+        assert max(largest_difference(without, carried)) > TOLERANCE, name
+
+
+def test_a_clip_s_future_has_no_influence():
+    network, frames = student(), pictures(8)
+    other_end = torch.cat([frames[:5], pictures(3, seed=2)])
+    with torch.inference_mode():
+        one, other = network(frames[None]).logits, network(other_end[None]).logits
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a[:, :5], b[:, :5], rtol=0, atol=1e-5)
+        assert not torch.allclose(a[:, 5:], b[:, 5:], atol=1e-4)
+
+
+def test_after_ten_minutes_a_stream_says_what_a_fresh_one_says():
+    """Its memory is finite: what it saw before the last `reach` frames has left no trace, to the last bit."""
+    network = student(side=32, exits=(1, 2), size=8)
+    shifts = sum(isinstance(m, CausalShift) for m in network.modules())
+    reach = network.config.reach + shifts
+    ten_minutes = round(600 * network.config.rate_hz)
+    past, recent = pictures(64, side=32), pictures(reach, side=32, seed=3)
+
+    state = None
+    for start in range(0, ten_minutes, len(past)):
+        outputs, state = stream(network, past[torch.randperm(len(past))], state=state)
+        assert all(torch.isfinite(v).all() for v in outputs[-1]), f"step {start}"
+    old, old_state = stream(network, recent, state=state)
+    fresh, fresh_state = stream(network, recent)
+
+    assert all(torch.equal(a, b) for a, b in zip(old[-1], fresh[-1], strict=True))
+    assert all(torch.equal(old_state[name], fresh_state[name]) for name in fresh_state)
+    assert not torch.equal(old[0][-1], fresh[0][-1])  # at first the past did count
+
+
+def test_state_moves_on_bit_for_bit_and_what_was_passed_in_stays():
+    network = student()
+    _, before = stream(network, pictures(6))
+    kept = {name: value.clone() for name, value in before.items()}
+    _, after = stream(network, pictures(1, seed=4), state=before)
+    assert all(torch.equal(before[name], kept[name]) for name in kept)
+    convolutions = [m for m in network.modules() if isinstance(m, CausalConv)]
+    assert len(convolutions) == 6
+    for layer in convolutions:
+        assert torch.equal(after[layer.state_name][..., :-1], before[layer.state_name][..., 1:])
+
+
+def test_streams_of_a_batch_do_not_touch_each_other():
+    network = student()
+    one, other = pictures(6, seed=5), pictures(6, seed=6)
+    state = network.zero_state(batch=2)
+    with torch.inference_mode():
+        for pair in zip(one, other, strict=True):
+            logits, embedding, state = network.step(torch.stack(pair), state)
+    together = [(*logits, embedding)]
+    for row, frames in enumerate((one, other)):
+        alone, _ = stream(network, frames)
+        assert max(largest_difference([tuple(v[row : row + 1] for v in together[0])], alone[-1:])) <= TOLERANCE
+
+
+@pytest.mark.parametrize("backbone", OFFERED)
+def test_states_have_names_that_exporters_take_and_the_shapes_they_promise(backbone):
+    network = student(backbone)
+    assert network.state_shapes
+    for name in network.state_shapes:
+        assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
+    _, state = stream(network, pictures(2))
+    assert {name: tuple(value.shape) for name, value in state.items()} == network.state_shapes
+    assert sum(isinstance(m, CausalShift) for m in network.modules()) > 0
+
+
+def test_macs_are_those_of_the_layers_and_rise_from_exit_to_exit():
+    network = student("resnet18", exits=(1, 2), shift_divisor=0, points=0, size=8, dilations=(1,))
+    first, last = macs_per_exit(network)
+    # stem 7x7 to 32x32, pooled to 16x16; stage 1: four 3x3 convolutions of 64 channels; mix, memory and decision.
+    head = 64 * 8 + 3 * 8 * 8 + 8 * 5
+    assert first == 49 * 3 * 64 * 32 * 32 + 4 * 9 * 64 * 64 * 16 * 16 + head
+    stage = (9 * 64 * 128 + 3 * 9 * 128 * 128 + 64 * 128) * 8 * 8
+    assert last == first + stage + 128 * 8 + 2 * 8 * 8 + 3 * 8 * 8 + 8 * 5
