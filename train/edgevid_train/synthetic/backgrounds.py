@@ -168,8 +168,8 @@ def foliage(rng: np.random.Generator, h: int, w: int) -> Floats:
     hue = np.array([[[rng.uniform(60, 120), rng.uniform(0.15, 0.5), rng.uniform(0.2, 0.6)]]], np.float32)
     leaf = np.asarray(cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0], np.float32)
     tone = 0.7 + 0.28 * fractal(rng, h, w, rng.uniform(3, 12), 5, 0.85)
-    tint = 0.07 * fractal(rng, h, w, 4, 4)
-    out = leaf * tone[..., None] + tint[..., None] * np.array([1.0, 0.4, -0.6], np.float32)
+    tint = 0.15 * fractal(rng, h, w, 4, 4)
+    out = leaf * tone[..., None] * (1 + tint[..., None] * np.array([1.0, 0.2, -0.6], np.float32))
     for _ in range(int(rng.integers(0, 120))):
         at, size = (int(rng.uniform(0, w)), int(rng.uniform(0, h))), rng.uniform(0.01, 0.06) * h
         c = leaf * rng.uniform(0.3, 1.5)
@@ -285,7 +285,7 @@ def corridor(rng: np.random.Generator, h: int, w: int) -> Floats:
 
 def dark(rng: np.random.Generator, h: int, w: int) -> Floats:
     any_texture = TEXTURES[int(rng.integers(len(TEXTURES) - 1))]
-    return np.asarray(any_texture(rng, h, w) * rng.uniform(0.03, 0.25), np.float32)
+    return np.asarray(any_texture(rng, h, w) * rng.uniform(0.06, 0.3), np.float32)
 
 
 def cloud(rng: np.random.Generator, h: int, w: int) -> Floats:
@@ -295,7 +295,9 @@ def cloud(rng: np.random.Generator, h: int, w: int) -> Floats:
     if rng.random() < 0.4:
         palette = np.stack([colour(rng) for _ in range(4)])
         return np.asarray(palette[np.digitize(layers[..., 0], [-0.6, 0, 0.6])], np.float32)
-    return np.clip(colour(rng) + rng.uniform(0.05, 0.25) * layers, 0, 1.2).astype(np.float32)
+    grey = layers.mean(axis=-1, keepdims=True)
+    mixed = grey + rng.uniform(0.05, 0.6) * (layers - grey)
+    return np.asarray(np.clip(colour(rng) + rng.uniform(0.08, 0.3) * mixed, 0, 1.2), np.float32)
 
 
 TEXTURES: tuple[Texture, ...] = (

@@ -264,7 +264,8 @@ def place(track: HandTrack, aspect: float) -> PlacedHand:
     segment(0.0, np.minimum(20.0, reach_cm), 1.0, SKIN, False)
     segment(np.minimum(20.0, reach_cm), reach_cm + 5, 1.0, SKIN, True)
     if dress.sleeve_from_cm is not None:
-        segment(dress.sleeve_from_cm, reach_cm + 15, dress.sleeve_loose, SLEEVE, True)
+        segment(dress.sleeve_from_cm, 20.0, dress.sleeve_loose, SLEEVE, True)
+        segment(20.0, reach_cm + 15, dress.sleeve_loose, SLEEVE, True)
     if dress.band_at_cm is not None:
         segment(dress.band_at_cm, dress.band_at_cm + dress.band_width_cm, 1.08, BAND, True)
 

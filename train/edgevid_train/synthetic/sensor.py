@@ -21,7 +21,7 @@ class Sensor:
     table: NDArray[np.uint8]  # (256,) tone curve
     noise: Floats | None  # (h + 32, w + 32, 3), a random part of which is added to each frame
     jpeg_quality: int | None
-    rng: np.random.Generator
+    noise_at: NDArray[np.int64]  # (T, 2) which part of the noise
 
     def expose(self, scene: Floats, frame: int) -> NDArray[np.uint8]:
         """Take `scene (h, w, 3)`, 1.0 is white, as a uint8 RGB picture."""
@@ -33,7 +33,7 @@ class Sensor:
             picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
         h, w = picture.shape[:2]
         if self.noise is not None:
-            y, x = (int(v) for v in self.rng.integers(0, 32, 2))
+            y, x = self.noise_at[frame]
             picture += self.noise[y : y + h, x : x + w]
         out = np.clip(picture, 0, 255).astype(np.uint8)
         out = np.asarray(cv2.LUT(out, self.table), np.uint8)
@@ -91,5 +91,5 @@ def random_sensor(
         table=np.clip(curve * 255, 0, 255).astype(np.uint8),
         noise=noise,
         jpeg_quality=int(rng.integers(25, 92)) if rng.random() < 0.6 else None,
-        rng=rng,
+        noise_at=rng.integers(0, 32, (frames, 2)),
     )

@@ -1,0 +1,97 @@
+"""`edgevid data synthesize`: words on the command line -> a folder of rendered clips."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_to(data_app: typer.Typer) -> None:
+    """Add the `synthesize` command to the `edgevid data` group. Nothing heavy is imported before it runs."""
+
+    @data_app.command("synthesize")
+    def synthesize(
+        out: Annotated[Path, typer.Option(help="The new folder. With --demo: the new .mp4 file.")],
+        clips: Annotated[int, typer.Option(help="How many clips.")] = 1000,
+        seed: Annotated[int, typer.Option(help="The first clip's seed; the others count up from it.")] = 0,
+        size: Annotated[str, typer.Option(help="WxH of the videos in pixels.")] = "160x120",
+        fps: Annotated[str | None, typer.Option(help="LO-HI, or one rate. [default: 10-30, often irregular]")] = None,
+        paths: Annotated[Path | None, typer.Option(help="Finger paths drawn by people, .npz.")] = None,
+        backgrounds: Annotated[Path | None, typer.Option(help="Folder of photographs and videos.")] = None,
+        labels: Annotated[str | None, typer.Option(help="Labels that take turns: a,b,c. [default: by lot]")] = None,
+        demo: Annotated[bool, typer.Option("--demo", help="Render the demo clip instead.")] = False,
+        force: Annotated[bool, typer.Option("--force", help="Replace what exists.")] = False,
+    ) -> None:
+        """Render labelled first-person gesture clips: the same seed gives the same clips."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from edgevid_train.synthetic.backgrounds import BackgroundBank
+        from edgevid_train.synthetic.demo import write_demo
+        from edgevid_train.synthetic.paths import PathBank
+        from edgevid_train.synthetic.scene import SyntheticClip
+        from edgevid_train.synthetic.write import Request, write_dataset
+
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        if demo:
+            with Progress(*columns, console=console) as bar:
+                task = bar.add_task("frames")
+                truth = write_demo(out, force=force, progress=lambda k, n: bar.update(task, completed=k, total=n))
+            print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB) and {truth}")
+            return
+
+        request = Request(clips, seed, parse_size(size), parse_fps(fps), tuple(parse_labels(labels)))
+        path_bank = None if paths is None else PathBank(paths)
+        background_bank = None if backgrounds is None else BackgroundBank(backgrounds)
+        for file in background_bank.unreadable if background_bank else ():
+            console.print(f"skipped, not readable: {file}", style="yellow", markup=False, highlight=False)
+        counts: dict[str, int] = {}
+        frames = 0
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("clips", total=clips)
+
+            def done(clip: SyntheticClip) -> None:
+                nonlocal frames
+                counts[clip.label] = counts.get(clip.label, 0) + 1
+                frames += len(clip.frames)
+                bar.advance(task)
+
+            table = write_dataset(
+                out, request, paths=path_bank, backgrounds=background_bank, force=force, progress=done
+            )
+        each = ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))
+        print(f"wrote {table}: {clips} clips, {frames} frames ({each})")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`WxH` as two numbers. Raises InputError."""
+    from edgevid.errors import InputError
+
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip())
+    if match is None:
+        raise InputError(f"--size {text}: give WxH, as 160x120")
+    return int(match[1]), int(match[2])
+
+
+def parse_fps(text: str | None) -> tuple[float, float] | None:
+    """`LO-HI` or one rate. Raises InputError."""
+    from edgevid.errors import InputError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?", text.strip())
+    if match is None:
+        raise InputError(f"--fps {text}: give LO-HI, as 10-30, or one rate")
+    return float(match[1]), float(match[2] or match[1])
+
+
+def parse_labels(text: str | None) -> list[str]:
+    """`a,b,c`; that they are known is checked by Request. Raises InputError for an empty list."""
+    from edgevid.errors import InputError
+
+    labels = [] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    if text is not None and not labels:
+        raise InputError("--labels: give at least one label")
+    return labels
