@@ -1,0 +1,302 @@
+"""A run: source -> ring -> sampling -> network -> events -> sinks. It owns threads, clock and shutdown.
+
+The reader thread moves frames from the source into the ring and says what is due; the network thread computes it and
+emits events; the main thread stays free for what must be done there: windows. `Pipeline` is the same without threads:
+each of its two halves is one call, which is how tests interleave them.
+"""
+
+import math
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from edgevid.errors import EdgevidError
+from edgevid.events import Change, Event, EventDetector
+from edgevid.flow import Flow
+from edgevid.frame import Frame
+from edgevid.manifest import EventRule
+from edgevid.metrics import Latencies, Rates, rss_mb
+from edgevid.models.contract import ClipModel, StreamModel
+from edgevid.network import network_for
+from edgevid.ring import MAX_BYTES, OvertakenError, Ring
+from edgevid.sampling import schedule_for
+from edgevid.sinks.contract import Sink, View
+from edgevid.sources import Source
+
+WAIT_S = 0.2
+"""Seconds of computations that may wait in live: what a lag can grow to before it is cut."""
+WAITING_IN_FILES = 4
+"""Computations that may wait where every frame counts: enough that decoding and the network overlap."""
+MOST_RING_BYTES = 512_000_000
+"""The ring grows from its default up to here for a model whose window would not fit."""
+FASTEST_HZ = 60.0
+"""The rate a source is taken to have at most when it does not say."""
+STOPPING_S = 3.0
+"""How long each half of a run may take to end before it is left behind."""
+RECENT_EVENTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run.
+
+    Attributes:
+        every_frame: every sampled frame is computed and the reader waits; else the newest wins.
+        paced: frames come at the source's own tempo, so that processing delays what is emitted.
+        rule: how scores become events; the manifest's when None.
+        stride_s: from one window of a clip model to the next; None for a quarter of it.
+    """
+
+    every_frame: bool = False
+    paced: bool = True
+    rule: EventRule | None = None
+    stride_s: float | None = None
+
+
+class Pipeline:
+    """Everything between a source's frames and the sinks, as two halves that may run on two threads.
+
+    `read` belongs to one thread, `compute` and `finish` to one other; the rest may be called from the main one.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        model: StreamModel | ClipModel,
+        options: Options,
+        sinks: Sequence[Sink] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.source = source
+        self.manifest = model.manifest
+        self.rule = options.rule or self.manifest.events
+        self.latencies = Latencies()
+        self.exits = {spec.name: 0 for spec in self.manifest.exits}
+        self.event_counts: Counter[str] = Counter()
+        self.events: tuple[Event, ...] = ()
+        """The latest ones, oldest first."""
+
+        if isinstance(model, StreamModel):
+            self._due_every_s = self._window_s = 1 / self.manifest.rate_hz
+        else:
+            self._window_s = self.manifest.clip_frames / self.manifest.rate_hz
+            self._due_every_s = options.stride_s or self._window_s / 4
+        self._depth = WAITING_IN_FILES if options.every_frame else max(1, round(WAIT_S / self._due_every_s))
+        schedule = schedule_for(self.manifest, options.stride_s)
+        self.flow = Flow(schedule, self._depth, newest_wins=not options.every_frame)
+        self._options, self._sinks, self._clock = options, sinks, clock
+        self._began_s = clock()
+        self._frames = iter(source)
+        self._ring: Ring | None = None
+        self._network = network_for(model)
+        self._detector = EventDetector(
+            self.rule, self.manifest.labels, self.manifest.background, self.manifest.activation
+        )
+        self._run = secrets.token_hex(4)
+        self._decided: Frame | None = None
+        self._exit = ""
+        self._dropped_before = 0
+        self._rates = Rates()
+
+    def read(self) -> bool:
+        """Move one frame from the source into the ring; only when the flow has room. False at the source's end.
+
+        Raises:
+            EdgevidError: the source failed.
+        """
+        frame = next(self._frames, None)
+        if frame is None:
+            return False
+        if self._ring is None:
+            self._ring = Ring(self._ring_bytes(frame))
+        self._ring.put(frame)
+        self.flow.offer(frame.index, frame.time_s)
+        return True
+
+    def compute(self, *, wait: bool = True) -> bool:
+        """Compute what is due next and emit what it changes. False when nothing will ever be due again.
+
+        Without `wait` False means that nothing is due now.
+
+        Raises:
+            EdgevidError: the model computed NaN, or its window does not fit into the largest ring.
+        """
+        due = self.flow.take(wait=wait)
+        if due is None:
+            return False
+        assert self._ring is not None, "something is due although no frame was read"
+        settle = self.flow.lost
+        try:
+            frames = self._ring.take(due.steps)
+            decisions = self._network.compute(frames, reset=due.reset)
+            settle = self.flow.computed
+        except OvertakenError as error:
+            if self._options.every_frame:
+                raise EdgevidError(
+                    f"{self.manifest.id}: its window of {self._window_s:.1f} s does not fit into the "
+                    f"{self._ring.max_bytes / 1e6:.0f} MB of frames that are kept"
+                ) from error
+            return True
+        finally:
+            settle(due)
+        self._decided = frames[-1]
+        for decision in decisions:
+            self._exit = self.manifest.exits[decision.exit].name
+            self.exits[self._exit] += 1
+            changes = self._detector.finish() if decision.reset else []
+            self._emit(changes + self._detector.update(decision.time_s, decision.scores))
+        self.latencies.add(self._latency_ms(self._decided))
+        return True
+
+    def finish(self) -> None:
+        """End what is still going on; nothing will be computed any more."""
+        self._emit(self._detector.finish())
+
+    def view(self, *, with_frame: bool) -> View:
+        """What there is to see now."""
+        counts = self.flow.counts
+        now_s = self._clock()
+        captured_hz, computed_hz = self._rates.update(now_s, counts.captured, counts.computed)
+        return View(
+            source=self.source.info.name,
+            model=self.manifest.id,
+            labels=self.manifest.labels,
+            background=self.manifest.background,
+            on=self.rule.on,
+            time_s=self._decided.time_s if self._decided else 0.0,
+            scores=self._detector.smoothed,
+            going_on=self._detector.open_labels,
+            exit=self._exit,
+            events=self.events,
+            frames=asdict(counts),
+            captured_hz=captured_hz,
+            computed_hz=computed_hz,
+            latency_ms=self.latencies.summary(),
+            seconds=now_s - self._began_s,
+            frame=self._ring.newest() if with_frame and self._ring else None,
+        )
+
+    def metrics(self) -> dict[str, Any]:
+        """What `--metrics` writes."""
+        return {
+            "source": self.source.info.name,
+            "model": self.manifest.id,
+            "frames": asdict(self.flow.counts),
+            "input": asdict(self.source.counts),
+            "gaps": self.flow.gaps,
+            "state_resets": self._network.resets,
+            "latency_ms": self.latencies.summary(),
+            "exits": self.exits,
+            "events": dict(self.event_counts),
+            "reconnects": 0,
+            "rss_mb": round(rss_mb(), 1),
+            "seconds": round(self._clock() - self._began_s, 3),
+        }
+
+    def _ring_bytes(self, frame: Frame) -> int:
+        """Room for what may be asked for: a window and what waits behind it, with a quarter to spare."""
+        reach_s = self._window_s + (self._depth + 2) * self._due_every_s
+        frames = 8 + math.ceil(1.25 * reach_s * (self.source.info.rate_hz or FASTEST_HZ))
+        return max(MAX_BYTES, min(frames * frame.pixels.nbytes, MOST_RING_BYTES))
+
+    def _latency_ms(self, frame: Frame) -> float:
+        return (self._clock() - frame.captured_s) * 1e3
+
+    def _emit(self, changes: list[Change]) -> None:
+        for change in changes:
+            assert self._decided is not None, "an action without a frame"
+            latency_ms = self._latency_ms(self._decided)
+            dropped = self.flow.counts.dropped
+            event = Event(
+                type=change.type,
+                id=f"{self._run}-{change.number}",
+                label=change.label,
+                score=change.score,
+                start_s=change.start_s,
+                end_s=change.end_s,
+                emitted_s=self._decided.time_s + (latency_ms / 1e3 if self._options.paced else 0.0),
+                utc=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                latency_ms=latency_ms,
+                exit=self._exit,
+                dropped_frames=dropped - self._dropped_before,
+                source=self.source.info.name,
+                model=self.manifest.id,
+            )
+            self._dropped_before = dropped
+            self.event_counts[change.label] += change.type == "start"
+            self.events = (*self.events[1 - RECENT_EVENTS :], event)
+            for sink in self._sinks:
+                sink.event(event)
+
+
+def run(
+    pipeline: Pipeline,
+    *,
+    seconds: float | None = None,
+    every_s: float = 0.1,
+    every: Callable[[], bool] = lambda: True,
+) -> bool:
+    """Run the two halves on threads until the source ends, `seconds` have passed or `every` says False.
+
+    `every` is called about every `every_s` seconds on this thread, which should be the main one.
+
+    Returns: whether Ctrl-C ended it. What was going on has then been ended all the same.
+
+    Raises:
+        EdgevidError: the source or the model failed; what was going on has been ended before.
+    """
+    stopping, done = threading.Event(), threading.Event()
+    errors: list[BaseException] = []
+
+    def stop() -> None:
+        stopping.set()
+        pipeline.source.close()
+
+    def reading() -> None:
+        try:
+            pipeline.flow.wait_for_room()
+            while not stopping.is_set() and pipeline.read():
+                pipeline.flow.wait_for_room()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            pipeline.flow.end()
+
+    def computing() -> None:
+        try:
+            while pipeline.compute():
+                pass
+        except BaseException as error:
+            errors.append(error)
+            stop()
+            pipeline.flow.end(drop_waiting=True)
+        finally:
+            pipeline.finish()
+            done.set()
+
+    threads = [threading.Thread(target=half, name=half.__name__, daemon=True) for half in (reading, computing)]
+    for thread in threads:
+        thread.start()
+    ends_s = math.inf if seconds is None else time.monotonic() + seconds
+    interrupted = False
+    try:
+        while not done.wait(every_s) and time.monotonic() < ends_s and every():
+            pass
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        stop()
+        if not done.wait(STOPPING_S):  # the source does not answer: what waits is given up, and counted
+            pipeline.flow.end(drop_waiting=True)
+            done.wait(STOPPING_S)
+        for thread in threads:
+            thread.join(STOPPING_S)
+    if errors:
+        raise errors[0]
+    return interrupted

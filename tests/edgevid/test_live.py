@@ -1,0 +1,323 @@
+"""A run, its halves interleaved in any order: every frame has one fate, and what is emitted is right."""
+
+import json
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgevid.errors import EdgevidError
+from edgevid.events import Event
+from edgevid.frame import Frame
+from edgevid.live import Options, Pipeline, run
+from edgevid.manifest import Manifest
+from edgevid.models.contract import ClipModel, Outputs, State, StreamModel
+from edgevid.models.load import load
+from edgevid.sinks.contract import View
+from edgevid.sources.contract import Source, SourceInfo
+from tests.tiny_models import COLOURS, T, tiny_clip_model, tiny_manifest, tiny_stream_model
+
+
+class Frames(Source):
+    """Frames given beforehand."""
+
+    def __init__(self, frames: Sequence[Frame], rate_hz: float | None = 30.0) -> None:
+        super().__init__()
+        self.info = SourceInfo("frames", 32, 24, rate_hz, None, live=False)
+        self._left = list(frames)
+
+    def _read(self) -> Frame | None:
+        return self._left.pop(0) if self._left else None
+
+    def _release(self) -> None:
+        pass
+
+
+class Collected:
+    """A sink that remembers."""
+
+    wants_views = False
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def view(self, view: View) -> None:
+        raise AssertionError(f"asked for no views, got {view}")
+
+    def close(self) -> None:
+        pass
+
+    def brief(self) -> list[tuple[str, str]]:
+        return [(e.type, e.label) for e in self.events if e.type != "update"]
+
+
+def coloured(*periods: tuple[str, float], rate_hz: float = 30.0, start_s: float = 0.0) -> list[Frame]:
+    """Frames that show each colour for so many seconds."""
+    labels = [label for label, seconds in periods for _ in range(round(seconds * rate_hz))]
+    return [
+        Frame(np.full((24, 32, 3), COLOURS[label], np.uint8), start_s + i / rate_hz, i)
+        for i, label in enumerate(labels)
+    ]
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> StreamModel:
+    model = load(tiny_stream_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+    assert isinstance(model, StreamModel)
+    return model
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> ClipModel:
+    model = load(tiny_clip_model(tmp_path_factory.mktemp("model") / "tiny.clip.onnx"))
+    assert isinstance(model, ClipModel)
+    return model
+
+
+def through(model: StreamModel | ClipModel, frames: Sequence[Frame], options: Options) -> tuple[Pipeline, Collected]:
+    """A whole run on this thread: after each frame all that is due."""
+    sink = Collected()
+    pipeline = Pipeline(Frames(frames), model, options, [sink], clock=lambda: 0.0)
+    while pipeline.read():
+        while pipeline.compute(wait=False):
+            pass
+    pipeline.flow.end()
+    while pipeline.compute(wait=False):
+        pass
+    pipeline.finish()
+    return pipeline, sink
+
+
+FILE = Options(every_frame=True, paced=False)
+PLAY = (("other", 1.0), ("red", 0.8), ("other", 1.0), ("blue", 0.8), ("other", 1.0))
+
+
+@pytest.mark.parametrize("kind", ["stream", "clip"])
+@pytest.mark.parametrize("rate_hz", [10.0, 25.0, 29.97, 60.0])
+def test_both_kinds_find_the_same_actions_at_any_camera_rate(
+    stream: StreamModel, clip: ClipModel, kind: str, rate_hz: float
+) -> None:
+    model = stream if kind == "stream" else clip
+    pipeline, sink = through(model, coloured(*PLAY, rate_hz=rate_hz), FILE)
+    assert sink.brief() == [("start", "red"), ("end", "red"), ("start", "blue"), ("end", "blue")]
+    red, blue = (e for e in sink.events if e.type == "end")
+    assert red.start_s == pytest.approx(1.0, abs=0.25)
+    assert red.end_s == pytest.approx(1.8, abs=0.35)
+    assert blue.start_s == pytest.approx(2.8, abs=0.25)
+    counts = pipeline.flow.counts
+    counts.check()
+    assert counts.pending == counts.dropped == 0
+    assert counts.computed == pytest.approx(46, abs=2 if kind == "stream" else 4)
+
+
+def test_an_event_says_who_saw_it_when_and_how_late(stream: StreamModel) -> None:
+    now_s = 100.0
+    sink = Collected()
+    frames = [Frame(f.pixels, f.time_s, f.index, 100.0 + f.time_s) for f in coloured(*PLAY)]
+    pipeline = Pipeline(Frames(frames), stream, Options(), [sink], clock=lambda: now_s)
+    for frame in frames:
+        now_s = frame.captured_s
+        pipeline.read()
+        now_s += 0.02
+        pipeline.compute(wait=False)
+    pipeline.finish()
+    start = sink.events[0]
+    assert start.latency_ms == pytest.approx(20)
+    assert start.emitted_s == pytest.approx(1.1 + 0.02, abs=0.11)
+    assert (start.source, start.model, start.exit) == ("frames", stream.manifest.id, "final")
+    assert {e.id for e in sink.events if e.label == "red"} == {start.id}
+    assert len({e.id for e in sink.events}) == 2
+    assert pipeline.latencies.percentile(50) == pytest.approx(20, rel=0.03)
+    _, whole = through(stream, coloured(*PLAY), FILE)
+    assert sink.brief() == whole.brief()
+    assert [e.emitted_s for e in whole.events] == [pytest.approx(e.emitted_s - 0.02) for e in sink.events]
+
+
+def test_the_end_of_the_source_ends_what_is_going_on(stream: StreamModel) -> None:
+    _, sink = through(stream, coloured(("other", 1), ("green", 1)), FILE)
+    assert sink.brief() == [("start", "green"), ("end", "green")]
+    assert sink.events[-1].end_s == pytest.approx(1.9, abs=0.11)
+
+
+@pytest.mark.parametrize("kind", ["stream", "clip"])
+def test_a_gap_ends_what_is_going_on_and_forgets_it(stream: StreamModel, clip: ClipModel, kind: str) -> None:
+    before = coloured(("other", 1), ("red", 1))
+    after = [Frame(f.pixels, f.time_s + 7, f.index + len(before)) for f in coloured(("red", 1), ("other", 1))]
+    pipeline, sink = through(stream if kind == "stream" else clip, [*before, *after], FILE)
+    assert sink.brief() == [("start", "red"), ("end", "red")] * 2
+    first_end = next(e for e in sink.events if e.type == "end")
+    assert first_end.end_s == pytest.approx(2.0, abs=0.11)
+    assert pipeline.metrics()["gaps"] == pipeline.metrics()["state_resets"] == 1
+
+
+def test_when_the_network_falls_behind_the_newest_wins_and_a_gap_in_what_was_skipped_is_not_forgotten(
+    stream: StreamModel,
+) -> None:
+    pipeline = Pipeline(Frames(coloured(("red", 0.9), rate_hz=10)), stream, Options(), clock=lambda: 0.0)
+    for _ in range(9):
+        pipeline.read()
+    counts = pipeline.flow.counts
+    assert (counts.dropped, counts.pending) == (8, 1)  # two may wait at 10 Hz; the third pushes both out
+    assert pipeline.compute(wait=False)
+    assert pipeline.view(with_frame=False).time_s == pytest.approx(0.8)
+
+    before = coloured(("red", 0.3), rate_hz=10)
+    after = [Frame(f.pixels, f.time_s + 5, f.index + 3) for f in coloured(("red", 1.0), rate_hz=10)]
+    pipeline = Pipeline(Frames([*before, *after]), stream, Options(), clock=lambda: 0.0)
+    pipeline.read()
+    pipeline.compute(wait=False)
+    for _ in range(12):  # the frame that told of the gap is dropped unseen
+        pipeline.read()
+    while pipeline.compute(wait=False):
+        pass
+    assert pipeline.metrics()["state_resets"] == 1
+
+
+def test_a_source_that_ends_at_once_and_a_stop_in_mid_run_leave_nothing_pending(stream: StreamModel) -> None:
+    empty, sink = through(stream, [], FILE)
+    assert sink.events == []
+    assert empty.metrics()["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+    pipeline = Pipeline(Frames(coloured(("red", 1))), stream, FILE, clock=lambda: 0.0)
+    for _ in range(6):
+        pipeline.read()
+    pipeline.flow.end(drop_waiting=True)
+    pipeline.read()  # a frame that was being captured meanwhile
+    counts = pipeline.flow.counts
+    counts.check()
+    assert (counts.pending, counts.dropped) == (0, 3)
+
+
+manifests = st.builds(
+    lambda kind, rate_hz: tiny_manifest(kind, rate_hz=rate_hz),
+    st.sampled_from(["stream", "clip"]),
+    st.sampled_from([3.0, 10.0, 30.0]),
+)
+
+
+class Still:
+    """A model of either kind that sees nothing, at no cost: what is tested is what goes on around it."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+
+    def outputs(self, *lead: int) -> Outputs:
+        return Outputs(np.zeros((2, *lead, 4), np.float32), np.zeros((*lead, 3), np.float32))
+
+
+class StillStream(Still):
+    def zero_state(self) -> State:
+        return {}
+
+    def step(self, _pixels: Any, state: State) -> tuple[Outputs, State]:
+        return self.outputs(), state
+
+
+class StillClip(Still):
+    def run(self, _clip: Any) -> Outputs:
+        return self.outputs(T)
+
+
+@given(
+    manifest=manifests,
+    deltas_s=st.lists(st.sampled_from([0.001, 0.033, 0.04, 0.1, 0.5, 1.5]), max_size=80),
+    turns=st.lists(st.sampled_from(["read", "read", "compute", "end"]), max_size=200),
+    every_frame=st.booleans(),
+    stride_s=st.sampled_from([None, 0.1, 0.5, 3.0]),
+)
+@settings(max_examples=300, deadline=None)
+def test_every_frame_has_one_fate_under_any_schedule(
+    manifest: Manifest, deltas_s: list[float], turns: list[str], every_frame: bool, stride_s: float | None
+) -> None:
+    model = StillStream(manifest) if manifest.kind == "stream" else StillClip(manifest)
+    times_s = np.cumsum([0.0, *deltas_s])
+    frames = [Frame(np.zeros((24, 32, 3), np.uint8), float(t), i) for i, t in enumerate(times_s)]
+    options = Options(every_frame=every_frame, stride_s=stride_s)
+    pipeline = Pipeline(Frames(frames), model, options, clock=lambda: 0.0)
+    ended = False
+    for turn in turns:
+        if turn == "read" and pipeline.flow.has_room:
+            pipeline.read()
+        elif turn == "compute":
+            pipeline.compute(wait=False)
+        elif turn == "end" and not ended and len(turns) % 3 == 0:
+            pipeline.flow.end(drop_waiting=len(turns) % 2 == 0)
+            ended = True
+        counts = pipeline.flow.counts
+        counts.check()
+        waiting_at_most = 4 if every_frame else max(1, round(0.2 * manifest.rate_hz))
+        if manifest.kind == "stream":
+            assert counts.pending <= waiting_at_most
+        if every_frame and not ended:
+            assert counts.dropped == 0
+    pipeline.flow.end()
+    while pipeline.compute(wait=False):
+        pass
+    counts = pipeline.flow.counts
+    counts.check()
+    assert counts.pending == 0
+
+
+def test_the_threads_of_a_run_compute_every_frame_of_a_file(stream: StreamModel) -> None:
+    sink = Collected()
+    pipeline = Pipeline(Frames(coloured(*PLAY)), stream, FILE, [sink])
+    assert run(pipeline, every_s=0.01) is False
+    alone, _ = through(stream, coloured(*PLAY), FILE)
+    assert pipeline.flow.counts == alone.flow.counts
+    assert [(e.type, e.start_s, e.end_s) for e in sink.events] == [(e.type, e.start_s, e.end_s) for e in alone.events]
+    assert threading.active_count() == 1 or not [t for t in threading.enumerate() if t.name in ("reading", "computing")]
+
+
+class Blind(StillStream):
+    """Sees green twenty times and then computes NaN."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(manifest)
+        self.steps = 0
+
+    def step(self, _pixels: Any, state: State) -> tuple[Outputs, State]:
+        self.steps += 1
+        logits = np.full((2, 4), np.nan if self.steps > 20 else 0, np.float32)
+        logits[:, 1] = 20
+        return Outputs(logits, np.zeros(3, np.float32)), state
+
+
+def test_a_model_that_computes_nan_ends_the_run_and_open_events_are_ended() -> None:
+    sink = Collected()
+    pipeline = Pipeline(Frames(coloured(("green", 30))), Blind(tiny_manifest("stream")), FILE, [sink])
+    with pytest.raises(EdgevidError, match="NaN"):
+        run(pipeline, every_s=0.01)
+    assert sink.brief() == [("start", "green"), ("end", "green")]
+    counts = pipeline.flow.counts
+    counts.check()
+    assert (counts.computed, counts.pending) == (20, 0)
+    json.dumps(pipeline.metrics(), allow_nan=False)
+
+
+def test_a_run_stops_when_it_is_told_to(stream: StreamModel) -> None:
+    calls = []
+    pipeline = Pipeline(Frames(coloured(("other", 600))), stream, FILE)
+    run(pipeline, every_s=0.001, every=lambda: bool(calls.append(1)) or len(calls) < 3)
+    counts = pipeline.flow.counts
+    counts.check()
+    assert counts.pending == counts.dropped == 0
+    assert counts.captured < 18000
+
+
+def test_a_window_that_outlives_the_ring_is_said_in_files_and_counted_in_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevid.live.MAX_BYTES", 40 * 24 * 32 * 3)
+    monkeypatch.setattr("edgevid.live.MOST_RING_BYTES", 40 * 24 * 32 * 3)
+    model = StillClip(tiny_manifest("clip", rate_hz=1.0))
+    with pytest.raises(EdgevidError, match=r"window of 8\.0 s"):
+        through(model, coloured(("other", 20)), FILE)
+    pipeline, _ = through(model, coloured(("other", 20)), Options())
+    counts = pipeline.flow.counts
+    counts.check()
+    assert counts.computed == 0
+    assert counts.dropped > 0
