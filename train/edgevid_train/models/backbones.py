@@ -1,6 +1,6 @@
 """timm backbones as a stem and a list of stages, and the residual branches into which a shift can go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def build_backbone(name: str, stages: int, weights: str) -> Backbone:
     )
 
 
-def add_shifts(stages: nn.ModuleList, make: Callable[[int], Temporal]) -> None:
+def add_shifts(stages: Iterable[nn.Module], make: Callable[[int], Temporal]) -> None:
     """Put a shift made by `make(channels)` before the first layer of every residual branch."""
     for stage in stages:
         for block in stage.children():

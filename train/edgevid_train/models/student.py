@@ -24,7 +24,8 @@ class StudentConfig(BaseModel):
     """What a student is made of.
 
     `exits`: after which stages (1 is the first) the network may stop; the last is the end of the network.
-    `weights`: see `build_backbone`. `dilations`: of the causal convolutions in every exit's head; with three taps the
+    `weights`: see `build_backbone`. `frozen`: the stem and the first so many stages keep these weights and look at one
+    frame only, without a shift: they hold edges and textures, and a third of a training step's cost. `dilations`: of the causal convolutions in every exit's head; with three taps the
     head sees `1 + 2 * sum(dilations)` steps. `shift_divisor`: 0 for no shift in the backbone.
     """
 
@@ -35,6 +36,7 @@ class StudentConfig(BaseModel):
     input: InputSpec = InputSpec(height=96, width=128)
     rate_hz: float = Field(default=8.0, gt=0)
     exits: tuple[int, ...] = Field(default=(3, 4, 5), min_length=1)
+    frozen: int = Field(default=0, ge=0)
     shift_divisor: int = Field(default=8, ge=0)
     points: int = Field(default=16, ge=0)
     size: int = Field(default=128, gt=0)
@@ -77,7 +79,8 @@ class Student(nn.Module):
         self.stem = backbone.stem
         self.stages = backbone.stages
         if config.shift_divisor:
-            add_shifts(self.stages, lambda channels: CausalShift(self.carry, channels, config.shift_divisor))
+            moving = self.stages[config.frozen :]
+            add_shifts(moving, lambda channels: CausalShift(self.carry, channels, config.shift_divisor))
         self.heads = nn.ModuleList(
             ExitHead(
                 self.carry,
@@ -93,17 +96,23 @@ class Student(nn.Module):
         )
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+        for part in self._frozen_parts():
+            part.requires_grad_(False)
         name_states(self.named_modules())
         self.state_shapes = self._find_state_shapes()
 
     def train(self, mode: bool = True) -> Self:
-        """As torch's; with `norm = "frozen"` the backbone's batch norms keep their statistics."""
+        """As torch's, but frozen stages, or with `norm = "frozen"` the whole backbone, keep their batch statistics."""
         super().train(mode)
-        if mode and self.config.norm == "frozen":
-            for module in (*self.stem.modules(), *self.stages.modules()):
+        still = (self.stem, self.stages) if self.config.norm == "frozen" else self._frozen_parts()
+        for part in still:
+            for module in part.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
+
+    def _frozen_parts(self) -> tuple[nn.Module, ...]:
+        return (self.stem, *self.stages[: self.config.frozen]) if self.config.frozen else ()
 
     @property
     def exit_names(self) -> tuple[str, ...]:

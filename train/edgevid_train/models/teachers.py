@@ -6,7 +6,7 @@ them itself, so that a student's and a teacher's normalisation can never be mist
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +23,7 @@ class TeacherConfig(BaseModel):
     """`kind`: `tsm` (a timm backbone with temporal shift, both ways) or `videomae` (transformers).
 
     `weights`: for `tsm` see `build_backbone`; for `videomae` a local folder or a hub id of a checkpoint.
-    `frames`: spread evenly over the action.
+    `frozen`: of `tsm`, stages that keep their weights (see `StudentConfig`). `frames`: spread evenly over the action.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +33,7 @@ class TeacherConfig(BaseModel):
     weights: str = "auto"
     stages: int = 7
     input: InputSpec = InputSpec(height=96, width=128)
+    frozen: int = Field(default=0, ge=0)
     frames: int = Field(default=16, gt=1)
     points: int = Field(default=32, ge=0)
     size: int = Field(default=256, gt=0)
@@ -69,7 +70,10 @@ class ShiftTeacher(nn.Module):
         self.carry = Carry()
         backbone = build_backbone(config.backbone, config.stages, config.weights)
         self.stem, self.stages = backbone.stem, backbone.stages
-        add_shifts(self.stages, lambda channels: BothWaysShift(self.carry, channels))
+        self.frozen_parts = (self.stem, *self.stages[: config.frozen]) if config.frozen else ()
+        for part in self.frozen_parts:
+            part.requires_grad_(False)
+        add_shifts(self.stages[config.frozen :], lambda channels: BothWaysShift(self.carry, channels))
         size = config.size
         # One look at the finest map that is cheap (1/16), where a fingertip still has a place, and one at the end.
         self.middle = max(0, config.stages - 3)
@@ -89,6 +93,13 @@ class ShiftTeacher(nn.Module):
         self.decide = nn.Linear(size, labels)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's, but frozen stages keep their batch statistics."""
+        super().train(mode)
+        for part in self.frozen_parts:
+            part.eval()
+        return self
 
     def forward(self, frames: Tensor) -> TeacherOutputs:
         count = frames.shape[1]
