@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgevid.models import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from edgevid.manifest import Manifest
 
@@ -28,7 +30,7 @@ def list_models(json: Path | None = _JSON, force: bool = _FORCE) -> None:
 
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
-    from edgevid.models.load import DEFAULT_MODEL, bundled_models, read_model
+    from edgevid.models.load import bundled_models, read_model
 
     if json:
         check_output(json, force=force)
@@ -42,8 +44,8 @@ def list_models(json: Path | None = _JSON, force: bool = _FORCE) -> None:
             continue
         rows.append(_described(manifest, path) | {"name": name, "default": name == DEFAULT_MODEL})
 
-    name = Column("name", no_wrap=True)
-    table = Table(name, "kind", "labels", "input", "rate", "size", "digest", box=SIMPLE_HEAD, pad_edge=False)
+    name_column = Column("name", no_wrap=True)
+    table = Table(name_column, "kind", "labels", "input", "rate", "size", "digest", box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         spec = row["input"]
         table.add_row(

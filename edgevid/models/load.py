@@ -10,7 +10,6 @@ from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.metadata import read_metadata
 from edgevid.models.onnx import Provider, open_onnx
 
-DEFAULT_MODEL = "air-gesture"
 MAX_BYTES = 1 << 30
 """No file above this is opened as a model: it would be read into memory to learn that it is none."""
 

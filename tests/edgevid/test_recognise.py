@@ -149,9 +149,7 @@ def test_every_frame_of_any_recording_has_one_fate(
     assert np.isfinite(scores.clip).all()
 
 
-def test_logits_from_elsewhere_are_scored_by_the_same_rule(stream: StreamModel | ClipModel) -> None:
-    logits = np.zeros((2, 3, 4), np.float32)
-    logits[1, 1, 2] = 9
-    scores = ClipScores.from_logits(logits, stream.manifest)
-    assert scores.clip.argmax() == 2
-    np.testing.assert_array_equal(scores.clip, scores.steps[1, 1])
+def test_scores_from_elsewhere_are_pooled_by_the_same_rule(stream: StreamModel | ClipModel) -> None:
+    steps = np.full((2, 3, 4), 0.25, np.float32)
+    steps[1, 1] = [0.05, 0.05, 0.85, 0.05]
+    np.testing.assert_array_equal(ClipScores.of(steps, stream.manifest).clip, steps[1, 1])

@@ -1,0 +1,103 @@
+"""`edgevid classify`: which action a short clip shows."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from edgevid.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from edgevid.manifest import Manifest
+    from edgevid.recognise import FileScores
+
+
+def register(app: typer.Typer) -> None:
+    """Add `classify` to the command line."""
+    app.command()(classify)
+
+
+def classify(
+    files: list[str] = typer.Argument(help="Video files, each a short clip of one action.", metavar="FILE..."),
+    model: str = typer.Option(DEFAULT_MODEL, help="A bundled model's name, or a file."),
+    top: int = typer.Option(5, min=1, help="How many labels to show for each file."),
+    threads: int = typer.Option(1, min=1, max=256, help="Threads of the network."),
+    json: Path | None = typer.Option(None, help="Write the result to this file.", show_default=False),
+    force: bool = typer.Option(False, "--force", help="Replace a file that exists."),
+) -> None:
+    """The most likely labels of short clips, scored as a live stream would be.
+
+    A file that cannot be read is named and skipped; the exit status is then 2.
+    """
+    from edgevid.errors import InputError
+    from edgevid.files import check_output, write_json
+    from edgevid.models.load import load
+    from edgevid.recognise import score_file
+
+    if json:
+        check_output(json, force=force)
+    network = load(model, threads=threads)
+    predictions: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    for file in files:
+        try:
+            scored = score_file(Path(file), network)
+        except InputError as error:
+            typer.echo(error, err=True)
+            skipped.append({"file": file, "reason": str(error)})
+            continue
+        for note in _notes(scored):
+            typer.echo(f"{file}: {note}", err=True)
+        predictions.append(_prediction(file, scored, network.manifest))
+    _show(predictions, top)
+    if json:
+        write_json(
+            json,
+            {"model": network.manifest.id, "threads": threads, "predictions": predictions, "skipped": skipped},
+        )
+    if skipped:
+        raise typer.Exit(InputError.exit_status)
+
+
+def _notes(scored: "FileScores") -> list[str]:
+    """What a person should know about a file that was scored all the same."""
+    lost = scored.source.undecodable
+    notes = [f"{lost} of its pictures could not be decoded; scored the others"] if lost else []
+    return [*notes, f"{scored.fault}; scored what comes before"] if scored.fault else notes
+
+
+def _prediction(file: str, scored: "FileScores", manifest: "Manifest") -> dict[str, Any]:
+    """What is written about one file; labels in the order of their scores."""
+    clip, counts = scored.scores.clip, scored.counts
+    order = clip.argsort()[::-1]
+    return {
+        "file": file,
+        "predicted": manifest.labels[order[0]],
+        "scores": {manifest.labels[i]: round(float(clip[i]), 6) for i in order},
+        "frames": {
+            "captured": counts.captured,
+            "unsampled": counts.unsampled,
+            "computed": counts.computed,
+            "repeated": counts.repeated,
+            "undecodable": scored.source.undecodable,
+        },
+        "fault": scored.fault,
+    }
+
+
+def _show(predictions: list[dict[str, Any]], top: int) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    if not predictions:
+        return
+    file = Column("file", overflow="fold")
+    label = Column("label", no_wrap=True)
+    table = Table(file, label, Column("score", justify="right"), "then", box=SIMPLE_HEAD, pad_edge=False)
+    for prediction in predictions:
+        (best, score), *others = list(prediction["scores"].items())[:top]
+        then = ", ".join(f"{name} {value:.2f}" for name, value in others)
+        table.add_row(Text(prediction["file"]), Text(best, style="bold"), f"{score:.2f}", Text(then, style="dim"))
+    Console().print(table)
