@@ -25,8 +25,9 @@ class StudentConfig(BaseModel):
 
     `exits`: after which stages (1 is the first) the network may stop; the last is the end of the network.
     `weights`: see `build_backbone`. `frozen`: the stem and the first so many stages keep these weights and look at one
-    frame only, without a shift: they hold edges and textures, and a third of a training step's cost. `dilations`: of the causal convolutions in every exit's head; with three taps the
-    head sees `1 + 2 * sum(dilations)` steps. `shift_divisor`: 0 for no shift in the backbone.
+    frame only, without a shift: they hold edges and textures, and a third of a training step's cost. `shift_divisor`:
+    0 for no shift in the backbone. `dilations`: of the causal convolutions in every exit's head; with three taps the
+    head sees `1 + 2 * sum(dilations)` steps.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
