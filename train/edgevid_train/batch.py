@@ -1,7 +1,7 @@
 """Samples stacked into tensors, and the threads that make them while the network computes."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -74,7 +74,7 @@ def as_input(frames: Tensor) -> Tensor:
 
 def prefetch(
     plans: Sequence[BatchPlan], load: Callable[[BatchPlan], Batch], threads: int
-) -> Iterator[tuple[BatchPlan, Batch]]:
+) -> Generator[tuple[BatchPlan, Batch], None, None]:
     """Load the planned batches in order, a few ahead of their use, in `threads` threads.
 
     An error while loading is raised where its batch would have come. Closing the iterator stops the threads.

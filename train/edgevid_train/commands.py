@@ -1,7 +1,191 @@
-"""The commands that training adds to the `edgevid` command line."""
+"""The commands that training adds to the `edgevid` command line: words -> calls."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from edgevid_train.synthetic.command import add_to as add_synthesize
+
+if TYPE_CHECKING:
+    from edgevid_train.annotations import ReadOptions
+
+Device = Literal["cpu", "cuda", "mps"]
+Format = Annotated[str | None, typer.Option(help="Layout of the data: clips, folders or names. [default: found out]")]
+Group = Annotated[str | None, typer.Option(help="Column of clips.csv that says what must not be split.")]
+LabelPattern = Annotated[str | None, typer.Option(help="Regular expression that finds the label in a file's name.")]
+Classes = Annotated[str | None, typer.Option(help="Labels to keep, in this order: a,b,c.")]
+Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the network's arithmetic.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 
 
 def register(app: typer.Typer) -> None:
     """Called once by `edgevid.cli` through the entry-point group `edgevid.commands`; imports nothing heavy."""
+    app.command("train-distill")(train_distill)
+    app.command("evaluate")(evaluate)
+    data = typer.Typer(no_args_is_help=True, help="Labelled videos: look at them, make them.")
+    data.command("stats")(stats)
+    add_synthesize(data)
+    app.add_typer(data, name="data")
+
+
+def train_distill(
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    recipe: Annotated[str | None, typer.Option(help="A bundled recipe's name, or a .toml file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of labelled videos.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key=value. Repeatable.")] = None,
+    device: Annotated[Device | None, typer.Option(help="[default: cuda or mps where there is one]")] = None,
+    threads: Threads = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out; takes all else from it.")
+    ] = False,
+    force: Force = False,
+    teacher: Annotated[Path | None, typer.Option(help="A teacher's checkpoint, instead of training one.")] = None,
+    cv: Annotated[int | None, typer.Option(help="Grouped cross-validation over so many folds.")] = None,
+    folds: Annotated[int | None, typer.Option(help="With --fold: hold out one of so many grouped folds.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Which fold to hold out, counting from 1.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Train on every clip, hold nothing out.")] = False,
+    extra: Annotated[list[Path] | None, typer.Option(help="More clips, only ever trained on. Repeatable.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="Layout of the data. [default: found out]")] = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    json: Json = None,
+) -> None:
+    """Train a teacher on labelled videos and distil a small streaming student from it."""
+    with needs("train"):
+        import cv2
+        import torch
+
+        from edgevid_train import run
+        from edgevid_train.recipe import load_recipe
+
+    from rich.console import Console
+
+    from edgevid.errors import InputError
+    from edgevid.files import check_output, write_json
+    from edgevid_train.interrupt import interruptible
+    from edgevid_train.progress import Reporter
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # the loaders are threads already
+    if json:
+        check_output(json, force=force)
+    if resume:
+        if recipe or data or set_ or teacher or cv or folds or fold or all_ or extra or classes:
+            raise InputError("--resume takes the recipe, the data and the folds from the run in --out; leave them out")
+        request, chosen = run.resumed(out)
+    else:
+        if recipe is None or data is None:
+            raise InputError("--recipe and --data are needed (or --resume)")
+        chosen = load_recipe(recipe, set_ or [])
+        request = run.check_request(
+            data=data.absolute(),
+            format=format_,
+            group=group,
+            label_pattern=label_pattern,
+            classes=names_in(classes, "--classes"),
+            extra=tuple(folder.absolute() for folder in extra or []),
+            teacher=teacher and teacher.absolute(),
+            cv=cv,
+            folds=folds,
+            fold=fold,
+            all=all_,
+        )
+    report = Reporter(Console())
+    heard = "stopping after this step; press Ctrl-C again to quit at once"
+    with interruptible(lambda: report.say(heard)) as stop:
+        result = run.train_distill(
+            request, chosen, out, device=device, resume=resume, force=force, report=report, stop=stop
+        )
+    report.say(f"the student is in {out}")
+    if json:
+        write_json(json, result)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A bundled model's name, a model file, or a student's checkpoint.")],
+    data: Annotated[Path, typer.Argument(help="Folder of labelled videos.")],
+    json: Json = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report: report.json, confusion.png.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")] = None,
+    threads: Threads = 1,
+    format_: Annotated[str | None, typer.Option("--format", help="Layout of the data. [default: found out]")] = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    force: Force = False,
+) -> None:
+    """How often a model is right on labelled clips, scored as on a device."""
+    with needs("train"):
+        from edgevid_train.evaluate.report import evaluate_model, show, write_report
+
+    from edgevid.files import check_output, write_json
+
+    for path in (json, out):
+        if path:
+            check_output(path, force=force)
+    options = _options(format_, group, label_pattern, classes)
+    report = evaluate_model(model, data, options, split=split, threads=threads)
+    show(report)
+    if out:
+        write_report(report, out)
+    if json:
+        write_json(json, report.to_json())
+
+
+def stats(
+    path: Annotated[Path, typer.Argument(help="Folder of labelled videos, or an annotation file.")],
+    format_: Annotated[str | None, typer.Option("--format", help="Layout of the data. [default: found out]")] = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """What is in a data folder: labels, groups, durations, sizes, rates, files that are missing or unreadable."""
+    from edgevid.files import check_output, write_json
+    from edgevid_train.stats import look_at, show
+
+    if json:
+        check_output(json, force=force)
+    found = look_at(path, _options(format_, group, label_pattern, classes))
+    show(found)
+    if json:
+        write_json(json, found)
+
+
+def names_in(text: str | None, option: str) -> tuple[str, ...] | None:
+    """`a,b,c`. Raises InputError when a name is empty or occurs twice."""
+    from edgevid.errors import InputError
+
+    if text is None:
+        return None
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names) or len(set(names)) != len(names):
+        raise InputError(f"{option} {text!r}: expected names, each once, with commas between")
+    return names
+
+
+@contextlib.contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Around the imports of a command: say which extra to install when one is missing."""
+    from edgevid.errors import InputError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("edgevid", "edgevid_train", "edgevid_deploy"):
+            raise
+        raise InputError(
+            f"this command needs the extra {extra!r}: pip install 'edgevid[{extra}]' (missing: {error.name})"
+        ) from None
+
+
+def _options(format_: str | None, group: str | None, label_pattern: str | None, classes: str | None) -> "ReadOptions":
+    from edgevid_train.annotations import ReadOptions
+
+    return ReadOptions(format_, group, label_pattern, names_in(classes, "--classes"))

@@ -2,20 +2,20 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevid.frame import Frame
-from edgevid.preprocess import reduce
+from edgevid.errors import InputError
+from edgevid.sources.opening import open_source
 from edgevid_train.annotations import ClipRecord
 
 MAX_CLIP_S = 120.0
 """A longer span is not a clip: it would not fit into memory as one."""
+
+RUNTIME_SHORT_SIDE = 240
+"""What the runtime reduces frames to before a model's own resize."""
 
 
 class DecodeError(Exception):
@@ -46,38 +46,31 @@ def decode_clip(record: ClipRecord, short_side: int = 120) -> DecodedClip:
     """Decode the record's span, reduced to at most `short_side` pixels on the short side.
 
     Raises:
-        DecodeError: no such file, not a video, damaged, shorter than the span, or longer than `MAX_CLIP_S`.
+        DecodeError: no such file, not a video, cut short or damaged before the span's end, or longer than `MAX_CLIP_S`.
     """
     frames: list[NDArray[np.uint8]] = []
     times_s: list[float] = []
-    for frame in _file_frames(record.file):
-        if record.end_s is not None and frame.time_s >= record.end_s:
-            break
-        if frame.time_s < record.start_s:
-            continue
-        if frame.time_s - record.start_s > MAX_CLIP_S:
-            raise DecodeError(f"longer than {MAX_CLIP_S:g} s; cut it, or give start_s and end_s")
-        frames.append(reduce(frame.pixels, short_side))
-        times_s.append(frame.time_s)
+    try:
+        with open_source(record.file, short_side=short_side, pace="fast") as source:
+            for frame in source:
+                if record.end_s is not None and frame.time_s >= record.end_s:
+                    break
+                if frame.time_s < record.start_s:
+                    continue
+                if frame.time_s - record.start_s > MAX_CLIP_S:
+                    raise DecodeError(f"longer than {MAX_CLIP_S:g} s; cut it, or give start_s and end_s")
+                frames.append(frame.pixels)
+                times_s.append(frame.time_s)
+            else:
+                if source.fault is not None:
+                    raise DecodeError(source.fault)
+    except InputError as error:
+        raise DecodeError(str(error).removeprefix(f"{record.file}: ")) from None
     if not frames:
-        raise DecodeError("no frames" if record.start_s == 0 else f"no frames from {record.start_s:g} s on")
+        raise DecodeError(f"no frames from {record.start_s:g} s on")
     if any(frame.shape != frames[0].shape for frame in frames):
         raise DecodeError("the picture changes its size within the clip")
     return DecodedClip(np.stack(frames), np.array(times_s, np.float64), record)
-
-
-def _file_frames(path: Path) -> Iterator[Frame]:
-    """Interim: plain PyAV, until the runtime's file source is there."""
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DecodeError("no video in it")
-            first: float | None = None
-            for index, picture in enumerate(container.decode(video=0)):
-                first = picture.time if first is None else first
-                yield Frame(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8), picture.time - first, index)
-    except (OSError, av.FFmpegError) as error:
-        raise DecodeError(str(error).splitlines()[0]) from None
 
 
 class ClipCache:

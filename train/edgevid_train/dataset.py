@@ -1,0 +1,167 @@
+"""The clips of a run: read once to know that they can be read, then turned into training streams and held-out clips."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevid.errors import InputError
+from edgevid.manifest import BACKGROUND, InputSpec
+from edgevid.preprocess import fit
+from edgevid.sampling import sample_all
+from edgevid_train.annotations import ClipRecord
+from edgevid_train.batch import Batch
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, ClipCache, DecodedClip, DecodeError, decode_clip
+from edgevid_train.ledger import Ledger
+from edgevid_train.recipe import Recipe
+from edgevid_train.sampler import BatchPlan
+from edgevid_train.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
+
+NEIGHBOURS = 2
+"""Other clips a stream may take its past and future from."""
+
+Pixels = NDArray[np.uint8]
+
+
+def labels_of(records: Iterable[ClipRecord], order: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The labels a network answers with: in the order given or sorted, and last the background.
+
+    A stream always needs a word for nothing, so `other` is a label even where no clip has it.
+    """
+    found = {label for record in records for label in record.labels}
+    named = list(order) if order is not None else sorted(found)
+    return (*(label for label in named if label != BACKGROUND), BACKGROUND)
+
+
+def read_clips(
+    records: Sequence[ClipRecord],
+    cache: ClipCache,
+    ledger: Ledger,
+    rate_hz: float,
+    threads: int,
+    on_clip: Callable[[], None] = lambda: None,
+) -> dict[ClipRecord, int]:
+    """Decode every clip once, before the first hour is spent. What cannot be read goes into the ledger.
+
+    Returns: the readable records, in order, with their length in steps at `rate_hz`.
+    """
+
+    def length(record: ClipRecord) -> int | None:
+        try:
+            return steps_of(labelled(cache.get(record)), rate_hz)
+        except DecodeError as error:
+            ledger.skip(record, str(error))
+            return None
+
+    lengths = {}
+    with ThreadPoolExecutor(threads, thread_name_prefix="reader") as pool:
+        pending = [(record, pool.submit(length, record)) for record in records]
+        try:
+            for record, future in pending:
+                steps = future.result()
+                if steps is not None:
+                    lengths[record] = steps
+                on_clip()
+        finally:
+            for _, future in pending:
+                future.cancel()
+    return lengths
+
+
+def labelled(clip: DecodedClip) -> LabelledClip:
+    """The clip as one action: the whole of its span."""
+    return LabelledClip(clip.frames, clip.times_s, clip.record.label, float(clip.times_s[0]), float(clip.times_s[-1]))
+
+
+class TrainingClips:
+    """Training streams by batch plan. Everything random in a sample comes from (seed, phase, epoch, index)."""
+
+    def __init__(
+        self, records: Sequence[ClipRecord], labels: Sequence[str], cache: ClipCache, recipe: Recipe, phase: int
+    ) -> None:
+        self.records = records
+        self.phase = phase
+        self.labels = labels
+        self.cache = cache
+        self.recipe = recipe
+        self.augment = recipe.augment.model_copy(
+            update={
+                "flip": changes_among(labels, recipe.augment.flip),
+                "reverse": changes_among(labels, recipe.augment.reverse),
+            }
+        )
+
+    def load(self, plan: BatchPlan) -> Batch:
+        return Batch.stack([self.stream(plan.epoch, index, plan.steps) for index in plan.clips])
+
+    def stream(self, epoch: int, index: int, steps: int) -> TrainStream:
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, self.phase, epoch, index])
+        others = rng.integers(len(self.records), size=NEIGHBOURS)
+        return build_stream(
+            self._clip(index),
+            [self._clip(int(i)) for i in others if i != index],
+            self.labels,
+            steps,
+            config=recipe.stream,
+            augment=self.augment,
+            rate_hz=recipe.student.rate_hz,
+            size=(recipe.student.input.height, recipe.student.input.width),
+            teacher_size=(recipe.teacher.input.height, recipe.teacher.input.width),
+            teacher_frames=recipe.teacher.frames,
+            background=BACKGROUND,
+            rng=rng,
+        )
+
+    def _clip(self, index: int) -> LabelledClip:
+        try:
+            return labelled(self.cache.get(self.records[index]))
+        except DecodeError as error:
+            raise InputError(f"{self.records[index].file} could be read before and cannot now: {error}") from None
+
+
+def changes_among(labels: Sequence[str], changes: Mapping[str, str]) -> dict[str, str]:
+    """The changes of `AugmentConfig.flip` or `reverse` that start and end at one of `labels`.
+
+    `"*" = "*"` stands for every label that is not named: it stays what it is.
+    """
+    same = {label: label for label in labels} if changes.get("*") == "*" else {}
+    return {a: b for a, b in (same | dict(changes)).items() if a in labels and b in labels}
+
+
+class HeldOutClips:
+    """Clips as a device would take them in, for validation: the runtime's source, sampling and resize, nothing random.
+
+    Prepared frames are kept while they fit into `max_bytes`; what does not is decoded again every time.
+    """
+
+    def __init__(self, records: Sequence[ClipRecord], prepare: Callable[[DecodedClip], Pixels], max_bytes: int) -> None:
+        self.records = records
+        self.prepare = prepare
+        self.max_bytes = max_bytes
+        self._kept: dict[ClipRecord, Pixels] = {}
+        self._bytes = 0
+
+    def frames(self, record: ClipRecord) -> Pixels:
+        """uint8 `(T, height, width, 3)`. Raises DecodeError."""
+        if record in self._kept:
+            return self._kept[record]
+        frames = self.prepare(decode_clip(record, RUNTIME_SHORT_SIDE))
+        if self._bytes + frames.nbytes <= self.max_bytes:
+            self._kept[record] = frames
+            self._bytes += frames.nbytes
+        return frames
+
+
+def as_stream(clip: DecodedClip, spec: InputSpec, rate_hz: float) -> Pixels:
+    """What a stream model would have been given, tick by tick: uint8 `(T, height, width, 3)`."""
+    taken = sample_all([float(t) for t in clip.times_s], rate_hz)
+    fitted = {i: fit(clip.frames[i], spec) for i in set(taken)}
+    return np.stack([fitted[i] for i in taken])
+
+
+def spread(clip: DecodedClip, spec: InputSpec, count: int) -> Pixels:
+    """`count` frames spread evenly over the clip, as a teacher takes it: uint8 `(count, height, width, 3)`."""
+    ticks = np.linspace(clip.times_s[0], clip.times_s[-1], count)
+    return np.stack([fit(clip.frames[i], spec) for i in sample_at(clip.times_s, ticks)])

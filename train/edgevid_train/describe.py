@@ -1,0 +1,33 @@
+"""A student's manifest: what validation scores by, and what export writes into the model file."""
+
+from edgevid.manifest import ExitSpec, Manifest, Measurement, Provenance, StateSpec
+from edgevid_train.models.student import Student, macs_per_exit
+from edgevid_train.recipe import Recipe
+
+
+def describe(
+    student: Student, recipe: Recipe, labels: tuple[str, ...], measured: tuple[Measurement, ...] = ()
+) -> Manifest:
+    """The manifest of the stream graph, not yet sealed; no exit decides before the last until it is calibrated."""
+    config = student.config
+    macs = macs_per_exit(student)
+    return Manifest(
+        name=recipe.name,
+        kind="stream",
+        labels=labels,
+        input=config.input,
+        rate_hz=config.rate_hz,
+        clip_frames=config.reach,
+        states=tuple(StateSpec(name=name, shape=shape) for name, shape in student.state_shapes.items()),
+        exits=tuple(ExitSpec(name=name, macs=n) for name, n in zip(student.exit_names, macs, strict=True)),
+        clip_pool=recipe.clip_pool,
+        embedding_size=student.embedding_size,
+        events=recipe.events,
+        provenance=Provenance(
+            data=recipe.about.data,
+            weights=f"{config.backbone}: {student.weights_from}",
+            licences=recipe.about.licences,
+            recipe=recipe.name,
+        ),
+        measured=measured,
+    )

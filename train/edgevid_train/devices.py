@@ -1,0 +1,32 @@
+"""Where a network is trained; accelerate does the work."""
+
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from edgevid.errors import InputError
+
+Device = Literal["cpu", "cuda", "mps"]
+
+
+def make_accelerator(device: Device | None, precision: str) -> Accelerator:
+    """An accelerator for one job. Without a device: CUDA, MPS or the CPU, the first there is.
+
+    Raises:
+        InputError: the device is not there, cannot compute in this precision, or several processes were launched.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no CUDA device")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise InputError("--device mps: torch finds no Metal device")
+    # accelerate remembers the first one of a process; a job must not inherit another's precision or loss scale.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=precision)
+    except ValueError as error:
+        raise InputError(f"precision {precision!r} cannot be had on this device: {error}") from None
+    if accelerator.num_processes > 1:
+        raise InputError("training in several processes is not offered yet; start it without accelerate launch")
+    return accelerator

@@ -1,0 +1,107 @@
+"""Figures from predictions: scikit-learn's metrics, and an interval for a share of few clips."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from edgevid_train.annotations import ClipRecord
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model said of one clip. `scores`: label -> score, or None for a clip that could not be read: missing."""
+
+    record: ClipRecord
+    scores: Mapping[str, float] | None
+
+    @property
+    def label(self) -> str:
+        return self.record.label
+
+    @property
+    def predicted(self) -> str | None:
+        """The label with the highest score, the earlier one of equals; None for a missing clip."""
+        return self.ranked()[0] if self.scores else None
+
+    def ranked(self) -> list[str]:
+        """Labels from the highest score to the lowest, equals in the model's order; nothing for a missing clip."""
+        scores = self.scores or {}
+        return sorted(scores, key=lambda label: -scores[label])
+
+    def to_json(self) -> dict[str, Any]:
+        """One entry of `predictions` in `evaluate --json`; the span only where the clip is not the whole file."""
+        entry: dict[str, Any] = {"file": self.record.name}
+        if self.record.id != self.record.name:
+            entry |= {"start_s": self.record.start_s, "end_s": self.record.end_s}
+        scores = None if self.scores is None else {label: round(score, 6) for label, score in self.scores.items()}
+        return entry | {"label": self.label, "predicted": self.predicted, "scores": scores}
+
+
+def wilson_interval(hits: int, n: int, confidence_z: float = 1.959964) -> tuple[float, float]:
+    """The 95% interval of a share (Wilson 1927), right also near 0 and 1 and for few trials; `(0, 1)` for none.
+
+    `confidence_z`: quantile of the normal distribution, 1.959964 for 95%.
+    """
+    if not 0 <= hits <= n:
+        raise ValueError(f"{hits} hits of {n}")
+    if n == 0:
+        return 0.0, 1.0
+    z2 = confidence_z**2
+    share = hits / n
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = confidence_z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def summarise(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
+    """`n`, `top1` with its interval, `top5`, `macro_f1`, `per_class`. A missing clip counts, as an error.
+
+    The macro average is over the labels that the data has: a label nobody could have got right says nothing.
+    """
+    n = len(predictions)
+    hits = sum(prediction.predicted == prediction.label for prediction in predictions)
+    among_five = sum(prediction.label in prediction.ranked()[:5] for prediction in predictions)
+    truth = [prediction.label for prediction in predictions]
+    answers = [prediction.predicted or "" for prediction in predictions]
+    present = [label for label in _all_labels(predictions, labels) if label in set(truth)]
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, answers, labels=present, average=None, zero_division=0.0
+    )
+    low, high = wilson_interval(hits, n)
+    return {
+        "n": n,
+        "top1": hits / n if n else 0.0,
+        "top1_low": low,
+        "top1_high": high,
+        "top5": among_five / n if n else 0.0,
+        "macro_f1": float(np.mean(f1)) if present else 0.0,
+        "per_class": {
+            label: {"n": int(s), "precision": float(p), "recall": float(r), "f1": float(f)}
+            for label, p, r, f, s in zip(present, precision, recall, f1, support, strict=True)
+        },
+    }
+
+
+def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """Row and column names, and how often a label (row) was taken for another (column); the last name is `missing`."""
+    names = [*_all_labels(predictions, labels), "missing"]
+    truth = [prediction.label for prediction in predictions]
+    answers = [prediction.predicted or "missing" for prediction in predictions]
+    return names, np.asarray(confusion_matrix(truth, answers, labels=names), np.int64)
+
+
+def _all_labels(predictions: Sequence[Prediction], labels: Sequence[str]) -> list[str]:
+    """The model's labels, then those that only the data has."""
+    return [*labels, *sorted({prediction.label for prediction in predictions} - set(labels))]
+
+
+def figures(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """What an epoch is judged by: `top1`, and `loss`, the mean negative logarithm of the true label's score."""
+    hits = [prediction.predicted == prediction.label for prediction in predictions]
+    given = [(prediction.scores or {}).get(prediction.label, 0.0) for prediction in predictions]
+    return {"top1": float(np.mean(hits)), "loss": float(np.mean([-math.log(max(p, 1e-6)) for p in given]))}

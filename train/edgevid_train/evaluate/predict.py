@@ -1,0 +1,64 @@
+"""Scores of held-out clips from networks in torch: the student's as deployed, the teacher's in one look."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgevid.manifest import Manifest
+from edgevid.models.scores import activate
+from edgevid.recognise import ClipScores
+from edgevid_train.annotations import ClipRecord
+from edgevid_train.batch import as_input
+from edgevid_train.dataset import HeldOutClips, Pixels
+from edgevid_train.decode import DecodeError
+from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.models.student import Student
+from edgevid_train.models.teachers import Teacher
+
+Answer = TypeVar("Answer")
+Scores = NDArray[np.float32]
+
+
+@torch.no_grad()
+def student_scores(student: Student, frames: Pixels, manifest: Manifest) -> ClipScores:
+    """The deployed score of one clip, by the clip graph, which equals the stream from a zero state.
+
+    `frames`: uint8 `(T, height, width, 3)` at the model's rate and size; `student` is in evaluation mode.
+    """
+    outputs = student(as_input(torch.from_numpy(frames)[None].to(student.mean.device)))
+    logits = torch.cat([exit_logits.float() for exit_logits in outputs.logits])
+    return ClipScores.of(activate(logits.cpu().numpy(), manifest.activation), manifest)
+
+
+@torch.no_grad()
+def teacher_scores(teacher: Teacher, frames: Pixels, device: torch.device) -> Scores:
+    """Softmax scores `(labels,)` of frames spread over the clip, uint8 `(T, height, width, 3)`."""
+    logits = teacher(as_input(torch.from_numpy(frames)[None].to(device))).logits
+    return np.asarray(logits.float().softmax(-1)[0].cpu().numpy(), np.float32)
+
+
+def answers(
+    clips: HeldOutClips, ask: Callable[[Pixels], Answer], between: Callable[[], None] = lambda: None
+) -> list[Answer | None]:
+    """What a network says of each clip, None where a clip cannot be read; `between` is called after each."""
+    found: list[Answer | None] = []
+    for record in clips.records:
+        try:
+            found.append(ask(clips.frames(record)))
+        except DecodeError:
+            found.append(None)
+        between()
+    return found
+
+
+def predictions(
+    records: Sequence[ClipRecord], scores: Sequence[Scores | None], labels: Sequence[str]
+) -> list[Prediction]:
+    """One prediction a clip from its scores `(labels,)`."""
+    return [
+        Prediction(record, None if row is None else dict(zip(labels, map(float, row), strict=True)))
+        for record, row in zip(records, scores, strict=True)
+    ]

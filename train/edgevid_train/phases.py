@@ -1,0 +1,202 @@
+"""The two phases of distillation on one split: first the teacher, then the student that learns from it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import nn
+
+import edgevid
+from edgevid.files import write_json
+from edgevid.models.scores import clip_score
+from edgevid_train.annotations import ClipRecord
+from edgevid_train.checkpoint import INFO, CheckpointInfo, SplitInfo, load_student, load_teacher, read_info
+from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, spread
+from edgevid_train.decode import ClipCache
+from edgevid_train.describe import describe
+from edgevid_train.devices import Device, make_accelerator
+from edgevid_train.evaluate.metrics import Prediction, figures, summarise
+from edgevid_train.evaluate.predict import answers, predictions, student_scores, teacher_scores
+from edgevid_train.interrupt import StoppedError
+from edgevid_train.models.student import Student
+from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.progress import Reporter
+from edgevid_train.recipe import OptimConfig, Recipe
+from edgevid_train.sampler import Sampler
+from edgevid_train.tasks import StudentTask, TeacherTask
+from edgevid_train.trainer import Job, Validate, train
+
+Kind = Literal["teacher", "student"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split to train on. `lengths`: steps of each readable training clip; `folder` gets the phases' folders."""
+
+    name: str
+    folder: Path
+    train: Sequence[ClipRecord]
+    lengths: Sequence[int]
+    val: Sequence[ClipRecord]
+
+    def info(self) -> SplitInfo:
+        return SplitInfo(
+            name=self.name,
+            train_clips=len(self.train),
+            val_clips=len(self.val),
+            train_groups=tuple(sorted({record.group for record in self.train})),
+            val_groups=tuple(sorted({record.group for record in self.val})),
+        )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all phases of a run share. `stop` says whether the person asked to stop."""
+
+    recipe: Recipe
+    labels: tuple[str, ...]
+    cache: ClipCache
+    device: Device | None
+    resume: bool
+    report: Reporter
+    stop: Callable[[], bool] = lambda: False
+
+
+def train_teacher(fold: Fold, setting: Setting) -> Teacher:
+    """Train the recipe's teacher on the labels, or load it where that has been done."""
+    recipe, labels = setting.recipe, setting.labels
+    folder = fold.folder / "teacher"
+    if setting.resume and is_finished(folder, "teacher"):
+        return load_teacher(folder / "last").teacher
+    torch.manual_seed(recipe.seed)
+    network = build_teacher(recipe.teacher, len(labels))
+    clips = TrainingClips(fold.train, labels, setting.cache, recipe, phase=0)
+    # A teacher sees the action alone: of its streams two steps are made, and thrown away.
+    sampler = Sampler([2] * len(fold.train), recipe.teacher_optim.batch, recipe.seed, max_steps=2, lead_steps=0)
+    held_out = _held_out_for_teacher(fold, setting)
+
+    def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
+        return figures(_teacher_predictions(cast(Teacher, net.eval()), held_out, labels, stop))
+
+    task = TeacherTask(network, recipe.distill.label_smoothing)
+    weights_from = recipe.teacher.weights if recipe.teacher.kind == "videomae" else recipe.teacher.backbone
+    job = _job("teacher", fold, setting, task, recipe.teacher_optim, sampler, clips, validate, weights_from)
+    trained = cast(Teacher, _train(job, setting))
+    _conclude(folder, _teacher_predictions(trained, held_out, labels, setting.stop), labels)
+    return trained
+
+
+def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list[Prediction]:
+    """Distil the student, or load it where that has been done.
+
+    Returns: its predictions of the held-out clips with the weights after the last epoch. Those of the best epoch would
+    be flattered: that epoch was chosen by these clips.
+    """
+    recipe, labels = setting.recipe, setting.labels
+    folder = fold.folder / "student"
+    if setting.resume and is_finished(folder, "student"):
+        student = load_student(folder / "last").student
+    else:
+        torch.manual_seed(recipe.seed)
+        student = Student(recipe.student, len(labels))
+    manifest = describe(student.cpu(), recipe, labels)
+    spec, rate_hz = recipe.student.input, recipe.student.rate_hz
+    held_out = HeldOutClips(fold.val, lambda clip: as_stream(clip, spec, rate_hz), recipe.data.cache_mb << 20)
+
+    def predict(net: nn.Module, stop: Callable[[], bool]) -> list[list[Prediction]]:
+        """Of every exit alone, and last as deployed."""
+        network = cast(Student, net.eval())
+        scored = answers(held_out, lambda frames: student_scores(network, frames, manifest), _until(stop))
+        by_exit = [
+            [None if clip is None else clip_score(clip.steps[i], manifest) for clip in scored]
+            for i in range(len(manifest.exits))
+        ]
+        deployed = [None if clip is None else clip.clip for clip in scored]
+        return [predictions(fold.val, scores, labels) for scores in (*by_exit, deployed)]
+
+    def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
+        *inner, deployed = predict(net, stop)
+        exits = zip(manifest.exits[:-1], inner[:-1], strict=True)
+        return figures(deployed) | {exit_.name: figures(alone)["top1"] for exit_, alone in exits}
+
+    if not (setting.resume and is_finished(folder, "student")):
+        if teacher is not None:
+            cast(nn.Module, teacher).eval().requires_grad_(False)
+        task = StudentTask(student, recipe.distill, teacher)
+        clips = TrainingClips(fold.train, labels, setting.cache, recipe, phase=1)
+        lead_steps = round(recipe.stream.before_s * rate_hz)
+        sampler = Sampler(fold.lengths, recipe.optim.batch, recipe.seed, recipe.stream.max_steps, lead_steps)
+        job = _job("student", fold, setting, task, recipe.optim, sampler, clips, validate, student.weights_from)
+        student = cast(Student, _train(job, setting, teacher))
+    if not fold.val:
+        return []
+    found = predict(student, setting.stop)[-1]
+    _conclude(folder, found, labels)
+    return found
+
+
+def is_finished(folder: Path, kind: Kind) -> bool:
+    """Whether the last epoch of this phase has been trained."""
+    last = folder / "last"
+    return (last / INFO).is_file() and read_info(last, kind).finished
+
+
+def _job(
+    kind: Kind,
+    fold: Fold,
+    setting: Setting,
+    task: nn.Module,
+    optim: OptimConfig,
+    sampler: Sampler,
+    clips: TrainingClips,
+    validate: Validate,
+    weights_from: str,
+) -> Job:
+    info = CheckpointInfo(
+        kind=kind,
+        labels=setting.labels,
+        weights_from=weights_from,
+        split=fold.info(),
+        edgevid=edgevid.__version__,
+    )
+    held_out = validate if fold.val else None
+    return Job(task, optim, setting.recipe, sampler, clips.load, held_out, info, fold.folder / kind)
+
+
+def _train(job: Job, setting: Setting, teacher: Any = None) -> nn.Module:
+    accelerator = make_accelerator(setting.device, setting.recipe.precision)
+    if teacher is not None:
+        teacher.to(accelerator.device)
+    resume = setting.resume and (job.folder / "last").exists()
+    return train(job, accelerator, setting.report, resume=resume, stop=setting.stop)
+
+
+def _held_out_for_teacher(fold: Fold, setting: Setting) -> HeldOutClips:
+    teacher = setting.recipe.teacher
+    return HeldOutClips(
+        fold.val, lambda clip: spread(clip, teacher.input, teacher.frames), setting.recipe.data.cache_mb << 20
+    )
+
+
+def _teacher_predictions(
+    teacher: Teacher, held_out: HeldOutClips, labels: Sequence[str], stop: Callable[[], bool]
+) -> list[Prediction]:
+    device = next(cast(nn.Module, teacher).parameters()).device
+    scores = answers(held_out, lambda frames: teacher_scores(teacher, frames, device), _until(stop))
+    return predictions(held_out.records, scores, labels)
+
+
+def _until(stop: Callable[[], bool]) -> Callable[[], None]:
+    def check() -> None:
+        if stop():
+            raise StoppedError("stopped while the held-out clips were scored")
+
+    return check
+
+
+def _conclude(folder: Path, found: list[Prediction], labels: Sequence[str]) -> None:
+    if found:
+        report = summarise(found, labels) | {"predictions": [prediction.to_json() for prediction in found]}
+        write_json(folder / "predictions.json", report)

@@ -1,0 +1,233 @@
+"""`train-distill` from the data folder to the trained student: which clips, which folds, and what is kept of it.
+
+OUT/run.json         what was asked for, so that `--resume` needs nothing else
+OUT/recipe.toml      the resolved recipe
+OUT/ledger.csv       every clip that could not be used, and why
+OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, predictions.json of the held-out clips
+OUT/fold-I/…         the same for every fold of a cross-validation, and OUT/cv.json over all of them
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgevid.errors import InputError
+from edgevid.files import check_output, write_json, write_text
+from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
+from edgevid_train.checkpoint import load_teacher
+from edgevid_train.dataset import labels_of, read_clips
+from edgevid_train.decode import ClipCache
+from edgevid_train.devices import Device, make_accelerator
+from edgevid_train.evaluate.metrics import Prediction, summarise
+from edgevid_train.interrupt import StoppedError
+from edgevid_train.ledger import Ledger
+from edgevid_train.models.teachers import Teacher
+from edgevid_train.phases import Fold, Setting, train_student, train_teacher
+from edgevid_train.progress import Reporter
+from edgevid_train.recipe import Recipe, read_resolved
+from edgevid_train.split import Split, check_labels, grouped_folds, holdout
+
+RUN, RECIPE, LEDGER, CV = "run.json", "recipe.toml", "ledger.csv", "cv.json"
+
+
+class RunRequest(BaseModel):
+    """What a person asked for. Paths are absolute, so that a resume may start anywhere.
+
+    `extra`: folders of clips that are trained on in every fold and never held out. `teacher`: a checkpoint to use
+    instead of training one. At most one of `cv` (all of so many folds), `fold` of `folds` (counting from 1) and `all`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path
+    format: str | None = None
+    group: str | None = None
+    label_pattern: str | None = None
+    classes: tuple[str, ...] | None = None
+    extra: tuple[Path, ...] = ()
+    teacher: Path | None = None
+    cv: int | None = Field(default=None, ge=2)
+    folds: int | None = Field(default=None, ge=2)
+    fold: int | None = Field(default=None, ge=1)
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("--folds and --fold go together: --folds 5 --fold 1")
+        if self.fold is not None and self.folds is not None and self.fold > self.folds:
+            raise ValueError(f"--fold {self.fold} of {self.folds}: folds count from 1")
+        if sum([self.cv is not None, self.folds is not None, self.all]) > 1:
+            raise ValueError("--cv, --fold and --all exclude one another")
+        return self
+
+    @property
+    def options(self) -> ReadOptions:
+        return ReadOptions(self.format, self.group, self.label_pattern, self.classes)
+
+
+def check_request(**values: Any) -> RunRequest:
+    """Raises InputError for a combination that makes no sense."""
+    try:
+        return RunRequest(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = f"--{first['loc'][0]}: " if first["loc"] else ""
+        raise InputError(option + first["msg"].removeprefix("Value error, ")) from None
+
+
+def resumed(out: Path) -> tuple[RunRequest, Recipe]:
+    """What the run in `out` was asked for. Raises InputError when there is none."""
+    if not (out / RUN).is_file():
+        raise InputError(f"--resume: {out} holds no run ({RUN} is missing)")
+    try:
+        request = RunRequest.model_validate_json((out / RUN).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(f"--resume: {out / RUN} is damaged: {str(error).splitlines()[0]}") from None
+    return request, read_resolved(out / RECIPE)
+
+
+def train_distill(
+    request: RunRequest,
+    recipe: Recipe,
+    out: Path,
+    *,
+    device: Device | None,
+    resume: bool,
+    force: bool,
+    report: Reporter,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Run it all. What can fail early is tried before the first clip is decoded.
+
+    Returns: figures of the held-out clips as in `cv.json`, without them an empty report.
+
+    Raises:
+        InputError: bad data, recipe, device or output.
+        StoppedError: the person asked to stop; the message says how to go on.
+    """
+    fresh = out.is_dir() and not any(out.iterdir())
+    check_output(out, force=force or resume or fresh)
+    make_accelerator(device, recipe.precision)
+    records = read_data(request.data, request.options)
+    labels = labels_of(records, request.classes)
+    extra = _extra(request, labels)
+    splits = _splits(request, recipe, records, extra)
+    given = _given_teacher(request, labels, splits, report)
+    if not resume:
+        _begin(request, recipe, out)
+
+    cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20)
+    lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
+    setting = Setting(recipe, labels, cache, device, resume, report, stop)
+    pooled: list[Prediction] = []
+    try:
+        for name, folder, split in splits:
+            train = [record for record in split.train if record in lengths]
+            check_labels(train)
+            for line in Split(tuple(train), split.val).warnings():
+                report.say(f"warning: {name}: {line}")
+            report.say(f"{name}: {len(train)} clips to train on, {len(split.val)} held out")
+            fold = Fold(name, out / folder, train, [lengths[record] for record in train], split.val)
+            teacher = given or (train_teacher(fold, setting) if recipe.needs_teacher else None)
+            pooled += train_student(fold, setting, teacher)
+    except StoppedError as error:
+        raise StoppedError(f"{error}; it is saved, go on with: edgevid train-distill --resume --out {out}") from None
+    if not pooled:
+        return {}
+    summary = summarise(pooled, labels) | {"predictions": [prediction.to_json() for prediction in pooled]}
+    report.say(
+        f"held out, weights of the last epoch: top-1 {summary['top1']:.3f} "
+        f"({summary['top1_low']:.3f} to {summary['top1_high']:.3f}, 95%) of {summary['n']} clips, "
+        f"macro F1 {summary['macro_f1']:.3f}"
+    )
+    if request.cv is not None:
+        write_json(out / CV, {"folds": request.cv, **summary})
+    return summary
+
+
+def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
+    """Make room in `out`: what an earlier run left goes, what is not ours stays."""
+    for path in (out / "teacher", out / "student", *out.glob("fold-*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+    (out / CV).unlink(missing_ok=True)
+    write_text(out / RUN, request.model_dump_json(indent=2) + "\n")
+    write_text(out / RECIPE, recipe.to_toml())
+
+
+def _extra(request: RunRequest, labels: Sequence[str]) -> list[ClipRecord]:
+    records = []
+    for folder in request.extra:
+        for record in read_data(folder):
+            if record.label not in labels:
+                raise InputError(f"--extra {folder}: label {record.label!r} of {record.id} is not one of the data's")
+            records.append(record)
+    return records
+
+
+def _splits(
+    request: RunRequest, recipe: Recipe, records: Sequence[ClipRecord], extra: Sequence[ClipRecord]
+) -> list[tuple[str, str, Split]]:
+    """Name, folder within OUT and clips of every split to train on."""
+    check_labels(records)
+    seed = recipe.seed
+    if request.all:
+        chosen = [("all clips", "", Split(tuple(records), ()))]
+    elif request.cv is not None:
+        folds = enumerate(grouped_folds(records, request.cv, seed), start=1)
+        chosen = [(f"fold {i} of {request.cv}", f"fold-{i}", split) for i, split in folds]
+    elif request.folds is not None and request.fold is not None:
+        split = grouped_folds(records, request.folds, seed)[request.fold - 1]
+        chosen = [(f"fold {request.fold} of {request.folds}", "", split)]
+    else:
+        chosen = [("held-out groups", "", holdout(records, recipe.data.holdout, seed))]
+    return [(name, folder, Split((*split.train, *extra), split.val)) for name, folder, split in chosen]
+
+
+def _given_teacher(
+    request: RunRequest, labels: tuple[str, ...], splits: Sequence[tuple[str, str, Split]], report: Reporter
+) -> Teacher | None:
+    if request.teacher is None:
+        return None
+    loaded = load_teacher(request.teacher)
+    if loaded.labels != labels:
+        raise InputError(
+            f"--teacher {request.teacher} answers with {', '.join(loaded.labels)}; the data has {', '.join(labels)}"
+        )
+    seen = set(loaded.info.split.train_groups)
+    for name, _, split in splits:
+        leaked = sorted(seen & {record.group for record in split.val})
+        if leaked:
+            report.say(
+                f"warning: {name}: the teacher was trained on {len(leaked)} of the held-out groups "
+                f"({leaked[0]} for one); the student's figures will be too good"
+            )
+    return loaded.teacher
+
+
+def _read(
+    records: Sequence[ClipRecord],
+    cache: ClipCache,
+    recipe: Recipe,
+    ledger_file: Path,
+    report: Reporter,
+    stop: Callable[[], bool],
+) -> dict[ClipRecord, int]:
+    ledger = Ledger()
+    with report.bar("reading clips", len(records)) as advance:
+
+        def next_clip() -> None:
+            advance(f"{len(ledger)} unreadable" if len(ledger) else "")
+            if stop():
+                raise StoppedError("stopped before the first step; nothing is lost")
+
+        lengths = read_clips(records, cache, ledger, recipe.student.rate_hz, recipe.data.loaders, next_clip)
+    ledger.write(ledger_file)
+    for record, reason in ledger.reasons.items():
+        report.say(f"skipped: {record.id}: {reason}")
+    ledger.check(len(records), recipe.data.max_skipped_share)
+    return lengths
