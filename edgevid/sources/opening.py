@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 from edgevid.assets import asset
@@ -45,62 +46,55 @@ def open_source(
     Raises:
         InputError: one line that says why there is nothing to see.
     """
-    if isinstance(spec, int):
-        if loop:
-            raise InputError("only a recording can be looped; a camera has no end")
-        return CameraSource(spec, short_side=short_side, clock=clock)
-    if isinstance(spec, str) and "://" in spec:
-        return _open_address(spec, short_side, pace, loop, threads, timeout_s, clock, sleep)
-    name = str(spec)
-    path = asset(DEMO_CLIP) if spec == DEMO else Path(spec)
-    if path.is_dir():
-        if rate_hz is None:
-            raise InputError(f"{name}: a folder of images needs its rate in frames per second")
-        if not (math.isfinite(rate_hz) and rate_hz > 0):
-            raise InputError(f"the rate of {name} must be above 0, not {rate_hz}")
-        rate = rate_hz
-
-        def open_again(counts: SourceCounts) -> Source:
-            return ImageSource(path, rate, short_side=short_side, counts=counts, clock=clock)
-    else:
-
-        def open_again(counts: SourceCounts) -> Source:
-            return VideoSource(path, name, short_side=short_side, threads=threads, counts=counts, clock=clock)
-
-    return Playback(open_again, pace=pace, loop=loop, clock=clock, sleep=sleep)
-
-
-def _open_address(
-    address: str,
-    short_side: int,
-    pace: Pace,
-    loop: bool,
-    threads: int,
-    timeout_s: float,
-    clock: Callable[[], float],
-    sleep: Callable[[float], object] | None,
-) -> Source:
-    """A live stream is given as it comes; a recording on a server is played like one on the disk."""
-    name = printable(address)
-    if address.split("://")[0].lower() not in _SCHEMES:
+    if pace not in get_args(Pace):
+        raise InputError(f"pace is {' or '.join(get_args(Pace))}, not {pace}")
+    is_address = isinstance(spec, str) and "://" in spec
+    name = printable(str(spec)) if is_address else str(spec)
+    path = asset(DEMO_CLIP) if spec == DEMO else Path(str(spec))
+    is_folder = not isinstance(spec, int) and not is_address and _is_folder(path)
+    if is_folder and rate_hz is None:
+        raise InputError(f"{name}: a folder of images needs a rate in frames per second")
+    if rate_hz is not None and not is_folder:
+        raise InputError(f"{name}: a rate is for folders of images; this has times of its own")
+    if rate_hz is not None and not (math.isfinite(rate_hz) and rate_hz > 0):
+        raise InputError(f"{name}: the rate must be above 0, not {rate_hz}")
+    if is_address and name.split("://")[0] not in _SCHEMES:
         raise InputError(f"{name}: addresses begin with {', '.join(sorted(_SCHEMES))}")
 
-    def open_again(counts: SourceCounts) -> Source:
+    def open_once(counts: SourceCounts) -> Source:
+        if isinstance(spec, int):
+            return CameraSource(spec, short_side=short_side, clock=clock)
+        if rate_hz is not None:
+            return ImageSource(path, rate_hz, short_side=short_side, counts=counts, clock=clock)
+        location = str(spec) if is_address else path
         return VideoSource(
-            address, name, short_side=short_side, threads=threads, timeout_s=timeout_s, counts=counts, clock=clock
+            location, name, short_side=short_side, threads=threads, timeout_s=timeout_s, counts=counts, clock=clock
         )
 
-    source = open_again(SourceCounts())
+    source = open_once(SourceCounts())
     if not source.info.live:
-        source.close()
-        return Playback(open_again, pace=pace, loop=loop, clock=clock, sleep=sleep)
+        return Playback(source, open_once, pace=pace, loop=loop, clock=clock, sleep=sleep)
     if loop:
         source.close()
-        raise InputError(f"{name}: only a recording can be looped; a live stream has no end")
+        raise InputError(f"{source.info.name}: only a recording can be looped; what is live has no end")
     return source
 
 
 def printable(address: str) -> str:
-    """An address without what may be secret: user, password, query and fragment."""
-    parts = urlsplit(address)
+    """An address without what may be secret: user, password, query and fragment.
+
+    Raises:
+        InputError: it is no address.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise InputError("the source is not a valid address") from None
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, a folder above it that may not be entered: said when it is opened
+        return False

@@ -15,16 +15,13 @@ class Playback(Source):
     """Frames of a recording, each no sooner than its time (`source`) or as soon as it is fetched (`fast`).
 
     No frame is left out when the reader is late: what is behind its time is given at once. With `loop` the recording
-    is opened again at its end, and time and index go on as if one frame interval had passed. `open_again` is called
-    for every lap with the counts that all laps share. `sleep` takes seconds; the default one ends when the source is
-    closed.
-
-    Raises:
-        InputError: what `open_again` raises.
+    is opened again at its end, with the counts that all laps share, and time and index go on as if one frame interval
+    had passed. `sleep` takes seconds; the default one ends when the source is closed.
     """
 
     def __init__(
         self,
+        source: Source,
         open_again: Callable[[SourceCounts], Source],
         *,
         pace: Pace,
@@ -32,10 +29,10 @@ class Playback(Source):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(source.counts)
+        self.info = source.info
+        self._source = source
         self._open_again = open_again
-        self._source = open_again(self.counts)
-        self.info = self._source.info
         self._pace = pace
         self._loop = loop
         self._clock = clock

@@ -1,6 +1,7 @@
 """Video files and network streams, decoded by PyAV (FFmpeg)."""
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,11 +99,15 @@ class VideoSource(Source):
                 continue
             self._size = self._to_pixels.size(decoded)
             yield pixels, time_s
-        # A stream's own length, not the container's: sound may go on after the last picture.
-        if self.fault is None and self._stream.duration and self._stream.time_base:
-            missing_s = float(self._stream.duration * self._stream.time_base) - time_s - self._times.interval_s
-            if missing_s > _EARLY_S:
-                self.fault = f"ends {missing_s:.1f} s too early: the file is truncated or damaged"
+        missing_s = self._declared_s() - time_s - self._times.interval_s
+        if self.fault is None and missing_s > _EARLY_S:
+            self.fault = f"ends {missing_s:.1f} s too early: the file is truncated or damaged"
+
+    def _declared_s(self) -> float:
+        """How long the pictures should last; 0 when nothing says so. A container's length may be that of its sound."""
+        if self._stream.duration and self._stream.time_base:
+            return float(self._stream.duration * self._stream.time_base)
+        return (self._container.duration or 0) / av.time_base if len(self._container.streams) == 1 else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
@@ -122,14 +127,18 @@ class VideoSource(Source):
 
 def _open_file(path: Path, name: str) -> InputContainer:
     """Refuse with a reason of our own what FFmpeg would only call invalid data."""
-    if not path.exists():
+    try:
+        status = path.stat()
+    except FileNotFoundError:
         hint = f" (a camera is --camera {name})" if name.isdecimal() else ""
-        raise InputError(f"{name}: no such file{hint}")
-    if not path.is_file():
+        raise InputError(f"{name}: no such file{hint}") from None
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{name}: neither a file nor a folder")
     if not os.access(path, os.R_OK):
         raise InputError(f"{name}: no permission to read it")
-    if path.stat().st_size == 0:
+    if status.st_size == 0:
         raise InputError(f"{name}: the file is empty")
     # An absolute path, since FFmpeg takes what stands before a colon for a protocol.
     return _open(str(path.absolute()), name, None)
