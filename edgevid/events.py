@@ -8,7 +8,7 @@ import json
 import math
 from collections import deque
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -75,13 +75,17 @@ class Event:
     source: str
     model: str
 
-    def to_json(self) -> str:
-        """One line of JSON, seconds to the millisecond."""
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of the JSON object, seconds to the millisecond."""
         fields = {"schema": SCHEMA} | asdict(self)
         for name, digits in (("score", 4), ("start_s", 3), ("end_s", 3), ("emitted_s", 3), ("latency_ms", 2)):
             if fields[name] is not None:
                 fields[name] = round(fields[name], digits)
-        return json.dumps(fields, ensure_ascii=False)
+        return fields
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
 @dataclass(slots=True)

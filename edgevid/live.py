@@ -158,6 +158,11 @@ class Pipeline:
         """End what is still going on; nothing will be computed any more."""
         self._emit(self._detector.finish())
 
+    @property
+    def time_s(self) -> float:
+        """The source's clock at the last frame decided."""
+        return self._decided.time_s if self._decided else 0.0
+
     def view(self, *, with_frame: bool) -> View:
         """What there is to see now."""
         counts = self.flow.counts
@@ -169,7 +174,7 @@ class Pipeline:
             labels=self.manifest.labels,
             background=self.manifest.background,
             on=self.rule.on,
-            time_s=self._decided.time_s if self._decided else 0.0,
+            time_s=self.time_s,
             scores=self._detector.smoothed,
             going_on=self._detector.open_labels,
             exit=self._exit,
@@ -193,7 +198,7 @@ class Pipeline:
             "state_resets": self._network.resets,
             "latency_ms": self.latencies.summary(),
             "exits": self.exits,
-            "events": dict(self.event_counts),
+            "event_counts": dict(self.event_counts),
             "reconnects": 0,
             "rss_mb": round(rss_mb(), 1),
             "seconds": round(self._clock() - self._began_s, 3),
@@ -276,8 +281,11 @@ def run(
             errors.append(error)
             stop()
             pipeline.flow.end(drop_waiting=True)
-        finally:
+        try:
             pipeline.finish()
+        except BaseException as error:
+            errors.append(error)
+        finally:
             done.set()
 
     threads = [threading.Thread(target=half, name=half.__name__, daemon=True) for half in (reading, computing)]

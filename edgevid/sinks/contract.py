@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from edgevid.events import Event
 from edgevid.frame import Frame
 from edgevid.models.scores import Scores
@@ -47,6 +49,17 @@ class View:
     latency_ms: Mapping[str, float | None]
     seconds: float
     frame: Frame | None = None
+
+    def shown_labels(self, most: int = 12) -> list[int]:
+        """Indices of labels to show: the model's order with the background last, or of many the likeliest."""
+        if len(self.labels) <= most:
+            return sorted(range(len(self.labels)), key=lambda i: i == self.background)
+        return [int(i) for i in np.argsort(-self.scores, kind="stable")[:most]]
+
+    @property
+    def actions(self) -> list[Event]:
+        """The last event of each of the latest actions, newest action first."""
+        return list(reversed({event.id: event for event in self.events}.values()))
 
 
 class Sink(Protocol):

@@ -2,7 +2,9 @@
 
 import threading
 from collections import deque
+from typing import Self
 
+from edgevid.errors import InputError
 from edgevid.events import Event
 from edgevid.sinks.contract import Sink, View
 
@@ -66,6 +68,27 @@ class QueuedSink:
             self.lost_events += len(self._events)
             self._events.clear()
             self._views.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Raise what the sink raised. That whoever read a pipe has gone is no error: it had enough.
+
+        Raises:
+            InputError: it cannot be written (any more), or not everything was.
+        """
+        if isinstance(self.error, BrokenPipeError):
+            return
+        if isinstance(self.error, OSError):
+            raise InputError(f"cannot write {self.name}: {self.error.strerror or self.error}")
+        if self.error is not None:
+            raise self.error
+        if self.lost_events:
+            raise InputError(f"{self.lost_events} {self.name} were not written in time")
 
     @property
     def _refuses(self) -> bool:

@@ -1,0 +1,153 @@
+"""`edgevid detect`: the events of recorded video, by the same path as live, as fast as it goes."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
+
+if TYPE_CHECKING:
+    from edgevid.live import Pipeline
+    from edgevid.sinks.collected import Collected
+    from edgevid.sinks.queued import QueuedSink
+
+DEFAULT_MODEL = "air-gesture"  # as in edgevid.models.load, which is not imported before a command runs
+
+
+def register(app: typer.Typer) -> None:
+    """Add `detect` to the command line."""
+    app.command()(detect)
+
+
+def detect(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Video files.")],
+    model: Annotated[str, typer.Option(help="A bundled model's name, or a file.")] = DEFAULT_MODEL,
+    events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write events as JSON lines.")] = None,
+    on: On = None,
+    off: Off = None,
+    min_s: MinS = None,
+    cooldown_s: CooldownS = None,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the network.")] = 1,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+) -> None:
+    """The actions in recorded video, each with its start and end. Every sampled frame is computed.
+
+    A file that cannot be read is named and skipped; the exit status is then 2.
+    """
+    import cv2
+
+    from edgevid.errors import InputError
+    from edgevid.files import check_output, write_json
+    from edgevid.live import Options, Pipeline, run
+    from edgevid.models.load import load
+    from edgevid.sinks.collected import Collected
+    from edgevid.sinks.contract import Sink
+    from edgevid.sinks.jsonl import JsonLines
+    from edgevid.sinks.queued import QueuedSink
+    from edgevid.sources import open_source
+
+    if json:
+        check_output(json, force=force)
+    cv2.setNumThreads(threads)
+    network = load(model, threads=threads)
+    rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
+    options = Options(every_frame=True, paced=False, rule=rule)
+    lines = JsonLines.open(events, sources=tuple(files), force=force) if events else None
+    done: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    interrupted = False
+    with QueuedSink(lines, f"events to {events}") if lines else contextlib.nullcontext() as queue:
+        for file in files:
+            collected = Collected()
+            sinks: list[Sink] = [collected, queue] if queue else [collected]
+            try:
+                if Path(file).is_dir():
+                    raise InputError(f"{file} is a folder, not a video file")
+                with open_source(file, pace="fast", threads=threads) as source:
+                    pipeline = Pipeline(source, network, options, sinks)
+                    interrupted = run(pipeline, every=_watch(pipeline, queue))
+            except InputError as error:
+                typer.echo(f"edgevid: {error}", err=True)
+                skipped.append({"file": file, "reason": str(error)})
+                continue
+            for note in _notes(pipeline):
+                typer.echo(f"edgevid: {file}: {note}", err=True)
+            done.append(_result(file, pipeline, collected))
+            if interrupted or (queue and queue.error):
+                break
+    _show(done, to_stderr=events == "-")
+    if json:
+        told = {"model": network.manifest.id, "threads": threads, "interrupted": interrupted}
+        write_json(json, told | {"files": done, "skipped": skipped})
+    if interrupted:
+        raise KeyboardInterrupt
+    if queue:
+        queue.check()
+    if skipped:
+        raise typer.Exit(InputError.exit_status)
+
+
+def _watch(pipeline: "Pipeline", queue: "QueuedSink | None") -> Callable[[], bool]:
+    """Many times a second: say how far the file is, where someone looks on; whether to go on."""
+    duration_s = pipeline.source.info.duration_s
+    shown = sys.stderr.isatty()
+
+    def watch() -> bool:
+        if shown:
+            time_s = pipeline.time_s
+            share = f" {min(1.0, time_s / duration_s):4.0%}" if duration_s else ""
+            typer.echo(f"\r\x1b[K{pipeline.source.info.name}{share}, {time_s:.0f} s seen", err=True, nl=False)
+        return queue is None or queue.error is None
+
+    return watch
+
+
+def _notes(pipeline: "Pipeline") -> list[str]:
+    """What a person should know about a file that was processed all the same."""
+    lost, fault = pipeline.source.counts.undecodable, pipeline.source.fault
+    notes = [f"{lost} of its pictures could not be decoded; saw the others"] if lost else []
+    return [*notes, f"{fault}; saw what comes before"] if fault else notes
+
+
+def _result(file: str, pipeline: "Pipeline", collected: "Collected") -> dict[str, Any]:
+    """What is written about one file."""
+    measured = pipeline.metrics()
+    return {
+        "file": file,
+        "seconds": round(pipeline.time_s, 3),
+        "events": [event.to_dict() for event in collected.events],
+        "events_left_out": collected.left_out,
+        "frames": measured["frames"],
+        "input": measured["input"],
+        "exits": measured["exits"],
+        "took_s": measured["seconds"],
+        "fault": pipeline.source.fault,
+    }
+
+
+def _show(done: list[dict[str, Any]], *, to_stderr: bool) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    console = Console(stderr=to_stderr)
+    for result in done:
+        seconds, took_s = result["seconds"], result["took_s"]
+        figures = f"{seconds:.1f} s of video in {took_s:.1f} s, {result['frames']['computed']} frames computed"
+        console.print(Text.assemble((result["file"], "bold"), f"  {figures}"), soft_wrap=True)
+        table = Table(
+            Column("event", no_wrap=True),
+            *(Column(name, justify="right") for name in ("start", "end", "score")),
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+        )
+        for event in result["events"]:
+            times = (f"{event['start_s']:.2f} s", f"{event['end_s']:.2f} s")
+            table.add_row(Text(event["label"], "bold"), *times, f"{event['score']:.2f}")
+        console.print(table if result["events"] else Text("no events\n", "bright_black"))

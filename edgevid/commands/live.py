@@ -1,0 +1,136 @@
+"""`edgevid live`: a camera, a recording or an address, seen by a model while it happens."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
+from edgevid.commands.summary import summary
+
+if TYPE_CHECKING:
+    from edgevid.sinks.contract import Sink
+
+DEFAULT_MODEL = "air-gesture"  # as in edgevid.models.load, which is not imported before a command runs
+_LOOK_EVERY_S = 0.1
+_DRAW_EVERY_S = 1 / 30
+_GIVE_UP_S = 2.0
+"""After Ctrl-C: how long a sink that is behind may take to write what waits."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add `live` to the command line."""
+    app.command()(live)
+
+
+def live(
+    camera: Annotated[int | None, typer.Option(min=0, help="Number of a camera; the first is 0.")] = None,
+    source: Annotated[str | None, typer.Option(help="A video, a folder of images, an address, or demo.")] = None,
+    model: Annotated[str, typer.Option(help="A bundled model's name, or a file.")] = DEFAULT_MODEL,
+    events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write events as JSON lines.")] = None,
+    window: Annotated[
+        bool | None, typer.Option("--window/--no-window", help="Show the frames. [default: where there is a display]")
+    ] = None,
+    pace: Annotated[
+        Literal["source", "fast"], typer.Option(help="Play a recording as it was recorded, or as fast as possible.")
+    ] = "source",
+    loop: Annotated[bool, typer.Option("--loop", help="Start a recording again at its end.")] = False,
+    rate: Annotated[float | None, typer.Option(help="Images of a folder that make a second.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop by itself after so long.")] = None,
+    stride: Annotated[
+        float | None, typer.Option(help="Seconds from one window of a clip model to the next. [default: a quarter]")
+    ] = None,
+    on: On = None,
+    off: Off = None,
+    min_s: MinS = None,
+    cooldown_s: CooldownS = None,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the network.")] = 1,
+    metrics: Annotated[Path | None, typer.Option(help="Write frame counts, latencies and memory there.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write events and metrics there at the end.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+) -> None:
+    """Tell what is being done in front of a camera, while it is being done.
+
+    Ctrl-C ends it; so do q and Escape in the window.
+    """
+    import signal
+
+    import cv2
+
+    from edgevid.errors import CheckFailedError, InputError
+    from edgevid.files import check_output, write_json
+    from edgevid.live import Options, Pipeline, run
+    from edgevid.models.load import load
+    from edgevid.sinks import screens
+    from edgevid.sinks.collected import Collected
+    from edgevid.sinks.jsonl import JsonLines
+    from edgevid.sinks.queued import QueuedSink
+    from edgevid.sources import open_source
+
+    if (camera is None) == (source is None):
+        raise InputError("say what to look at: --camera 0, or --source with a file, an address or demo")
+    for option, value in (("--seconds", seconds), ("--stride", stride), ("--rate", rate)):
+        if value is not None and not 0 < value < float("inf"):
+            raise InputError(f"{option} is a number above 0, not {value}")
+    for path in (metrics, json):
+        if path:
+            check_output(path, force=force)
+    # What a service manager sends to end a program ends it as Ctrl-C does, with complete files.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cv2.setNumThreads(threads)
+
+    network = load(model, threads=threads)
+    if stride and network.manifest.kind == "stream":
+        raise InputError(f"--stride is for clip models; {network.manifest.name} is a stream model and takes each frame")
+    rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
+    looked_at = camera if source is None else source
+    assert looked_at is not None, "one of the two was given"
+    with open_source(looked_at, pace=pace, loop=loop, rate_hz=rate, threads=threads) as opened:
+        every_frame = pace == "fast" and not opened.info.live
+        collected = Collected()
+        queues: list[QueuedSink] = []
+        if events:
+            lines = JsonLines.open(events, sources=(source,) if source else (), force=force)
+            queues.append(QueuedSink(lines, f"events to {events}"))
+        shown = screens.window(window)
+        if terminal := screens.terminal(stdout_is_taken=events == "-"):
+            queues.append(QueuedSink(terminal, "events to the terminal"))
+        sinks: list[Sink] = [*queues, *([collected] if json else [])]
+        viewers: list[Sink] = [sink for sink in [*queues, shown] if sink and sink.wants_views]
+        pipeline = Pipeline(
+            opened, network, Options(every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride), sinks
+        )
+
+        def look() -> bool:
+            """On the main thread, many times a second: show what there is; whether to go on."""
+            if viewers:
+                view = pipeline.view(with_frame=shown is not None)
+                for viewer in viewers:
+                    viewer.view(view)
+            return not (shown and shown.closed) and all(queue.error is None for queue in queues)
+
+        interrupted = False
+        try:
+            interrupted = run(pipeline, seconds=seconds, every_s=_DRAW_EVERY_S if shown else _LOOK_EVERY_S, every=look)
+        finally:
+            if viewers:
+                look()
+            for queue in queues:
+                queue.close(_GIVE_UP_S if interrupted else None)
+            if shown:
+                shown.close()
+            measured = pipeline.metrics()
+            typer.echo(summary(measured), err=events == "-")
+            if metrics:
+                write_json(metrics, measured)
+            if json:
+                told = {"interrupted": interrupted, "events": [event.to_dict() for event in collected.events]}
+                write_json(json, told | {"events_left_out": collected.left_out} | measured)
+    if interrupted:
+        raise KeyboardInterrupt
+    for queue in queues:
+        queue.check()
+    if opened.fault and opened.info.live:
+        raise CheckFailedError(f"{opened.info.name} {opened.fault}")
+    if opened.fault:
+        typer.echo(f"edgevid: {opened.info.name} {opened.fault}", err=True)
