@@ -13,7 +13,7 @@ from edgevid.errors import InputError
 from edgevid.frame import Frame
 from edgevid.preprocess import reduce
 from edgevid.sources.contract import Source, SourceInfo
-from edgevid.sources.quiet import quiet_opencv
+from edgevid.sources.quiet import no_stderr, quiet_opencv
 from edgevid.sources.times import CameraTimes
 
 MAX_FAILED_READS = 20
@@ -37,7 +37,7 @@ class CameraSource(Source):
     def __init__(self, index: int, *, short_side: int, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         _check_present(index)
-        with quiet_opencv():
+        with quiet_opencv(), no_stderr():
             self._capture = cv2.VideoCapture(index, _BACKENDS.get(sys.platform, cv2.CAP_ANY))
             opened = self._capture.isOpened()
         if not opened:
