@@ -9,7 +9,7 @@ from edgevid_train.annotations.class_folders import read_class_folders
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.annotations.clips_csv import read_clips_csv
 from edgevid_train.annotations.file_names import read_file_names
-from edgevid_train.annotations.record import ClipRecord
+from edgevid_train.annotations.record import ClipRecord, label_fault
 
 __all__ = ["FORMATS", "ClipRecord", "ReadOptions", "read_data"]
 
@@ -71,6 +71,11 @@ def read_data(path: Path, options: ReadOptions = ReadOptions()) -> list[ClipReco
         raise InputError(
             f"{path}: no labelled videos; expected {CLIPS_CSV}, one sub-folder per class, or --label-pattern"
         )
+    for record in records:
+        for label in record.labels:
+            fault = label_fault(label)
+            if fault is not None:
+                raise InputError(f"{path}: {record.name!r}: {fault}")
     return _keep(records, options.classes, path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgevid.errors import InputError
 from edgevid_train.annotations.paths import inside
-from edgevid_train.annotations.record import ClipRecord
+from edgevid_train.annotations.record import ClipRecord, label_fault
 
 NAME = "clips.csv"
 SPLITS = ("train", "val", "test")
@@ -28,7 +28,7 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
     for needed in ("file", "label", *([group] if group else [])):
         if header.count(needed) != 1:
             what = "is missing" if needed not in header else "occurs twice"
-            raise InputError(f"{path}: row 1: column {needed!r} {what}; found: {', '.join(header) or 'nothing'}")
+            raise InputError(f"{path}: row 1: column {needed!r} {what}; found: {_shown(header)}")
     records: list[ClipRecord] = []
     seen: dict[str, int] = {}
     for number, values in rows[1:]:
@@ -38,10 +38,15 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
         row = {name: value.strip() for name, value in zip(header, values, strict=True)}
         record = _record(path.parent, row, group or "group", where)
         if record.id in seen:
-            raise InputError(f"{where}: {record.id} stands in row {seen[record.id]} already")
+            raise InputError(f"{where}: {record.id!r} stands in row {seen[record.id]} already")
         seen[record.id] = number
         records.append(record)
     return records
+
+
+def _shown(header: list[str]) -> str:
+    text = ", ".join(header) or "nothing"
+    return text if text.isprintable() else repr(text)
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -63,6 +68,9 @@ def _record(root: Path, row: dict[str, str], group: str, where: str) -> ClipReco
     for field in ("file", "label"):
         if not row[field]:
             raise InputError(f"{where}: field {field!r} is empty")
+    fault = label_fault(row["label"])
+    if fault is not None:
+        raise InputError(f"{where}: field 'label': {fault}")
     file, name = inside(root, row["file"], where)
     start_s = _seconds(row, "start_s", where)
     end_s = _seconds(row, "end_s", where)

@@ -36,3 +36,12 @@ class ClipRecord:
         if self.start_s == 0 and self.end_s is None:
             return self.name
         return f"{self.name}[{self.start_s:g}:{'' if self.end_s is None else f'{self.end_s:g}'}]"
+
+
+def label_fault(label: str) -> str | None:
+    """Why `label` cannot be a model's label (the manifest's rule), or None when it can."""
+    if not label.isprintable():
+        return f"label {label!r} holds characters that cannot be printed"
+    if not 0 < len(label) <= 128:
+        return f"a label has 1 to 128 characters, this one {len(label)}"
+    return None

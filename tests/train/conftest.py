@@ -1,0 +1,12 @@
+"""Training tests compute with one thread, and share one small folder of clips."""
+
+from pathlib import Path
+
+import pytest
+from tiny_run import write_clips
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """15 clips in 5 groups, each with one `left`, one `right` and one `other`. Not to be written to."""
+    return write_clips(tmp_path_factory.mktemp("clips"), ["left", "right", "other"] * 5)

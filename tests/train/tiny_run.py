@@ -1,0 +1,80 @@
+"""The smallest data and recipe with which everything that training does can be seen in seconds."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from videos import write_video
+
+from edgevid.frame import Pixels
+from edgevid_train.recipe import Recipe
+
+RECIPE = """
+name = "tiny"
+[data]
+short_side = 48
+[augment]
+rotate_deg = 0.0
+[augment.flip]
+left = "right"
+right = "left"
+[student]
+backbone = "mobilenetv2_050"
+weights = "none"
+exits = [1, 2]
+points = 4
+size = 16
+dilations = [1, 2]
+input = { height = 32, width = 32 }
+[teacher]
+backbone = "mobilenetv2_050"
+weights = "none"
+stages = 2
+frames = 4
+points = 4
+size = 16
+input = { height = 32, width = 32 }
+[teacher_optim]
+epochs = 1
+batch = 5
+[optim]
+epochs = 2
+batch = 5
+"""
+
+
+def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
+    """`tiny_recipe(optim={"epochs": 1})`."""
+    values = tomllib.loads(RECIPE)
+    for name, changes in sections.items():
+        values[name] = {**values.get(name, {}), **changes}
+    return Recipe.from_values(values, "tiny")
+
+
+def moving_square(label: str, seed: int) -> list[Pixels]:
+    """A white square that goes left or right over noise, or stays away (`other`), in 6 to 10 frames of 64x48."""
+    rng = np.random.default_rng(seed)
+    ground = rng.integers(0, 100, (48, 64, 3), dtype=np.uint8)
+    count = int(rng.integers(6, 11))
+    frames = []
+    for k in range(count):
+        frame = ground.copy()
+        place = k / (count - 1)
+        x = round(48 * (1 - place if label == "left" else place))
+        if label != "other":
+            frame[16:32, x : x + 16] = 255
+        frames.append(frame)
+    return frames
+
+
+def write_clips(folder: Path, labels: Sequence[str], per_group: int = 3) -> Path:
+    """One clip for each of `labels`, `per_group` in a group, with a clips.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ["file,label,group"]
+    for i, label in enumerate(labels):
+        write_video(folder / f"{i:02d}_{label}.mp4", moving_square(label, i), fps=8)
+        rows.append(f"{i:02d}_{label}.mp4,{label},scene{i // per_group}")
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+    return folder
