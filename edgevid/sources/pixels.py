@@ -12,6 +12,9 @@ from av.video.reformatter import VideoReformatter
 from edgevid.frame import Pixels
 from edgevid.preprocess import reduce
 
+Matrix = tuple[int, int, int, int]
+"""a, b, c, d: the pixel at (x, y) is shown at (a x + c y, b x + d y) and shifted back to (0, 0); y points down."""
+
 
 class ToPixels:
     """Decoded frames of one stream -> uint8 RGB `(h, w, 3)`, short side at most `short_side`, upright.
@@ -27,6 +30,8 @@ class ToPixels:
         self._aspect = aspect
         self._threads = threads
         self._reformatter = VideoReformatter()  # keeps swscale's tables from frame to frame
+        self._rotation: int | None = None
+        self._matrix: Matrix | None = None
 
     def __call__(self, frame: av.VideoFrame) -> Pixels:
         """Raises av.error.FFmpegError for a pixel format that swscale cannot convert."""
@@ -35,23 +40,27 @@ class ToPixels:
         if not 0.99 < self._aspect < 1.01:
             height, width = pixels.shape[:2]
             pixels = np.asarray(cv2.resize(pixels, (max(1, round(width * self._aspect)), height)), np.uint8)
-        return upright(reduce(pixels, self._short_side), display_matrix(frame))
+        return upright(reduce(pixels, self._short_side), self._matrix_of(frame))
 
     def size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Width and height of the upright picture with square pixels, before it is reduced."""
         width, height = max(1, round(frame.width * self._aspect)), frame.height
-        matrix = display_matrix(frame)
+        matrix = self._matrix_of(frame)
         return (height, width) if matrix is not None and _quarter_turned(matrix) else (width, height)
 
-
-Matrix = tuple[int, int, int, int]
-"""a, b, c, d: the pixel at (x, y) is shown at (a x + c y, b x + d y) and shifted back to (0, 0); y points down."""
+    def _matrix_of(self, frame: av.VideoFrame) -> Matrix | None:
+        if frame.rotation != self._rotation:  # asking for that is cheap, for the matrix it is not
+            self._rotation = frame.rotation
+            self._matrix = display_matrix(frame)
+        return self._matrix
 
 
 def display_matrix(frame: av.VideoFrame) -> Matrix | None:
     """How the picture is to be shown (ISO/IEC 14496-12, 6.2.2), in 65536ths; None: as it is."""
-    side_data = cast(Mapping[Any, Any], frame.side_data)  # PyAV's stub has it otherwise
-    data = side_data.get(SideData.DISPLAYMATRIX)
+    # In PyAV a frame whose side data was looked at refers to itself and stays until Python's collector happens to run,
+    # by which time hundreds of megabytes of pictures may wait for it. So look at that of a copy the size of a stamp.
+    stamp = frame.reformat(width=16, height=16, format="gray", threads=1)
+    data = cast(Mapping[Any, Any], stamp.side_data).get(SideData.DISPLAYMATRIX)  # its stub knows other keys
     if data is None:
         return None
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()

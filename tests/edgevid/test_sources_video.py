@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import http.server
 import os
 import resource
@@ -137,6 +138,18 @@ def test_decoding_with_several_threads_gives_the_same(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", numbered_frames(30, 320, 240))
     one, several = read(path)[0], read(path, threads=3)[0]
     assert all((a.pixels == b.pixels).all() and a.time_s == b.time_s for a, b in zip(one, several, strict=True))
+
+
+def test_decoded_pictures_do_not_wait_for_the_garbage_collector(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", numbered_frames(30), rotation=90)
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(read(path)[0]) == 30
+        left = [thing for thing in gc.get_objects() if isinstance(thing, av.VideoFrame) and thing.width > 16]
+    finally:
+        gc.enable()
+    assert len(left) <= 2
 
 
 # ------------------------------------------------------------------------------------------------ damaged files
