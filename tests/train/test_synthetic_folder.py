@@ -183,6 +183,15 @@ def test_command_writes_and_counts(app: typer.Typer, tmp_path: Path) -> None:
     assert isinstance(again.exception, InputError)
 
 
+def test_demo_takes_no_other_options(app: typer.Typer, tmp_path: Path) -> None:
+    line = ["data", "synthesize", "--demo", "--out", str(tmp_path / "d.mp4"), "--seed", "3"]
+    result = CliRunner().invoke(app, line)
+    assert isinstance(result.exception, InputError)
+    assert "--seed" in str(result.exception)
+    assert isinstance(CliRunner().invoke(app, [*line[:4], str(tmp_path / "d.gif")]).exception, InputError)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_command_refuses_a_wrong_paths_file_before_it_writes(app: typer.Typer, tmp_path: Path) -> None:
     (tmp_path / "p.npz").write_bytes(b"nothing")
     line = ["data", "synthesize", "--out", str(tmp_path / "a"), "--paths", str(tmp_path / "p.npz")]

@@ -368,7 +368,8 @@ class BackgroundBank:
     """Photographs and videos in a folder (searched below it too), one of which stands behind a clip.
 
     Of a video, a still frame is taken when the clip is rendered; the synthetic camera moves over it. Raises InputError
-    for a folder that does not exist or holds neither; files that cannot be read are listed in `unreadable`.
+    for a folder that does not exist or holds neither. Files that cannot be read are listed in `unreadable`; what comes
+    after the first 512 MB of pictures, in the order of their names, is counted in `left_out`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -378,7 +379,11 @@ class BackgroundBank:
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in endings and p.is_file())
         self.unreadable: list[Path] = []
         self.pictures: list[NDArray[np.uint8]] = []
+        self.left_out = 0
         for file in found:
+            if sum(picture.nbytes for picture in self.pictures) > _MAX_BYTES:
+                self.left_out += 1
+                continue
             pictures = _read_image(file) if file.suffix.lower() in IMAGE_ENDINGS else _read_video(file)
             self.pictures += pictures
             if not pictures:
@@ -398,6 +403,7 @@ class BackgroundBank:
         return part[:, ::-1] if rng.random() < 0.5 else part
 
 
+_MAX_BYTES = 512 * 2**20
 _KEPT_SIDE = 480  # pixels of the short side that are kept in memory
 _FRAMES_PER_VIDEO = 8
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgevid_train.synthetic.moves import AT_EASE, Action, HandPlan, Moves, Plan, is_left, outside, pointing, somewhere
 from edgevid_train.synthetic.noise import log_uniform
-from edgevid_train.synthetic.paths import DURATION_S, PathBank, TimedPath, parametric, vary, with_timing
+from edgevid_train.synthetic.paths import DURATION_S, PathBank, Points, TimedPath, parametric, vary, with_timing
 
 
 def gesture_path(rng: np.random.Generator, label: str, aspect: float, paths: PathBank | None) -> TimedPath:
@@ -57,6 +57,14 @@ def plan_gesture(rng: np.random.Generator, label: str, aspect: float, paths: Pat
     return Plan((hand,), moves.now_s, (action,), False)
 
 
+def _well_in_view(points: Points, rng: np.random.Generator, aspect: float) -> Points:
+    """Where the hand is seen below the fingertip, too."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    fits = min(1.0, 0.75 * aspect / (high[0] - low[0]), 0.52 / (high[1] - low[1]))
+    centre = np.array([aspect * rng.uniform(0.44, 0.56), rng.uniform(0.38, 0.44)])
+    return np.asarray((points - (low + high) / 2) * fits + centre)
+
+
 def plan_stream(rng: np.random.Generator, labels: Sequence[str], aspect: float, *, rest_s: float, left: bool) -> Plan:
     """Gestures in a row at a brisk, even pace, with about `rest_s` between one's end and the next one's approach.
 
@@ -69,7 +77,7 @@ def plan_stream(rng: np.random.Generator, labels: Sequence[str], aspect: float, 
     actions = []
     for k, label in enumerate(labels):
         fast_s, slow_s = DURATION_S[label]
-        points = vary(parametric(label, rng), rng, aspect)
+        points = _well_in_view(parametric(label, rng), rng, aspect)
         path = with_timing(points, 0.75 * float(np.sqrt(fast_s * slow_s)), rng)
         moves.reach(path.points[0], rng.uniform(0.45, 0.6), rng.normal(0, 0.08))
         if poses[-1][1] != pose:

@@ -12,14 +12,15 @@ def add_to(data_app: typer.Typer) -> None:
 
     @data_app.command("synthesize")
     def synthesize(
+        ctx: typer.Context,
         out: Annotated[Path, typer.Option(help="The new folder. With --demo: the new .mp4 file.")],
         clips: Annotated[int, typer.Option(help="How many clips.")] = 1000,
         seed: Annotated[int, typer.Option(help="The first clip's seed; the others count up from it.")] = 0,
         size: Annotated[str, typer.Option(help="WxH of the videos in pixels.")] = "160x120",
-        fps: Annotated[str | None, typer.Option(help="LO-HI, or one rate. [default: 10-30, often irregular]")] = None,
+        fps: Annotated[str | None, typer.Option(help="LO-HI, or one rate; otherwise 10-30, often irregular.")] = None,
         paths: Annotated[Path | None, typer.Option(help="Finger paths drawn by people, .npz.")] = None,
         backgrounds: Annotated[Path | None, typer.Option(help="Folder of photographs and videos.")] = None,
-        labels: Annotated[str | None, typer.Option(help="Labels that take turns: a,b,c. [default: by lot]")] = None,
+        labels: Annotated[str | None, typer.Option(help="Labels that take turns: a,b,c; otherwise by lot.")] = None,
         demo: Annotated[bool, typer.Option("--demo", help="Render the demo clip instead.")] = False,
         force: Annotated[bool, typer.Option("--force", help="Replace what exists.")] = False,
     ) -> None:
@@ -27,6 +28,7 @@ def add_to(data_app: typer.Typer) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from edgevid.errors import InputError
         from edgevid_train.synthetic.backgrounds import BackgroundBank
         from edgevid_train.synthetic.demo import write_demo
         from edgevid_train.synthetic.paths import PathBank
@@ -36,6 +38,11 @@ def add_to(data_app: typer.Typer) -> None:
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         if demo:
+            sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+            given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+            extra = sorted(given - {"out", "demo", "force"})
+            if extra:
+                raise InputError(f"--demo goes with --out and --force only, not with --{extra[0]}")
             with Progress(*columns, console=console) as bar:
                 task = bar.add_task("frames")
                 truth = write_demo(out, force=force, progress=lambda k, n: bar.update(task, completed=k, total=n))
@@ -45,22 +52,31 @@ def add_to(data_app: typer.Typer) -> None:
         request = Request(clips, seed, parse_size(size), parse_fps(fps), tuple(parse_labels(labels)))
         path_bank = None if paths is None else PathBank(paths)
         background_bank = None if backgrounds is None else BackgroundBank(backgrounds)
-        for file in background_bank.unreadable if background_bank else ():
-            console.print(f"skipped, not readable: {file}", style="yellow", markup=False, highlight=False)
+        if background_bank is not None:
+            for file in background_bank.unreadable:
+                console.print(f"skipped, not readable: {file}", style="yellow", markup=False, highlight=False)
+            if background_bank.left_out:
+                console.print(
+                    f"skipped, memory is full of backgrounds: {background_bank.left_out} files", style="yellow"
+                )
         counts: dict[str, int] = {}
         frames = 0
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("clips", total=clips)
+        bar = Progress(*columns, console=console)
+        task = bar.add_task("clips", total=clips)
 
-            def done(clip: SyntheticClip) -> None:
-                nonlocal frames
-                counts[clip.label] = counts.get(clip.label, 0) + 1
-                frames += len(clip.frames)
-                bar.advance(task)
+        def done(clip: SyntheticClip) -> None:
+            nonlocal frames
+            bar.start()  # only now: whatever is refused is refused before the first clip
+            counts[clip.label] = counts.get(clip.label, 0) + 1
+            frames += len(clip.frames)
+            bar.advance(task)
 
+        try:
             table = write_dataset(
                 out, request, paths=path_bank, backgrounds=background_bank, force=force, progress=done
             )
+        finally:
+            bar.stop()
         each = ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))
         print(f"wrote {table}: {clips} clips, {frames} frames ({each})")
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevid.errors import InputError
 from edgevid.files import check_output, replacing, write_text
 from edgevid_train.synthetic import backgrounds
 from edgevid_train.synthetic.arm import hand_track
@@ -174,8 +175,11 @@ def write_demo(
 ) -> Path:
     """Render the demo clip to the mp4 file `out`, and what is done in it to `gestures.json` beside it (given back).
 
-    Raises InputError when one of them exists and `force` is not given, or when they cannot be written.
+    Raises InputError when `out` is no .mp4, when one of the two exists and `force` is not given, or when they cannot be
+    written.
     """
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"{out}: the demo clip is an .mp4 file")
     truth = out.with_name("gestures.json")
     check_output(out, force=force)
     check_output(truth, force=force)

@@ -168,9 +168,9 @@ class PathBank:
                 labels, lengths, xy = (arrays[f"train_{name}"] for name in ("label", "length", "xy"))
         except FileNotFoundError:
             raise InputError(f"{file}: no such paths file") from None
-        except (OSError, ValueError, BadZipFile, KeyError, EOFError, TypeError, AttributeError) as error:
-            reason = "arrays train_label, train_length and train_xy in an .npz"
-            raise InputError(f"{file}: not a paths file ({reason} expected): {error}".replace("\n", " ")) from None
+        except (OSError, ValueError, BadZipFile, KeyError, EOFError, TypeError, AttributeError):
+            needed = "train_label, train_length and train_xy"
+            raise InputError(f"{file}: not a paths file: an .npz with the arrays {needed} is expected") from None
         if (
             labels.ndim != 1
             or labels.dtype.kind != "U"

@@ -71,11 +71,15 @@ def draw(hand: PlacedHand, frame: int, look: Look, width: int, height: int) -> L
         y1 = min(int(max(ay + r0, by + r1)) + 2 - top, h)
         if x1 <= x0 or y1 <= y0:
             continue
+        box = (slice(y0, y1), slice(x0, x1))
+        behind = depth[box]
+        if max(az + r0, bz + r1) < behind.min():
+            continue  # wholly hidden, as most of a fist's fingers are
         dx, dy = bx - ax, by - ay
         square = dx * dx + dy * dy + 1e-6
         gx, gy = xs[x0:x1] - ax, ys[y0:y1] - ay
         t = gx * (dx / square) + gy * (dy / square)
-        tc = np.clip(t, 0.0, 1.0)
+        tc = np.minimum(np.maximum(t, 0.0), 1.0)
         ex, ey = gx - tc * dx, gy - tc * dy
         d2 = ex * ex + ey * ey
         r = r0 + (r1 - r0) * tc
@@ -84,9 +88,8 @@ def draw(hand: PlacedHand, frame: int, look: Look, width: int, height: int) -> L
             length = square**0.5
             inside = np.minimum(inside, np.minimum(t, 1 - t) * length + 0.5)
         z = np.sqrt(np.maximum(r * r - d2, 0.0)) + (tc * (bz - az) + az)
-        box = (slice(y0, y1), slice(x0, x1))
-        wins = (inside > 0) & (z > depth[box])
-        np.copyto(depth[box], z, where=wins)
+        wins = (inside > 0) & (z > behind)
+        np.copyto(behind, z, where=wins)
         np.copyto(nx[box], ex / r, where=wins)
         np.copyto(ny[box], ey / r, where=wins)
         what: int | NDArray[np.uint8] = int(cap.material[k])
@@ -124,5 +127,10 @@ def _shade(
     texture = look.mottle[:h, :w] if h <= mh and w <= mw else cv2.resize(look.mottle, (w, h))
     skin = np.where(material == 0, texture, np.float32(1.0)) * (1.0 - fold)
     rgb = look.albedo[material] * skin[..., None] * (look.ambient + lit[..., None] * look.diffuse)
-    rgb += (look.gloss * lit**12)[..., None]
-    return np.concatenate([np.clip(rgb, 0, 2) * cover[..., None], cover[..., None]], axis=2, dtype=np.float32)
+    shine = lit * lit * lit
+    shine *= shine
+    rgb += (look.gloss * shine * shine)[..., None]
+    rgba = np.empty((h, w, 4), np.float32)
+    np.multiply(np.minimum(rgb, 2), cover[..., None], out=rgba[..., :3])
+    rgba[..., 3] = cover
+    return rgba
