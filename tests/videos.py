@@ -57,7 +57,7 @@ def write_video(
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Write RGB frames at `times_s`, or `fps` of them a second. Rate control aims at frames that look right.
+    """Write RGB frames at `times_s`, or `fps` of them a second.
 
     Args:
         codec: by default H.264 for .mp4, .mov and .mkv, MPEG-4 for .avi, VP8 for .webm.

@@ -53,7 +53,7 @@ def open_source(
     path = asset(DEMO_CLIP) if spec == DEMO else Path(str(spec))
     is_folder = not isinstance(spec, int) and not is_address and _is_folder(path)
     if is_folder and rate_hz is None:
-        raise InputError(f"{name}: a folder of images needs a rate in frames per second")
+        raise InputError(f"{name}: a folder of images needs a rate in frames per second: --rate")
     if rate_hz is not None and not is_folder:
         raise InputError(f"{name}: a rate is for folders of images; this has times of its own")
     if rate_hz is not None and not (math.isfinite(rate_hz) and rate_hz > 0):

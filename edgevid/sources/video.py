@@ -49,6 +49,7 @@ class VideoSource(Source):
     ) -> None:
         super().__init__(counts)
         self._clock = clock
+        self._timeout_s = timeout_s
         self._index = 0
         remote = isinstance(location, str)
         self._container = _open_file(location, name) if isinstance(location, Path) else _open(location, name, timeout_s)
@@ -121,7 +122,7 @@ class VideoSource(Source):
         try:
             yield from self._container.demux(self._stream)
         except av.error.FFmpegError as error:
-            self.fault = f"cannot be read on: {error.strerror or error}"
+            self.fault = f"cannot be read on: {_reason(error, self._timeout_s)}"
             yield None
 
 
@@ -150,9 +151,10 @@ def _open(location: str, name: str, timeout_s: float | None) -> InputContainer:
         # metadata_errors: titles in an unknown encoding are no reason to refuse the pictures.
         container = av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")
     except av.error.InvalidDataError:
-        raise InputError(f"{name}: not a video, or damaged beyond reading") from None
-    except (av.error.FFmpegError, OSError) as error:
-        raise InputError(f"{name}: {error.strerror or 'cannot be opened'}") from None
+        other = "damaged beyond reading" if timeout_s is None else f"no answer within {timeout_s:g} s"
+        raise InputError(f"{name}: not a video, or {other}") from None
+    except av.error.FFmpegError as error:
+        raise InputError(f"{name}: {_reason(error, timeout_s)}") from None
     if container.format.name in _TEXT_FORMATS:
         container.close()
         raise InputError(f"{name}: text, not a video")
@@ -166,3 +168,10 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
     if stream.codec_context is None:
         raise InputError(f"{name}: its video is in a format that FFmpeg cannot decode here")
     return stream
+
+
+def _reason(error: av.error.FFmpegError, timeout_s: float | None) -> str:
+    """In words without the address, which may hold a password."""
+    if isinstance(error, av.error.ExitError):  # how PyAV says that its own timeout struck
+        return f"no answer within {timeout_s:g} s"
+    return error.strerror or "FFmpeg does not say why"

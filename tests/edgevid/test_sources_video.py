@@ -236,7 +236,7 @@ def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_8k_is_reduced_and_survived(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "8k.avi", [quarters(7680, 4320)], codec="mpeg4")
+    path = write_video(tmp_path / "8k.mp4", [quarters(7680, 4320)])
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     frames, source = read(path)
     assert (source.info.width, source.info.height) == (7680, 4320)
@@ -277,12 +277,34 @@ def test_a_recording_on_a_server_is_played_like_a_file(tmp_path: Path) -> None:
         assert "secret" not in str(refusal.value)
 
 
-def test_a_server_that_never_answers_is_given_up() -> None:
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_server_that_never_answers_is_given_up(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"rtsp://me:secret@127.0.0.1:{silent.getsockname()[1]}/stream"
-        with pytest.raises(InputError) as refusal:
+        address = f"{scheme}://me:secret@127.0.0.1:{silent.getsockname()[1]}/stream"
+        with pytest.raises(InputError, match=r"no answer within 0\.2 s") as refusal:
             open_source(address, timeout_s=0.2)
     assert "secret" not in str(refusal.value)
+
+
+def test_a_server_that_falls_silent_ends_the_source_with_a_reason(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mkv", numbered_frames(200, 320, 240)).read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection = server.accept()[0]
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + video[: len(video) // 2])
+            ended.wait(10)
+            connection.close()
+
+        ended = threading.Event()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        frames, source = read(f"http://127.0.0.1:{server.getsockname()[1]}/a.mkv", timeout_s=0.3)
+        ended.set()
+        thread.join()
+    assert [number_of(f.pixels) for f in frames[:9]] == list(range(9))
+    assert source.fault == "cannot be read on: no answer within 0.3 s"
 
 
 def test_credentials_are_never_printed() -> None:
