@@ -1,7 +1,166 @@
-"""The commands that deployment adds to the `edgevid` command line."""
+"""The commands that deployment adds to the `edgevid` command line. Heavy imports wait until a command runs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from edgevid_deploy.drift import Verification
+    from edgevid_deploy.verify import Structure
+
+_JSON = typer.Option(None, help="Write what is printed to this file.", show_default=False)
+_FORCE = typer.Option(False, "--force", help="Replace files that exist.")
 
 
 def register(app: typer.Typer) -> None:
     """Called once by `edgevid.cli` through the entry-point group `edgevid.commands`; imports nothing heavy."""
+    app.command()(export)
+    app.command()(verify)
+
+
+def export(
+    checkpoint: Path = typer.Argument(help="A checkpoint folder, its weights, or the folder of a training run."),
+    to: Literal["onnx", "coreml"] = typer.Option(
+        help="What to make: an ONNX file (with its clip graph beside it) or a Core ML package."
+    ),
+    out: Path = typer.Option(help="Folder to write into."),
+    precision: Literal["fp32", "fp16"] | None = typer.Option(
+        None, help="How weights are stored; Core ML computes in it too.", show_default="fp32 for ONNX, fp16 for Core ML"
+    ),
+    name: str | None = typer.Option(None, help="The model's name.", show_default="the recipe's"),
+    clip_frames: int | None = typer.Option(
+        None, min=1, max=4096, help="T of the ONNX clip graph.", show_default="the window the student sees"
+    ),
+    measured: Path | None = typer.Option(
+        None, help="JSON list of measured figures for the manifest.", show_default=False
+    ),
+    force: bool = _FORCE,
+    json: Path | None = _JSON,
+) -> None:
+    """Turn a checkpoint into the files that devices run; each is read back and checked before it gets its name."""
+    from dataclasses import asdict
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from edgevid.files import check_output, write_json
+    from edgevid_train.commands import needs
+
+    with needs("deploy"):
+        from edgevid_deploy.export import export as run
+
+    if json:
+        check_output(json, force=force)
+    written = run(
+        checkpoint,
+        to=to,
+        out=out,
+        precision=precision,
+        name=name,
+        clip_frames=clip_frames,
+        measured=measured,
+        force=force,
+    )
+    table = Table("file", "model", "graph", "weights", "size", box=SIMPLE_HEAD, pad_edge=False)
+    for file in written:
+        table.add_row(file.file, file.model, file.kind, file.precision, f"{file.bytes / 1e6:.1f} MB")
+    Console().print(table)
+    if json:
+        write_json(json, {"files": [asdict(file) for file in written]})
+
+
+def verify(
+    package: Path = typer.Argument(help="An ONNX model, by file or bundled name, or a Core ML package."),
+    against: Path = typer.Option(help="The checkpoint it was exported from, or another ONNX model."),
+    frames: list[Path] | None = typer.Option(
+        None, help="A video; may be given several times.", show_default="the demo clip"
+    ),
+    steps: int = typer.Option(256, min=2, max=1_000_000, help="Frames to compare; videos are played again as needed."),
+    tolerance: float | None = typer.Option(
+        None,
+        min=0,
+        help="Largest difference allowed, as a share of the larger of 1 and the output's greatest value.",
+        show_default="by how the weights are stored",
+    ),
+    threads: int = typer.Option(1, min=1, max=256, help="Threads of each network."),
+    force: bool = _FORCE,
+    json: Path | None = _JSON,
+) -> None:
+    """Compare an exported model with what it came from, on real frames, step by step, each side with its own state.
+
+    Exit status 1 when they differ by more than the tolerance.
+    """
+    from dataclasses import asdict
+
+    from edgevid.errors import CheckFailedError
+    from edgevid.files import check_output, write_json
+    from edgevid.sources.opening import DEMO
+    from edgevid_train.commands import needs
+
+    with needs("deploy"):
+        import torch
+
+        from edgevid_deploy.verify import Structure
+        from edgevid_deploy.verify import verify as run
+
+    if json:
+        check_output(json, force=force)
+    torch.set_num_threads(threads)
+    videos: list[Path | str] = list(frames) if frames else [DEMO]
+    result = run(package, against, videos=videos, steps=steps, tolerance=tolerance, threads=threads)
+    if isinstance(result, Structure):
+        _show_structure(result)
+    else:
+        _show_drift(result, [str(video) for video in videos])
+    problems = () if isinstance(result, Structure) else result.problems
+    if json:
+        numeric = not isinstance(result, Structure)
+        extra = {"frames": [str(video) for video in videos]} if numeric else {}
+        write_json(json, {"ok": not problems, "numeric": numeric} | extra | asdict(result))
+    if problems:
+        raise CheckFailedError(f"{result.package} is not verified: {'; '.join(problems)}")
+
+
+def _show_structure(result: "Structure") -> None:
+    typer.echo(f"{result.package} against {result.against}: structure only, no numeric check.")
+    typer.echo(f"Names, shapes and types of {result.inputs} inputs and {result.outputs} outputs are right,")
+    typer.echo("and so are labels, metadata and digest. Core ML packages cannot be run here.")
+
+
+def _show_drift(result: "Verification", videos: list[str]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    console = Console()
+    console.print(f"{result.package} against {result.against}: {result.steps} steps of {', '.join(videos)}")
+    table = Table(
+        Column("output", overflow="fold"),
+        *(Column(title, justify="right") for title in ("largest", "mean", "allowed", "scale", "same label")),
+        Column("largest over time", justify="right"),
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    states = [drift for drift in result.drifts if drift.output.startswith("next_")]
+    shown = [drift for drift in result.drifts if drift not in states]
+    if states:
+        shown.append(max(states, key=lambda drift: drift.relative))
+    for drift in shown:
+        worst = drift in states and len(states) > 1
+        table.add_row(
+            f"{drift.output} (worst of {len(states)} states)" if worst else drift.output,
+            f"{drift.max_abs:.1e}",
+            f"{drift.mean_abs:.1e}",
+            f"{drift.limit:.1e}",
+            f"{drift.scale:.3g}",
+            "" if drift.agreement is None else f"{drift.agreement:.2%}",
+            " ".join(f"{value:.0e}" for value in drift.over_time),
+        )
+    console.print(table)
+    console.print(f"tolerance {result.tolerance:g} of the larger of 1 and an output's scale")
+    if result.forgetting is not None:
+        console.print(f"without its state the logits would change by {result.forgetting:.1%} of their scale")
+    if result.ok:
+        console.print("verified")

@@ -1,0 +1,104 @@
+"""`edgevid export`: a checkpoint to the files that devices run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from edgevid.errors import InputError
+from edgevid.files import check_output
+from edgevid.manifest import Manifest, Measurement
+from edgevid_deploy.coreml import export_coreml
+from edgevid_deploy.onnx import Precision, export_onnx
+from edgevid_deploy.step import PixelClip, PixelStep, StreamStep, clip_manifest, with_states_in
+from edgevid_train.checkpoint import load_student
+from edgevid_train.describe import describe
+
+Format = Literal["onnx", "coreml"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One file or package that was written. `model` is name@digest."""
+
+    file: str
+    model: str
+    kind: Literal["stream", "clip"]
+    precision: Precision
+    bytes: int
+
+
+def export(
+    checkpoint: Path,
+    *,
+    to: Format,
+    out: Path,
+    precision: Precision | None = None,
+    name: str | None = None,
+    clip_frames: int | None = None,
+    measured: Path | None = None,
+    force: bool = False,
+) -> list[Exported]:
+    """Write `out/NAME.onnx` and `out/NAME.clip.onnx`, or `out/NAME.mlpackage`.
+
+    Args:
+        precision: fp32 for ONNX and fp16 for Core ML unless given.
+        name: of the model; the recipe's unless given.
+        clip_frames: T of the clip graph; the window that the student sees unless given.
+        measured: a JSON file with a list of `Measurement`s for the manifest.
+
+    Raises:
+        InputError: no such checkpoint, a file is there already, or cannot be written.
+        CheckFailedError: an exporter gave something else than it was asked for.
+    """
+    student, recipe, labels, _ = load_student(checkpoint)
+    manifest = _renamed(describe(student, recipe, labels, read_measurements(measured) if measured else ()), name)
+
+    if to == "coreml":
+        path, precision = out / f"{manifest.name}.mlpackage", precision or "fp16"
+        check_output(path, force=force)
+        manifest = with_states_in(manifest, "float16" if precision == "fp16" else "float32")
+        return [_exported(path, export_coreml(StreamStep(student), manifest, path, precision=precision), precision)]
+
+    stream, clip, precision = out / f"{manifest.name}.onnx", out / f"{manifest.name}.clip.onnx", precision or "fp32"
+    check_output(stream, force=force)
+    check_output(clip, force=force)
+    frames = clip_frames or manifest.clip_frames
+    return [
+        _exported(stream, export_onnx(PixelStep(student), manifest, stream, precision=precision), precision),
+        _exported(
+            clip,
+            export_onnx(PixelClip(student, frames), clip_manifest(manifest, frames), clip, precision=precision),
+            precision,
+        ),
+    ]
+
+
+def _exported(path: Path, manifest: Manifest, precision: Precision) -> Exported:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return Exported(str(path), manifest.id, manifest.kind, precision, sum(file.stat().st_size for file in files))
+
+
+def _renamed(manifest: Manifest, name: str | None) -> Manifest:
+    if name is None:
+        return manifest
+    try:
+        return Manifest.model_validate(manifest.model_dump() | {"name": name})
+    except ValidationError:
+        raise InputError(
+            f"--name {name!r}: a model's name is 1 to 64 letters, digits, dots, dashes or underscores, "
+            "and begins with a letter or digit"
+        ) from None
+
+
+def read_measurements(path: Path) -> tuple[Measurement, ...]:
+    """The JSON list that `--measured` names. Raises InputError when it is not one."""
+    try:
+        return TypeAdapter(tuple[Measurement, ...]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{path}: {place}: {first['msg']}") from None

@@ -1,0 +1,108 @@
+"""`edgevid verify`: proof that an exported model computes what was trained, on real frames.
+
+ONNX models are run, beside the checkpoint they came from or another model. A Core ML package cannot be run here: what
+it says of itself is compared, and that this is all is said.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevid.frame import Pixels
+from edgevid.manifest import Manifest
+from edgevid.models.contract import ClipModel, StreamModel
+from edgevid.models.load import find_model, load
+from edgevid.preprocess import fit
+from edgevid.sampling import StreamSchedule
+from edgevid.sources.opening import DEMO, open_source
+from edgevid_deploy.coreml import check_package
+from edgevid_deploy.drift import Verification, check_same_model, compare
+from edgevid_deploy.onnx import stored_precision
+from edgevid_deploy.reference import TorchStream
+from edgevid_train.checkpoint import load_student
+from edgevid_train.describe import describe
+
+TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2}
+"""Largest difference allowed, as a share of the larger of 1 and the output's own greatest value, by how the weights are
+stored. fp32: another order of summation. fp16: every weight rounded to 11 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What could be checked of a package that cannot be run here: names, shapes, types, metadata, digest."""
+
+    package: str
+    against: str
+    inputs: int
+    outputs: int
+
+
+def verify(
+    package: str | Path,
+    against: str | Path,
+    *,
+    videos: Sequence[str | Path] = (DEMO,),
+    steps: int = 256,
+    tolerance: float | None = None,
+    threads: int = 1,
+) -> Verification | Structure:
+    """Compare `package`, an ONNX model or a Core ML package, with `against`, a checkpoint or an ONNX model.
+
+    Args:
+        videos: played one after the other, and again from the first, until `steps` frames have been taken.
+        tolerance: None for the one in `TOLERANCES`.
+
+    Raises:
+        InputError: something cannot be opened, or the two cannot be compared.
+        CheckFailedError: they are not the same model by what they say of themselves, or a package does not fit its
+            manifest. What running them shows is in the result.
+    """
+    if Path(package).suffix == ".mlpackage":
+        manifest = check_package(Path(package))
+        reference = open_reference(against, threads).manifest
+        check_same_model(manifest, reference)
+        states, exits = len(manifest.states), len(manifest.exits)
+        return Structure(manifest.id, reference.id, inputs=1 + states, outputs=exits + 1 + states)
+    model, other = load(package, threads=threads), open_reference(against, threads)
+    if tolerance is None:
+        files = [find_model(package), *([find_model(against)] if is_model(against) else [])]
+        tolerance = max(TOLERANCES[stored_precision(file)] for file in files)
+    frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
+    return compare(model, other, frames, tolerance=tolerance)
+
+
+def is_model(against: str | Path) -> bool:
+    """Whether this names an ONNX model, by file or bundled name, rather than a checkpoint."""
+    path = Path(against)
+    return path.suffix == ".onnx" or not path.exists()
+
+
+def open_reference(against: str | Path, threads: int = 1) -> StreamModel | ClipModel:
+    """An ONNX model, or the student of a checkpoint.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if is_model(against):
+        return load(against, threads=threads)
+    checkpoint = load_student(Path(against))
+    return TorchStream(checkpoint.student, describe(checkpoint.student, checkpoint.recipe, checkpoint.labels))
+
+
+def sampled_pixels(videos: Sequence[str | Path], manifest: Manifest) -> Iterator[Pixels]:
+    """The frames that a stream would compute, uint8 `(H, W, 3)`, decoded, reduced, sampled and fitted by the runtime.
+
+    After the last video the first one comes again, without end.
+
+    Raises:
+        InputError: a video cannot be shown.
+    """
+    for video in itertools.cycle(videos):
+        schedule = StreamSchedule(manifest.rate_hz)
+        with open_source(video, pace="fast") as source:
+            for frame in source:
+                due = schedule.offer(frame.index, frame.time_s)
+                if due.steps:
+                    pixels = fit(frame.pixels, manifest.input)
+                    yield from (pixels for _ in due.steps)

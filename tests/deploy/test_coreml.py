@@ -1,0 +1,171 @@
+"""Core ML packages: what they say of themselves. What they compute cannot be run on Linux."""
+
+import json
+import shutil
+
+import pytest
+from command_runs import run_command
+from students import LABELS
+
+from edgevid.errors import CheckFailedError, InputError
+from edgevid.manifest import METADATA_KEY, NO_DIGEST, digest_of_package
+from edgevid_deploy import coreml
+from edgevid_deploy.commands import register
+from edgevid_deploy.coreml import LABELS_KEY, check_package
+from edgevid_deploy.export import export
+
+ct = pytest.importorskip("coremltools", reason="needs coremltools, which has no wheel for every Python")
+
+
+@pytest.fixture(scope="module")
+def package(checkpoint, tmp_path_factory):
+    out = tmp_path_factory.mktemp("coreml")
+    (made,) = export(checkpoint, to="coreml", out=out)
+    assert made.precision == "fp16"
+    assert made.bytes == sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+    return out / "small.mlpackage"
+
+
+@pytest.fixture
+def copy(package, tmp_path):
+    return shutil.copytree(package, tmp_path / "copy.mlpackage")
+
+
+def rewrite(package, change):
+    """Change a package's description and seal it anew, as nobody but a fault would."""
+    file = package / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    spec = ct.models.utils.load_spec(str(package))
+    metadata = spec.description.metadata.userDefined
+    sealed = json.loads(metadata[METADATA_KEY])
+    metadata[METADATA_KEY] = metadata[METADATA_KEY].replace(sealed["digest"], NO_DIGEST)
+    change(spec)
+    file.write_bytes(spec.SerializeToString())
+    coreml.seal(package)
+
+
+def test_names_shapes_and_types_are_the_manifest_s(package):
+    manifest = check_package(package)
+    spec = ct.models.utils.load_spec(str(package))
+    assert spec.specificationVersion >= 7
+    described = spec.description
+    inputs = {f.name: f.type for f in described.input}
+    assert list(inputs) == ["frame", *(s.name for s in manifest.states)]
+    image = inputs["frame"].imageType
+    assert (image.width, image.height) == (48, 64)
+    assert image.colorSpace == type(image).RGB
+    outputs = {f.name: f.type.multiArrayType for f in described.output}
+    assert list(outputs) == [
+        "logits_stage2",
+        "logits_final",
+        "embedding",
+        *(f"next_{s.name}" for s in manifest.states),
+    ]
+    assert list(outputs["logits_final"].shape) == [1, len(LABELS)]
+    for state in manifest.states:
+        assert state.dtype == "float16"
+        for array in (inputs[state.name].multiArrayType, outputs[f"next_{state.name}"]):
+            assert tuple(array.shape) == state.shape
+            assert array.dataType == type(array).FLOAT16
+
+
+def test_metadata_and_digest_travel_inside(package):
+    manifest = check_package(package)
+    spec = ct.models.utils.load_spec(str(package))
+    assert json.loads(spec.description.metadata.userDefined[LABELS_KEY]) == list(LABELS)
+    assert manifest.labels == LABELS
+    assert manifest.digest == digest_of_package(package, manifest.digest)
+    assert spec.description.metadata.license == "MIT"
+
+
+def test_no_op_that_the_neural_engine_or_core_ml_refuses(package):
+    spec = ct.models.utils.load_spec(str(package))
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    ops = {op.type for op in block.operations}
+    assert not ops & {"cond", "while_loop", "batch_norm", "lstm", "gru"}
+    ranks = {len(out.type.tensorType.dimensions) for op in block.operations for out in op.outputs}
+    assert max(ranks) <= 5
+
+
+def test_an_app_s_user_may_read_every_file(package):
+    assert all(f.stat().st_mode & 0o444 == 0o444 for f in package.rglob("*"))
+
+
+def test_fp32_states_in_an_fp32_package(checkpoint, tmp_path):
+    (made,) = export(checkpoint, to="coreml", out=tmp_path, precision="fp32")
+    manifest = check_package(tmp_path / "small.mlpackage")
+    assert {s.dtype for s in manifest.states} == {"float32"}
+    assert made.model == manifest.id
+
+
+def test_a_changed_weight_is_a_wrong_digest(copy):
+    weights = copy / "Data" / "com.apple.CoreML" / "weights" / "weight.bin"
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(InputError, match="does not match its digest"):
+        check_package(copy)
+
+
+def _rename_output(spec):
+    spec.description.output[0].name = "logits"
+
+
+def _reshape_state(spec):
+    spec.description.input[1].type.multiArrayType.shape[1] += 1
+
+
+def _grey_picture(spec):
+    image = spec.description.input[0].type.imageType
+    image.colorSpace = type(image).GRAYSCALE
+
+
+def _other_labels(spec):
+    spec.description.metadata.userDefined[LABELS_KEY] = '["a", "b"]'
+
+
+def _old_target(spec):
+    spec.specificationVersion = 6
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_rename_output, "logits_stage2 is missing"),
+        (_reshape_state, "the manifest says float16"),
+        (_grey_picture, "the manifest says RGB image 48x64"),
+        (_other_labels, "labels"),
+        (_old_target, "iOS 16"),
+    ],
+)
+def test_a_package_that_does_not_fit_its_manifest_is_refused(copy, change, says):
+    rewrite(copy, change)
+    with pytest.raises(CheckFailedError, match=says):
+        check_package(copy)
+
+
+def test_what_is_no_package_of_ours_is_refused(copy, tmp_path):
+    rewrite_without = ct.models.utils.load_spec(str(copy))
+    del rewrite_without.description.metadata.userDefined[METADATA_KEY]
+    (copy / "Data" / "com.apple.CoreML" / "model.mlmodel").write_bytes(rewrite_without.SerializeToString())
+    with pytest.raises(InputError, match="without a manifest"):
+        check_package(copy)
+    empty = tmp_path / "empty.mlpackage"
+    empty.mkdir()
+    with pytest.raises(InputError, match="no Core ML package"):
+        check_package(empty)
+
+
+def test_verify_says_that_only_the_structure_was_checked(package, checkpoint, tmp_path):
+    figures = tmp_path / "figures.json"
+    ran = run_command(register, "verify", package, "--against", checkpoint, "--json", figures)
+    assert (ran.status, ran.err) == (0, "")
+    assert "structure only, no numeric check" in ran.out
+    assert json.loads(figures.read_text())["numeric"] is False
+
+
+def test_without_coremltools_one_line_says_what_to_install(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "coremltools", None)
+    ran = run_command(register, "export", checkpoint, "--to", "coreml", "--out", tmp_path)
+    assert ran.status == 2
+    assert ran.err == "Core ML needs coremltools: install edgevid[deploy]\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,166 @@
+"""Exported ONNX files: what stands in them, and that they compute what torch computes."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from students import LABELS, moving_pictures, small_student, write_checkpoint
+
+from edgevid.errors import CheckFailedError, InputError
+from edgevid.manifest import METADATA_KEY, Manifest
+from edgevid.models.load import load, read_model
+from edgevid_deploy.drift import compare
+from edgevid_deploy.export import export
+from edgevid_deploy.onnx import OPSET, check_graph
+from edgevid_deploy.verify import open_reference
+from edgevid_train.models.backbones import OFFERED
+from edgevid_train.models.student import Student, StudentConfig
+
+FAST = "tf_efficientnet_lite0"
+"""mobilenetv2_050, the backbone of the `exported` models, is verified in every run too (test_verify.py)."""
+
+
+def shape_of(value: onnx.ValueInfoProto) -> list[int]:
+    return [d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+def test_names_shapes_and_order_are_the_contract_s(exported):
+    stream, clip = onnx.load(exported / "small.onnx"), onnx.load(exported / "small.clip.onnx")
+    manifest = Manifest.from_json(stream.metadata_props[0].value, "small")
+    states = [s.name for s in manifest.states]
+    assert [(v.name, shape_of(v)) for v in stream.graph.input] == [
+        ("frame", [1, 64, 48, 3]),
+        *((s.name, list(s.shape)) for s in manifest.states),
+    ]
+    assert [(v.name, shape_of(v)) for v in stream.graph.output] == [
+        ("logits_stage2", [1, 5]),
+        ("logits_final", [1, 5]),
+        ("embedding", [1, 16]),
+        *((f"next_{s.name}", list(s.shape)) for s in manifest.states),
+    ]
+    assert len(states) == 3 + 2 * 2  # shifts in the second and later blocks of stages 2 and 3; two heads of two layers
+    assert [(v.name, shape_of(v)) for v in clip.graph.input] == [("clip", [1, 7, 64, 48, 3])]
+    assert [(v.name, shape_of(v)) for v in clip.graph.output] == [
+        ("logits_stage2", [1, 7, 5]),
+        ("logits_final", [1, 7, 5]),
+        ("embedding", [1, 7, 16]),
+    ]
+    uint8 = onnx.TensorProto.UINT8
+    assert stream.graph.input[0].type.tensor_type.elem_type == uint8
+    assert clip.graph.input[0].type.tensor_type.elem_type == uint8
+
+
+def test_the_manifest_says_what_the_checkpoint_is(exported):
+    stream, clip = read_model(exported / "small.onnx")[1], read_model(exported / "small.clip.onnx")[1]
+    assert (stream.name, stream.kind, stream.labels, stream.rate_hz) == ("small", "stream", LABELS, 8.0)
+    assert (clip.name, clip.kind, clip.states, clip.clip_frames) == ("small.clip", "clip", (), 7)
+    assert stream.clip_frames == 1 + 2 * (1 + 2)
+    assert stream.provenance.data == "nothing: untrained"
+    assert 0 < stream.exits[0].macs < stream.exits[1].macs
+    assert stream.digest != clip.digest
+
+
+def test_a_file_is_whole_and_holds_nothing_of_the_machine_that_made_it(exported, tmp_path):
+    for name in ("small.onnx", "small.clip.onnx"):
+        model = onnx.load(exported / name, load_external_data=False)
+        assert {(e.domain, e.version) for e in model.opset_import} == {("", OPSET)}
+        assert not any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer)
+        assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+        assert {entry.key for entry in model.metadata_props} == {METADATA_KEY}
+        data = (exported / name).read_bytes()
+        for trace in (b"site-packages", b".py", b"stack_trace", str(tmp_path.parent).encode()):
+            assert trace not in data
+    assert sorted(f.name for f in exported.iterdir()) == ["small.clip.onnx", "small.onnx"]
+
+
+@pytest.mark.parametrize("backbone", [b if b == FAST else pytest.param(b, marks=pytest.mark.slow) for b in OFFERED])
+def test_onnx_runtime_computes_what_torch_computes_exit_by_exit_in_both_graphs(backbone, tmp_path):
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", small_student(backbone, exits=(2, 4)))
+    stream, clip = (load(file.file) for file in export(checkpoint, to="onnx", out=tmp_path, clip_frames=9))
+    reference, frames = open_reference(checkpoint), moving_pictures(27, 64, 64)
+    carried = compare(stream, reference, frames, tolerance=1e-4)
+    assert carried.ok, carried.problems
+    assert {d.output for d in carried.drifts} == {
+        "logits_stage2",
+        "logits_final",
+        "embedding",
+        *(f"next_{s.name}" for s in stream.manifest.states),
+    }
+    for other in (reference, stream):
+        at_once = compare(clip, other, frames, tolerance=1e-4)
+        assert at_once.ok, at_once.problems
+        assert at_once.steps == 27
+
+
+def test_state_passes_through_onnx_runtime_bit_for_bit(exported):
+    model = load(exported / "small.onnx")
+    state = model.zero_state()
+    remembered = [name for name in state if "remember" in name]
+    assert len(remembered) == 4
+    for pixels in moving_pictures(8, 64, 48):
+        before = {name: value.copy() for name, value in state.items()}
+        _, after = model.step(pixels, state)
+        assert all(np.array_equal(state[name], before[name]) for name in before)
+        assert all(np.array_equal(after[name][..., :-1], before[name][..., 1:]) for name in remembered)
+        state = after
+
+
+def test_the_default_student_fits_into_ten_megabytes():
+    student = Student(StudentConfig(weights="none"), labels=11)
+    # Weights are nearly all of a file; the graph and the manifest take some 0.1 MB.
+    assert sum(p.numel() for p in student.parameters()) * 4 < 9.5e6
+
+
+def test_what_is_there_is_not_overwritten(checkpoint, tmp_path):
+    (tmp_path / "small.clip.onnx").write_text("mine")
+    with pytest.raises(InputError, match=r"small\.clip\.onnx exists; give --force"):
+        export(checkpoint, to="onnx", out=tmp_path)
+    assert [f.name for f in tmp_path.iterdir()] == ["small.clip.onnx"]
+
+
+def _other_opset(model):
+    model.opset_import[0].version = 19
+
+
+def _second_domain(model):
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def _renamed_output(model):
+    model.graph.output[0].name, old = "logits", model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["logits" if name == old else name for name in node.output]
+
+
+def _swapped_inputs(model):
+    first, second = model.graph.input[1].name, model.graph.input[2].name
+    model.graph.input[1].name, model.graph.input[2].name = second, first
+
+
+def _unfolded(model):
+    output = model.graph.output[2]  # the embedding; any tensor would do
+    for node in model.graph.node:
+        node.output[:] = ["unnormed" if name == output.name else name for name in node.output]
+    ones = onnx.numpy_helper.from_array(np.ones(16, np.float32), "ones")
+    model.graph.initializer.append(ones)
+    norm = helper.make_node("BatchNormalization", ["unnormed", "ones", "ones", "ones", "ones"], [output.name])
+    model.graph.node.append(norm)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (_other_opset, "opset"),
+        (_second_domain, "opset"),
+        (_renamed_output, "outputs are"),
+        (_swapped_inputs, "inputs are"),
+        (_unfolded, "batch norm"),
+    ],
+)
+def test_a_graph_that_is_not_what_was_asked_for_is_refused(exported, spoil, says):
+    model = onnx.load(exported / "small.onnx")
+    manifest = read_model(exported / "small.onnx")[1]
+    check_graph(model, manifest)
+    spoil(model)
+    with pytest.raises(CheckFailedError, match=says):
+        check_graph(model, manifest)
