@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Clip = NDArray[np.uint8]
 """uint8 RGB `(T, H, W, 3)`."""
+Points = NDArray[np.float32]
+"""One place per frame: float32 `(T, 2)`, x and y in 0..1 of the picture, NaN where there is none."""
 
 
 class AugmentConfig(BaseModel):
@@ -88,7 +90,7 @@ def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0
     """uint8 `(T, H, W, 3)` -> uint8 `(T, height, width, 3)`: place first, then colour, blur and sensor noise."""
     source_height, source_width = clip.shape[1:3]
     rng = np.random.default_rng(view.shake_seed)
-    jolts = _smooth_noise(rng, len(clip)) * shake
+    jolts = _jolts(view, len(clip), shake)
     out = np.empty((len(clip), height, width, 3), np.uint8)
     for i, frame in enumerate(clip):
         matrix = view.matrix.copy()
@@ -105,6 +107,21 @@ def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0
             borderMode=cv2.BORDER_REFLECT_101,
         )
     return _colour(out, view, rng)
+
+
+def place_points(points: Points, view: View, shake: float = 0.0) -> Points:
+    """Where `apply_view` puts places of a clip: float `(T, 2)`, x and y in 0..1 of the picture, NaN where unknown.
+
+    A place that the view moves out of the picture becomes NaN.
+    """
+    inverse = np.linalg.inv(view.matrix[:, :2])
+    moved = (points - view.matrix[:, 2] - _jolts(view, len(points), shake)) @ inverse.T
+    moved[((moved < 0) | (moved > 1)).any(axis=1)] = np.nan
+    return moved.astype(np.float32)
+
+
+def _jolts(view: View, count: int, shake: float) -> NDArray[np.float64]:
+    return _smooth_noise(np.random.default_rng([view.shake_seed, count]), count) * shake
 
 
 def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:

@@ -28,12 +28,14 @@ class Batch:
         teacher_frames: uint8 `(B, Tt, h, w, 3)`.
         steps: targets, weights and decisive steps, `(B, T)` each.
         labels: int64 `(B,)`.
+        teacher_places: float32 `(B, Tt, 2)`.
     """
 
     frames: Tensor
     teacher_frames: Tensor
     steps: StepTargets
     labels: Tensor
+    teacher_places: Tensor
 
     @classmethod
     def stack(cls, streams: Sequence[TrainStream]) -> Self:
@@ -43,8 +45,9 @@ class Batch:
         return cls(
             tensors("frames"),
             tensors("teacher_frames"),
-            StepTargets(tensors("targets"), tensors("weights"), tensors("decisive")),
+            StepTargets(tensors("targets"), tensors("weights"), tensors("decisive"), tensors("places")),
             torch.tensor([stream.label for stream in streams]),
+            tensors("teacher_places"),
         )
 
     def __len__(self) -> int:
@@ -63,8 +66,14 @@ class Batch:
         return self._each(lambda x: x.to(device, non_blocking=True))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        steps = StepTargets(change(self.steps.targets), change(self.steps.weights), change(self.steps.decisive))
-        return Batch(change(self.frames), change(self.teacher_frames), steps, change(self.labels))
+        parts = (self.steps.targets, self.steps.weights, self.steps.decisive, self.steps.places)
+        return Batch(
+            change(self.frames),
+            change(self.teacher_frames),
+            StepTargets(*map(change, parts)),
+            change(self.labels),
+            change(self.teacher_places),
+        )
 
 
 def as_input(frames: Tensor) -> Tensor:

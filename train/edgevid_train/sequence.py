@@ -5,13 +5,16 @@ is nothing, or the end of another clip: a student on a device never starts with 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgevid_train.augment import AugmentConfig, Clip, View, apply_view, draw_view
+from edgevid_train.augment import AugmentConfig, Clip, Points, View, apply_view, draw_view, place_points
+
+_MIRROR = np.array([[1, 0], [-1, 1]], np.float32)
+"""Offset and factor that mirror a place `(x, y)` in 0..1."""
 
 IGNORE = -1
 """Target of a step that gives no loss."""
@@ -40,13 +43,22 @@ class StreamConfig(BaseModel):
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """uint8 `(T, H, W, 3)` frames with their times, and the action in it: label, start and end on the same clock."""
+    """uint8 `(T, H, W, 3)` frames with their times, and the action in it: label, start and end on the same clock.
+
+    `place`: where in the picture the acting hand points, where that is known (drawn clips know it).
+    """
 
     frames: Clip
     times_s: NDArray[np.float64]
     label: str
     start_s: float
     end_s: float
+    place: Points | None = None
+
+    @property
+    def places(self) -> Points:
+        """`place`, NaN where nothing is known."""
+        return np.full((len(self.frames), 2), np.nan, np.float32) if self.place is None else self.place
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,7 @@ class TrainStream:
         weights: float32 `(T,)`: how much a step's loss counts.
         decisive: bool `(T,)`: the steps at which the action is to be recognised; there the teacher's answer counts.
         label: index of the action.
+        places, teacher_places: float32 `(T, 2)` and `(Tt, 2)`: where the hand points in each frame; NaN where unknown.
     """
 
     frames: Clip
@@ -68,6 +81,29 @@ class TrainStream:
     weights: NDArray[np.float32]
     decisive: NDArray[np.bool_]
     label: int
+    places: Points
+    teacher_places: Points
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Frames of a stream and where the hand points in them."""
+
+    frames: Clip
+    places: Points
+
+    @classmethod
+    def of(
+        cls, clip: LabelledClip, chosen: NDArray[np.intp], view: View, size: tuple[int, int], shake: float
+    ) -> "_Piece":
+        places = place_points(clip.places[chosen], view, shake)
+        return cls(apply_view(clip.frames[chosen], view, *size, shake), places)
+
+    def held(self, index: int, count: int) -> "_Piece":
+        """One of its frames, `count` times."""
+        return _Piece(
+            np.repeat(self.frames[index][None], count, axis=0), np.repeat(self.places[index][None], count, axis=0)
+        )
 
 
 def steps_of(clip: LabelledClip, rate_hz: float) -> int:
@@ -115,11 +151,8 @@ def build_stream(
     # ticks counted back from the clip's end, with a random phase: the end of the action is what must be in view
     phase = rng.uniform(0, 1 / rate_hz)
     ticks = clip.times_s[-1] - (phase + np.arange(own)[::-1] / rate_hz) * speed
-    chosen = sample_at(clip.times_s, ticks)
-    action = clip.frames[chosen]
     view = draw_view(augment, rng, clip.frames.shape[2] / clip.frames.shape[1])
-    height, width = size
-    body = apply_view(action, view, height, width, augment.shake)
+    body = _Piece.of(clip, sample_at(clip.times_s, ticks), view, size, augment.shake)
 
     start, end = clip.start_s, clip.end_s
     targets, weights, decisive = _targets(
@@ -129,15 +162,13 @@ def build_stream(
     parts, all_targets, all_weights, all_decisive = [body], [targets], [weights], [decisive]
     nothing = labels.index(background)
     if spare:
-        lead = _before(others, body, spare, view, config, augment, rate_hz, size, rng)
-        parts.insert(0, lead)
+        parts[:0] = _before(others, body, spare, view, config, augment, rate_hz, size, rng)
         all_targets.insert(0, np.full(spare, nothing))
         # the end of some other clip may still be that action: no loss there
         all_weights.insert(0, np.zeros(spare, np.float32))
         all_decisive.insert(0, np.zeros(spare, bool))
     if after:
-        tail = _after(others, body, after, view, augment, rate_hz, size, rng)
-        parts.append(tail)
+        parts.append(_after(others, body, after, view, augment, rate_hz, size, rng))
         since = (np.arange(after) + 1) / rate_hz + (ticks[-1] - end) / speed
         held = since <= config.hold_s
         label = labels.index(clip.label)
@@ -148,14 +179,16 @@ def build_stream(
 
     # the teacher sees the action alone, from its beginning to its end
     inside = np.linspace(max(clip.times_s[0], start), min(clip.times_s[-1], end), teacher_frames)
-    theirs = apply_view(clip.frames[sample_at(clip.times_s, inside)], view, *teacher_size, augment.shake)
+    theirs = _Piece.of(clip, sample_at(clip.times_s, inside), view, teacher_size, augment.shake)
     return TrainStream(
-        np.concatenate(parts),
-        theirs,
-        np.concatenate(all_targets).astype(np.int64),
-        np.concatenate(all_weights),
-        np.concatenate(all_decisive),
-        labels.index(clip.label),
+        frames=np.concatenate([part.frames for part in parts]),
+        teacher_frames=theirs.frames,
+        targets=np.concatenate(all_targets).astype(np.int64),
+        weights=np.concatenate(all_weights),
+        decisive=np.concatenate(all_decisive),
+        label=labels.index(clip.label),
+        places=np.concatenate([part.places for part in parts]),
+        teacher_places=theirs.places,
     )
 
 
@@ -177,19 +210,25 @@ def _targets(
 
 def _turn(clip: LabelledClip, augment: AugmentConfig, rng: np.random.Generator) -> LabelledClip:
     """Mirror and reverse, where the label says what it becomes."""
-    frames, times, label, start, end = clip.frames, clip.times_s, clip.label, clip.start_s, clip.end_s
-    if label in augment.flip and rng.random() < 0.5:
-        frames, label = frames[:, :, ::-1], augment.flip[label]
-    if label in augment.reverse and rng.random() < 0.5:
-        last = times[-1]
-        frames, times, label = frames[::-1], last - times[::-1] + times[0], augment.reverse[label]
-        start, end = last - end + times[0], last - start + times[0]
-    return LabelledClip(frames, times, label, start, end)
+    if clip.label in augment.flip and rng.random() < 0.5:
+        mirrored = None if clip.place is None else _MIRROR[0] + _MIRROR[1] * clip.place
+        clip = replace(clip, frames=clip.frames[:, :, ::-1], label=augment.flip[clip.label], place=mirrored)
+    if clip.label in augment.reverse and rng.random() < 0.5:
+        turn = clip.times_s[-1] + clip.times_s[0]
+        clip = LabelledClip(
+            clip.frames[::-1],
+            turn - clip.times_s[::-1],
+            augment.reverse[clip.label],
+            turn - clip.end_s,
+            turn - clip.start_s,
+            None if clip.place is None else clip.place[::-1],
+        )
+    return clip
 
 
 def _before(
     others: Sequence[LabelledClip],
-    body: Clip,
+    body: _Piece,
     steps: int,
     view: View,
     config: StreamConfig,
@@ -197,32 +236,30 @@ def _before(
     rate_hz: float,
     size: tuple[int, int],
     rng: np.random.Generator,
-) -> Clip:
+) -> list[_Piece]:
     """What the device saw before the action: this scene at rest, or the end of something else."""
-    still = np.repeat(body[:1], steps, axis=0)
     if not others or rng.random() >= config.before:
-        return still
+        return [body.held(0, steps)]
     other = others[int(rng.integers(len(others)))]
     seen = min(steps, max(1, int(rng.uniform(0.2, 1) * config.before_s * rate_hz)))
     ticks = other.times_s[-1] - np.arange(seen)[::-1] / rate_hz
-    still[-seen:] = apply_view(other.frames[sample_at(other.times_s, ticks)], view, *size, augment.shake)
-    still[:-seen] = still[-seen]
-    return still
+    end = _Piece.of(other, sample_at(other.times_s, ticks), view, size, augment.shake)
+    return [end.held(0, steps - seen), end]
 
 
 def _after(
     others: Sequence[LabelledClip],
-    body: Clip,
+    body: _Piece,
     steps: int,
     view: View,
     augment: AugmentConfig,
     rate_hz: float,
     size: tuple[int, int],
     rng: np.random.Generator,
-) -> Clip:
+) -> _Piece:
     """What the device sees after the action: the hand at rest, or the beginning of something else."""
     if not others or rng.random() < 0.5:
-        return np.repeat(body[-1:], steps, axis=0)
+        return body.held(-1, steps)
     other = others[int(rng.integers(len(others)))]
     ticks = other.times_s[0] + np.arange(steps) / rate_hz
-    return apply_view(other.frames[sample_at(other.times_s, ticks)], view, *size, augment.shake)
+    return _Piece.of(other, sample_at(other.times_s, ticks), view, size, augment.shake)

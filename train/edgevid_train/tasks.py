@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgevid_train.batch import Batch, as_input
-from edgevid_train.distill import DistillConfig, DistillTask
+from edgevid_train.distill import DistillConfig, DistillTask, place_loss
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import Teacher
+from edgevid_train.models.teachers import Teacher, TeacherOutputs
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 
 
 class TeacherTask(nn.Module):
-    """Cross-entropy on the label of each clip."""
+    """Cross-entropy on the label of each clip, and where the hand points, where clip and network know of it."""
 
     def __init__(self, network: nn.Module, label_smoothing: float) -> None:
         super().__init__()
@@ -24,9 +24,10 @@ class TeacherTask(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> Losses:
-        logits = self.network(as_input(batch.teacher_frames)).logits
-        loss = functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
-        return loss, {"task": loss.detach()}
+        outputs: TeacherOutputs = self.network(as_input(batch.teacher_frames))
+        task = functional.cross_entropy(outputs.logits, batch.labels, label_smoothing=self.label_smoothing)
+        place = task.new_zeros(()) if outputs.places is None else place_loss(outputs.places, batch.teacher_places)
+        return task + place, {"task": task.detach(), "place": place.detach()}
 
 
 class StudentTask(nn.Module):

@@ -59,10 +59,14 @@ class StudentConfig(BaseModel):
 
 @dataclass(frozen=True)
 class StudentOutputs:
-    """Of a clip. `logits`: one `(B, T, L)` per exit; `embedding` `(B, T, E)`, the last exit's."""
+    """Of a clip. `logits`: one `(B, T, L)` per exit; `embedding` `(B, T, E)`, the last exit's.
+
+    `places`: one `(B, T, points, 2)` per exit: where in the picture its head looked.
+    """
 
     logits: tuple[Tensor, ...]
     embedding: Tensor
+    places: tuple[Tensor, ...]
 
 
 class Student(nn.Module):
@@ -127,10 +131,11 @@ class Student(nn.Module):
     def forward(self, frames: Tensor) -> StudentOutputs:
         """The clip graph: float `(B, T, 3, H, W)` in 0..255, from a zero state."""
         self.carry.clip(frames.shape[1])
-        logits, embedding = self._compute(frames.flatten(0, 1))
+        logits, embedding, places = self._compute(frames.flatten(0, 1))
         self.carry.release()
         over_time = tuple(x.squeeze(2).transpose(1, 2) for x in (*logits, embedding))
-        return StudentOutputs(over_time[:-1], over_time[-1])
+        by_clip = tuple(x.reshape(*frames.shape[:2], -1, 2) for x in places)
+        return StudentOutputs(over_time[:-1], over_time[-1], by_clip)
 
     def step(self, frame: Tensor, state: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor, State]:
         """The stream graph: one float frame `(B, 3, H, W)` in 0..255 and the state before it.
@@ -138,7 +143,7 @@ class Student(nn.Module):
         Returns: logits `(B, L)` per exit, embedding `(B, E)`, the state after it.
         """
         self.carry.stream(state)
-        logits, embedding = self._compute(frame)
+        logits, embedding, _ = self._compute(frame)
         new = self.carry.release()
         return (
             tuple(x.flatten(1) for x in logits),
@@ -152,17 +157,19 @@ class Student(nn.Module):
             name: torch.zeros(batch, *shape[1:], device=self.mean.device) for name, shape in self.state_shapes.items()
         }
 
-    def _compute(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    def _compute(self, x: Tensor) -> tuple[list[Tensor], Tensor, list[Tensor]]:
         x = self.stem((x - self.mean) / self.std)
         logits: list[Tensor] = []
+        places: list[Tensor] = []
         before: Tensor | None = None
         heads = dict(zip(self.config.exits, self.heads, strict=True))
         for number, stage in enumerate(self.stages, start=1):
             x = stage(x)
             if number in heads:
-                scores, embedding, before = heads[number](x, before)
+                scores, embedding, before, looked_at = heads[number](x, before)
                 logits.append(scores)
-        return logits, embedding
+                places.append(looked_at)
+        return logits, embedding, places
 
     def _find_state_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the state tensors for one stream, by letting a clip of one frame through and looking."""

@@ -42,10 +42,14 @@ class TeacherConfig(BaseModel):
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """Of a clip. `logits` `(B, L)`; `features` `(B, D)`, what the answer was read from."""
+    """Of a clip. `logits` `(B, L)`; `features` `(B, D)`, what the answer was read from.
+
+    `places`: `(B, T, points, 2)`: where in the picture it looked, where the network has such a thing.
+    """
 
     logits: Tensor
     features: Tensor
+    places: Tensor | None = None
 
 
 class Teacher(Protocol):
@@ -111,13 +115,11 @@ class ShiftTeacher(nn.Module):
             if number == self.middle:
                 middle = x
         self.carry.release()
-        seen = (
-            torch.cat([self.look_middle(middle), self.look(x)], 1)
-            .reshape(-1, count, 2 * self.feature_size)
-            .transpose(1, 2)
-        )
+        seen_middle, places = self.look_middle(middle)
+        seen_last, _ = self.look(x)
+        seen = torch.cat([seen_middle, seen_last], 1).reshape(-1, count, 2 * self.feature_size).transpose(1, 2)
         features = torch.relu(self.read(self.dropout(self.over_time(seen).flatten(1))))
-        return TeacherOutputs(self.decide(self.dropout(features)), features)
+        return TeacherOutputs(self.decide(self.dropout(features)), features, places.reshape(*frames.shape[:2], -1, 2))
 
 
 class VideoMAETeacher(nn.Module):
