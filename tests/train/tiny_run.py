@@ -10,6 +10,7 @@ from videos import write_video
 
 from edgevid.frame import Pixels
 from edgevid_train.recipe import Recipe
+from edgevid_train.sequence import TrainStream
 
 RECIPE = """
 name = "tiny"
@@ -51,6 +52,22 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
     for name, changes in sections.items():
         values[name] = {**values.get(name, {}), **changes}
     return Recipe.from_values(values, "tiny")
+
+
+def train_stream(label: int, pixels: Pixels) -> TrainStream:
+    """A stream of `pixels` `(T, H, W, 3)` that is about `label` all the time."""
+    steps = len(pixels)
+    nowhere = np.full((steps, 2), np.nan, np.float32)
+    return TrainStream(
+        frames=pixels,
+        teacher_frames=pixels[:2],
+        targets=np.full(steps, label),
+        weights=np.ones(steps, np.float32),
+        decisive=np.ones(steps, bool),
+        label=label,
+        places=nowhere,
+        teacher_places=nowhere[:2],
+    )
 
 
 def moving_square(label: str, seed: int) -> list[Pixels]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import set_seed
 from timm.optim import param_groups_weight_decay
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
@@ -19,7 +20,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 from edgevid.errors import CheckFailedError, InputError
 from edgevid_train.batch import Batch, prefetch
-from edgevid_train.checkpoint import Checkpoint, CheckpointInfo, load_state, load_trainer, load_weights
+from edgevid_train.checkpoint import (
+    WEIGHTS,
+    Checkpoint,
+    CheckpointInfo,
+    load_state,
+    load_trainer,
+    load_weights,
+)
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.progress import Meter, Reporter, epoch_line, losses
 from edgevid_train.recipe import OptimConfig, Recipe
@@ -93,7 +101,7 @@ def train(
         CheckFailedError: the loss is NaN or infinite.
     """
     optim, sampler = job.optim, job.sampler
-    torch.manual_seed(job.recipe.seed)
+    set_seed(job.recipe.seed)
     parameters = param_groups_weight_decay(job.task, optim.weight_decay)
     optimizer = torch.optim.AdamW(parameters, lr=optim.lr)
     task, optimizer = accelerator.prepare(job.task, optimizer)
@@ -244,7 +252,7 @@ class Run:
         state = load_trainer(folder)
         load_state(self.job.task, state["task"], str(folder))
         if self.average is not None:
-            load_weights(self.average.module, folder)
+            load_weights(self.average.module, folder / WEIGHTS)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,158 @@
+"""From a record to pixels: the runtime's own, once, in bounded memory, or a reason."""
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from videos import number_of, numbered_frames, truncate, write_video
+
+from edgevid.errors import InputError
+from edgevid.sources import open_source
+from edgevid_train import decode
+from edgevid_train.annotations import ClipRecord
+from edgevid_train.decode import ClipCache, DecodeError, decode_clip
+from edgevid_train.ledger import Ledger
+
+
+def record(file: Path, start_s: float = 0.0, end_s: float | None = None) -> ClipRecord:
+    return ClipRecord(file, file.name, ("up",), "g", start_s, end_s)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 numbered frames, 10 a second."""
+    return write_video(tmp_path_factory.mktemp("decode") / "a.mp4", numbered_frames(20), fps=10)
+
+
+def test_pixels_are_the_runtimes(video: Path) -> None:
+    clip = decode_clip(record(video), short_side=32)
+    with open_source(video, short_side=32, pace="fast") as source:
+        frames = list(source)
+    assert np.array_equal(clip.frames, np.stack([frame.pixels for frame in frames]))
+    assert clip.times_s.tolist() == [frame.time_s for frame in frames]
+    assert clip.frames.shape == (20, 32, 48, 3)
+
+
+def test_a_span_is_cut_out_end_exclusive(video: Path) -> None:
+    clip = decode_clip(record(video, 0.5, 1.0))
+    assert [number_of(frame) for frame in clip.frames] == [5, 6, 7, 8, 9]
+    assert clip.times_s[0] == pytest.approx(0.5)
+
+
+def broken(kind: str, folder: Path) -> Path:
+    file = folder / f"{kind}.mp4"
+    if kind == "empty":
+        file.touch()
+    elif kind == "text":
+        file.write_text("no video at all\n" * 50)
+    elif kind == "truncated":
+        write_video(file, numbered_frames(200), fps=10, container_options={"movflags": "faststart"})
+        truncate(file, 0.5)
+    elif kind == "folder":
+        file.mkdir()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("missing", "no such file"), ("empty", "empty"), ("text", ""), ("truncated", "too early"), ("folder", "folder")],
+)
+def test_what_cannot_be_read_has_a_reason(tmp_path: Path, kind: str, reason: str) -> None:
+    file = broken(kind, tmp_path)
+    with pytest.raises(DecodeError) as raised:
+        decode_clip(record(file))
+    assert reason in str(raised.value)
+    assert str(file) not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_span_past_the_end_and_one_too_long(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DecodeError, match=r"no frames from 7 s on"):
+        decode_clip(record(video, 7.0, 8.0))
+    monkeypatch.setattr(decode, "MAX_CLIP_S", 1.0)
+    with pytest.raises(DecodeError, match="longer than 1 s"):
+        decode_clip(record(video))
+    assert len(decode_clip(record(video, 0.5, 1.2)).frames) == 7
+
+
+def test_the_cache_decodes_once_whatever_the_threads(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[ClipRecord] = Counter()
+    bad = record(video.parent / "none.mp4")
+    started = threading.Barrier(9)
+
+    def counted(clip_record: ClipRecord, short_side: int) -> decode.DecodedClip:
+        calls[clip_record] += 1
+        return decode_clip(clip_record, short_side)
+
+    monkeypatch.setattr(decode, "decode_clip", counted)
+    cache = ClipCache(32, 1 << 20)
+    got: list[object] = []
+
+    def work() -> None:
+        started.wait()
+        for wanted in (record(video), bad):
+            try:
+                got.append(id(cache.get(wanted)))
+            except DecodeError as error:
+                got.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    for thread in threads:
+        thread.join()
+    assert calls == {record(video): 1, bad: 1}
+    assert len(got) == 16
+    assert len(set(got)) == 2
+
+
+def test_the_cache_is_bounded_and_forgets_the_oldest(video: Path) -> None:
+    spans = [record(video, k / 10, k / 10 + 0.05) for k in range(5)]  # one frame each
+    size = decode_clip(spans[0], 32).frames.nbytes
+    cache = ClipCache(32, 3 * size)
+    for span in (*spans[:3], spans[0], spans[3]):  # 0 was used again, so 1 goes
+        cache.get(span)
+        assert cache.bytes <= 3 * size
+    assert cache.decoded == 4
+    cache.get(spans[0])
+    assert cache.decoded == 4
+    cache.get(spans[1])
+    assert cache.decoded == 5
+
+
+def test_shared_pixels_cannot_be_written_to(video: Path) -> None:
+    clip = ClipCache(32, 1 << 20).get(record(video))
+    with pytest.raises(ValueError, match="read-only"):
+        clip.frames[0, 0, 0, 0] = 1
+
+
+def test_the_ledger_names_and_counts(tmp_path: Path) -> None:
+    ledger = Ledger()
+    a, b = record(tmp_path / "a.mp4"), record(tmp_path / "b, c.mp4", 1.0, 2.0)
+    ledger.skip(a, "empty")
+    ledger.skip(a, "empty, again")
+    ledger.skip(b, "cut, short")
+    assert len(ledger) == 2
+    ledger.write(tmp_path / "ledger.csv")
+    lines = (tmp_path / "ledger.csv").read_text().splitlines()
+    assert lines == ["clip,label,reason", "a.mp4,up,empty", '"b, c.mp4[1:2]",up,"cut, short"']
+    ledger.check(total=100, max_share=0.02)
+    with pytest.raises(InputError, match=r"2 of 99 clips cannot be used, more than .* 2% .*the first: a\.mp4: empty"):
+        ledger.check(total=99, max_share=0.02)
+
+
+def test_every_real_clip_can_be_read(shared_data: Path) -> None:
+    """One of every odd file: frames, or a reason in one line."""
+    for file in sorted((shared_data / "odd").iterdir()):
+        try:
+            clip = decode_clip(record(file, 0.0, 0.3))
+        except DecodeError as error:
+            reason = str(error)
+        else:
+            reason = ""
+            assert len(clip.frames) >= 1
+            assert (np.diff(clip.times_s) >= 0).all()
+        assert "\n" not in reason

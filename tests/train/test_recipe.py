@@ -1,0 +1,107 @@
+"""Recipes: small, strict, and saved in full."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgevid.errors import InputError
+from edgevid_train.recipe import Recipe, dump_toml, load_recipe, read_resolved, recipe_names
+
+
+def test_the_bundled_recipes_are_valid_and_come_back_from_what_is_saved(tmp_path: Path) -> None:
+    assert {"air-gesture", "ego4d"} <= set(recipe_names())
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        assert recipe.name == name
+        (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+        assert read_resolved(tmp_path / "recipe.toml") == recipe
+
+
+def test_ego4d_has_a_videomae_teacher_and_says_it_was_not_run() -> None:
+    recipe = load_recipe("ego4d")
+    assert recipe.teacher.kind == "videomae"
+    assert "not run here" in recipe.about.note
+
+
+def test_a_file_is_a_small_diff(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[optim]\nepochs = 3\n")
+    recipe = load_recipe(str(path))
+    assert recipe.name == "mine"
+    assert recipe.optim.epochs == 3
+    assert recipe.optim.model_copy(update={"epochs": Recipe(name="x").optim.epochs}) == Recipe(name="x").optim
+
+
+def test_changes_from_the_command_line() -> None:
+    recipe = load_recipe(
+        "air-gesture",
+        [
+            "optim.epochs=2",
+            "student.backbone=resnet18",
+            "student.exits=[1, 2]",
+            'augment.flip={"a"="b"}',
+            "optim.epochs=4",
+            "precision='bf16'",
+        ],
+    )
+    assert recipe.optim.epochs == 4
+    assert recipe.student.backbone == "resnet18"
+    assert recipe.student.exits == (1, 2)
+    assert recipe.augment.flip == {"a": "b"}
+    assert recipe.precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("optim.epoch=3", "optim.epoch: unknown key"),
+        ("optimm.epochs=3", "optimm: unknown key"),
+        ("optim.epochs=0", "optim.epochs: Input should be greater than 0"),
+        ("optim.epochs=many", "optim.epochs: Input should be a valid integer"),
+        ("optim.lr=nan", "optim.lr"),
+        ("student.exits=[3, 2]", "student: Value error, exits must be stage numbers in rising order"),
+        ("teacher.kind=big", "teacher.kind: Input should be 'tsm' or 'videomae'"),
+        ("optim", "expected key=value"),
+        ("=3", "expected key=value"),
+        ("optim..lr=3", "expected key=value"),
+        ("seed.x=3", "seed"),
+    ],
+)
+def test_a_wrong_change_is_one_line_that_names_the_key(change: str, says: str) -> None:
+    with pytest.raises(InputError) as raised:
+        load_recipe("air-gesture", ["seed=1", change])
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'nope' is neither a \.toml file nor one of air-gesture"):
+        load_recipe("nope")
+    with pytest.raises(InputError, match="No such file"):
+        load_recipe(str(tmp_path / "none.toml"))
+    (tmp_path / "bad.toml").write_text("[optim\n")
+    with pytest.raises(InputError, match=r"bad\.toml: not TOML"):
+        load_recipe(str(tmp_path / "bad.toml"))
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="not UTF-8"):
+        load_recipe(str(tmp_path / "bytes.toml"))
+
+
+values = st.recursive(
+    st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=6,
+)
+tables = st.recursive(
+    st.dictionaries(st.text(), values, max_size=4),
+    lambda inner: st.dictionaries(st.text(), inner | values, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(tables)
+def test_any_table_comes_back_from_toml(table: dict[str, object]) -> None:
+    assert tomllib.loads(dump_toml(table)) == table

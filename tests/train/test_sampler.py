@@ -1,0 +1,116 @@
+"""Batches as a function of (seed, epoch), and the threads that load them."""
+
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_run import train_stream
+
+from edgevid.errors import InputError
+from edgevid_train.batch import AHEAD, Batch, as_input, prefetch
+from edgevid_train.sampler import BatchPlan, Sampler
+from edgevid_train.sequence import TrainStream
+
+lengths = st.lists(st.integers(1, 100), min_size=1, max_size=80)
+
+
+@given(lengths, st.integers(1, 20), st.integers(0, 99), st.integers(0, 5), st.integers(2, 64), st.integers(0, 16))
+def test_every_clip_once_an_epoch_in_even_batches(
+    sizes: list[int], batch: int, seed: int, epoch: int, max_steps: int, lead: int
+) -> None:
+    sampler = Sampler(sizes, batch, seed, max_steps, lead)
+    plans = sampler.epoch(epoch)
+    assert len(plans) == sampler.batches
+    assert Counter(i for plan in plans for i in plan.clips) == Counter(range(len(sizes)))
+    counts = [len(plan.clips) for plan in plans]
+    assert max(counts) <= batch
+    assert max(counts) - min(counts) <= 1
+    for plan in plans:
+        longest = max(sizes[i] for i in plan.clips)
+        assert min(longest, max_steps) <= plan.steps <= min(longest + lead, max_steps)
+    assert sampler.epoch(epoch) == plans
+
+
+def test_epochs_and_seeds_differ() -> None:
+    def order(seed: int, epoch: int) -> list[BatchPlan]:
+        return Sampler([10] * 40, 4, seed, 64, 0).epoch(epoch)
+
+    assert len({str([p.clips for p in order(seed, epoch)]) for seed in (0, 1) for epoch in (0, 1)}) == 4
+
+
+def test_clips_of_like_length_share_a_batch() -> None:
+    rng = np.random.default_rng(0)
+    sizes = [int(n) for n in rng.integers(5, 60, 64)]
+    plans = Sampler(sizes, 8, 0, 64, 0).epoch(0)
+    computed = sum(plan.steps * len(plan.clips) for plan in plans)
+    assert computed < 1.25 * sum(sizes)
+    assert 8 * sum(max(sizes[i : i + 8]) for i in range(0, 64, 8)) > 1.5 * sum(sizes)  # what no bucketing costs
+
+
+def stream(label: int, steps: int = 3) -> TrainStream:
+    return train_stream(label, np.full((steps, 4, 6, 3), label, np.uint8))
+
+
+def test_a_batch_splits_into_even_parts_in_order() -> None:
+    batch = Batch.stack([stream(i) for i in range(7)])
+    parts = batch.split(3)
+    assert [len(part) for part in parts] == [2, 3, 2]
+    assert torch.cat([part.labels for part in parts]).tolist() == list(range(7))
+    assert torch.equal(torch.cat([part.steps.targets for part in parts]), batch.steps.targets)
+    assert torch.equal(torch.cat([part.frames for part in parts]), batch.frames)
+    assert [len(part) for part in batch.split(100)] == [7]
+
+
+def test_network_input_is_float_channels_first() -> None:
+    frames = torch.arange(2 * 3 * 4 * 5 * 3, dtype=torch.uint8).reshape(2, 3, 4, 5, 3)
+    given_to_network = as_input(frames)
+    assert given_to_network.shape == (2, 3, 3, 4, 5)
+    assert given_to_network.dtype == torch.float32
+    assert given_to_network[1, 2, 0, 3, 4] == float(frames[1, 2, 3, 4, 0])
+
+
+plans = [BatchPlan(0, (i,), 3) for i in range(12)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_batches_come_in_order_and_only_a_few_ahead(threads: int) -> None:
+    loaded: list[int] = []
+    lock = threading.Lock()
+
+    def load(plan: BatchPlan) -> Batch:
+        with lock:
+            loaded.append(plan.clips[0])
+        return Batch.stack([stream(plan.clips[0])])
+
+    used = 0
+    for plan, batch in prefetch(plans, load, threads):
+        assert batch.labels.tolist() == [used]
+        assert plan == plans[used]
+        used += 1
+        assert len(loaded) <= used + threads * AHEAD
+    assert used == 12
+
+
+def test_an_error_while_loading_comes_where_its_batch_would() -> None:
+    def load(plan: BatchPlan) -> Batch:
+        if plan.clips[0] == 5:
+            raise InputError("gone")
+        return Batch.stack([stream(plan.clips[0])])
+
+    batches = prefetch(plans, load, 2)
+    assert [next(batches)[0].clips[0] for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="gone"):
+        next(batches)
+
+
+def test_closing_stops_the_threads() -> None:
+    before = threading.active_count()
+    batches = prefetch(plans, lambda plan: Batch.stack([stream(plan.clips[0])]), 3)
+    next(batches)
+    assert threading.active_count() > before
+    batches.close()
+    assert threading.active_count() == before

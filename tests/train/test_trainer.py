@@ -1,0 +1,323 @@
+"""The loop: it learns, goes on exactly where it stopped, survives too little memory, and says when it is lost."""
+
+import math
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from safetensors.torch import load_file
+from tiny_run import tiny_recipe, train_stream
+from torch import Tensor, nn
+
+from edgevid.errors import CheckFailedError, InputError
+from edgevid_train.batch import Batch
+from edgevid_train.checkpoint import CheckpointInfo, SplitInfo, load_trainer
+from edgevid_train.devices import make_accelerator
+from edgevid_train.interrupt import StoppedError
+from edgevid_train.progress import Meter, Reporter
+from edgevid_train.recipe import OptimConfig
+from edgevid_train.sampler import BatchPlan, Sampler
+from edgevid_train.trainer import Job, better, learning_rate, random_states, set_random_states, train
+
+CLIPS = 22
+LABELS = ("dark", "bright", "other")
+
+
+class Toy(nn.Module):
+    """Tells dark clips from bright ones; batch norm, dropout, and a draw from every generator a task might use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, len(LABELS))
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.layers(frames.float().mean((1, 2, 3)) / 255)
+
+
+class ToyTask(nn.Module):
+    def __init__(self, fail_above: int | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = Toy()
+        self.extra = nn.Parameter(torch.zeros(()))  # trained, but not part of the network
+        self.fail_above = fail_above
+        self.sizes: list[int] = []
+        self.failures = 0
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.fail_above is not None and len(batch) > self.fail_above:
+            self.failures += 1
+            raise torch.OutOfMemoryError("CUDA out of memory, says the test")
+        self.sizes.append(len(batch))
+        noise = random.random() + float(np.random.rand())
+        loss = nn.functional.cross_entropy(self.network(batch.frames), batch.labels)
+        extra = (self.extra - 1 - 0.01 * noise) ** 2
+        return loss + extra, {"task": loss.detach(), "extra": extra.detach()}
+
+
+def load(plan: BatchPlan) -> Batch:
+    streams = []
+    for i in plan.clips:
+        label = i % 2
+        rng = np.random.default_rng([plan.epoch, i])
+        pixels = rng.integers(140 * label, 115 + 140 * label, (plan.steps, 4, 4, 3)).astype(np.uint8)
+        streams.append(train_stream(label, pixels))
+    return Batch.stack(streams)
+
+
+def job(folder: Path, task: nn.Module | None = None, *, validate=None, **optim) -> Job:
+    settings = {"epochs": 3, "batch": 4, "ema": 0.9, "lr": 0.03} | optim
+    split = SplitInfo(name="all", train_clips=CLIPS, val_clips=0, train_groups=(), val_groups=())
+    return Job(
+        task or ToyTask(),
+        OptimConfig(**settings),
+        tiny_recipe(),
+        Sampler([3] * CLIPS, settings["batch"], seed=1, max_steps=9, lead_steps=3),
+        load,
+        validate,
+        CheckpointInfo(kind="student", labels=LABELS, weights_from="none", split=split),
+        folder,
+    )
+
+
+def run(what: Job, *, resume: bool = False, stop=lambda: False, console: Console | None = None) -> nn.Module:
+    report = Reporter(console or Console(quiet=True))
+    return train(what, make_accelerator("cpu", "no"), report, resume=resume, stop=stop)
+
+
+def after(calls: int):
+    """A `stop` that says yes when it is asked for the n-th time."""
+    asked = iter(range(1, 10**6))
+    return lambda: next(asked) == calls
+
+
+def everything(folder: Path) -> dict[str, object]:
+    """All that a checkpoint holds, in comparable form; times differ and are left out."""
+    state = load_trainer(folder / "last")
+    state["progress"]["meter"] = {k: v for k, v in state["progress"]["meter"].items() if k in ("sums", "clips")}
+    return {"weights": load_file(folder / "last" / "model.safetensors"), **state}
+
+
+def assert_equal(a: object, b: object, where: str = "") -> None:
+    assert type(a) is type(b), where
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_equal(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{where}[{i}]")
+    elif isinstance(a, Tensor):
+        assert torch.equal(a, b), where
+    else:
+        assert a == b, where
+
+
+@pytest.mark.parametrize("step", [1, 4, 6, 7, 9, 17])
+def test_an_interrupted_run_ends_as_the_uninterrupted_bit_for_bit(tmp_path: Path, step: int) -> None:
+    def validate(network, stop):
+        if stop():
+            raise StoppedError("in validation")
+        return {"top1": 0.5, "loss": float(sum(p.detach().abs().sum() for p in network.parameters()))}
+
+    run(job(tmp_path / "whole", validate=validate))
+    with pytest.raises(StoppedError):
+        run(job(tmp_path / "parts", validate=validate), stop=after(step))
+    random.seed(step)
+    np.random.seed(step)
+    torch.manual_seed(step)
+    run(job(tmp_path / "parts", validate=validate), resume=True)
+    whole, parts = everything(tmp_path / "whole"), everything(tmp_path / "parts")
+    assert whole["progress"]["step"] == 18
+    assert_equal(whole, parts)
+
+
+def test_the_comparison_can_fail(tmp_path: Path) -> None:
+    run(job(tmp_path / "a"))
+    run(job(tmp_path / "b", lr=0.031))
+    with pytest.raises(AssertionError):
+        assert_equal(everything(tmp_path / "a"), everything(tmp_path / "b"))
+
+
+def test_a_run_stopped_many_times_ends_the_same(tmp_path: Path) -> None:
+    run(job(tmp_path / "whole"))
+    for resume in (False, True, True, True, True, True):
+        with pytest.raises(StoppedError):
+            run(job(tmp_path / "parts"), resume=resume, stop=after(3))
+    run(job(tmp_path / "parts"), resume=True)
+    assert_equal(everything(tmp_path / "whole"), everything(tmp_path / "parts"))
+
+
+def test_it_learns_and_the_average_is_what_is_returned(tmp_path: Path) -> None:
+    network = run(job(tmp_path, epochs=12))
+    batch = load(BatchPlan(99, tuple(range(CLIPS)), 3))
+    with torch.no_grad():
+        assert (network(batch.frames).argmax(-1) == batch.labels).float().mean() == 1
+    saved = load_file(tmp_path / "last" / "model.safetensors")
+    assert_equal(dict(network.state_dict()), saved)
+    trained = load_trainer(tmp_path / "last")["task"]
+    assert not torch.equal(trained["network.layers.0.weight"], saved["layers.0.weight"])
+    assert float(trained["extra"]) > 0.5
+
+
+def test_without_an_average_the_trained_weights_are_saved(tmp_path: Path) -> None:
+    run(job(tmp_path, epochs=1, ema=0))
+    saved = load_file(tmp_path / "last" / "model.safetensors")
+    assert torch.equal(load_trainer(tmp_path / "last")["task"]["network.layers.0.weight"], saved["layers.0.weight"])
+
+
+def test_too_little_memory_halves_what_goes_through_at_once_and_says_so(tmp_path: Path) -> None:
+    task = ToyTask(fail_above=3)
+    console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    run(job(tmp_path, task, batch=11, epochs=2), console=console)
+    assert task.failures == 2  # 11 -> 6 -> 3, and never again
+    assert max(task.sizes) == 3
+    assert sum(task.sizes) == 2 * CLIPS  # every clip of every epoch was learned from
+    said = console.export_text()
+    assert "6 clips at once instead of 11, gradients accumulated over 2 parts; a step is still 11 clips" in said
+    assert "3 clips at once instead of 6, gradients accumulated over 4 parts" in said
+    assert load_trainer(tmp_path / "last")["progress"]["micro_batch"] == 3
+
+
+def test_too_little_memory_for_one_clip_is_the_end(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="out of memory with a single clip"):
+        run(job(tmp_path, ToyTask(fail_above=0)))
+
+
+class Linear(nn.Module):
+    """A task without randomness or batch statistics, whose gradient does not depend on how the batch is cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = nn.Linear(3, len(LABELS))
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = self.network(batch.frames.float().mean((1, 2, 3)) / 255)
+        loss = nn.functional.cross_entropy(logits, batch.labels)
+        return loss, {"task": loss.detach()}
+
+
+def test_accumulated_parts_give_the_step_of_the_whole_batch(tmp_path: Path) -> None:
+    run(job(tmp_path / "whole", Linear(), batch=11, ema=0))
+    run(job(tmp_path / "parts", Linear(), batch=11, ema=0, micro_batch=2))
+    whole, parts = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("whole", "parts"))
+    assert torch.allclose(whole["weight"], parts["weight"], atol=1e-6)
+    assert not torch.allclose(whole["weight"], Linear().network.weight, atol=1e-3)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path: Path) -> None:
+    task = Linear()
+    with torch.no_grad():
+        task.network.weight.fill_(math.nan)
+    with pytest.raises(CheckFailedError, match="the loss is nan at step 0"):
+        run(job(tmp_path, task))
+
+
+def test_best_is_the_epoch_with_the_highest_figure(tmp_path: Path) -> None:
+    figures = iter([0.5, 0.9, 0.7])
+    seen: list[Tensor] = []
+
+    def validate(network, _stop):
+        seen.append(network.layers[0].weight.clone())
+        return {"top1": next(figures), "loss": 1.0}
+
+    run(job(tmp_path, validate=validate))
+    assert torch.equal(load_file(tmp_path / "best" / "model.safetensors")["layers.0.weight"], seen[1])
+    assert torch.equal(load_file(tmp_path / "last" / "model.safetensors")["layers.0.weight"], seen[2])
+    assert not (tmp_path / "best" / "trainer.pt").exists()
+
+
+def test_ties_are_broken_by_the_loss() -> None:
+    assert better({"top1": 0.5, "loss": 1.0}, {})
+    assert better({"top1": 0.5, "loss": 0.9}, {"top1": 0.5, "loss": 1.0})
+    assert not better({"top1": 0.5, "loss": 1.0}, {"top1": 0.5, "loss": 1.0})
+    assert not better({"top1": 0.4, "loss": 0.1}, {"top1": 0.5, "loss": 1.0})
+
+
+def test_resume_without_or_with_a_damaged_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"trainer\.pt is missing: there is nothing to resume from"):
+        run(job(tmp_path), resume=True)
+    run(job(tmp_path, epochs=1))
+    (tmp_path / "last" / "trainer.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
+    with pytest.raises(InputError, match=r"trainer\.pt is damaged"):
+        run(job(tmp_path, epochs=1), resume=True)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    run(job(tmp_path, epochs=1))
+    with pytest.raises(InputError, match="does not fit its recipe"):
+        run(job(tmp_path, Linear(), epochs=1), resume=True)
+
+
+def test_the_schedule_warms_up_and_falls_to_the_least_rate() -> None:
+    optim = OptimConfig(epochs=10, lr=1.0, least_lr=0.1, warmup_epochs=2)
+    rates = [learning_rate(optim, step, 100, 10) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 21)
+    assert rates[20] == 1.0
+    assert all(a < b for a, b in pairwise(rates[:21]))
+    assert all(a > b for a, b in pairwise(rates[20:]))
+    assert rates[60] == pytest.approx(0.55, abs=0.02)
+    assert rates[-1] == pytest.approx(0.1)
+
+
+@given(st.integers(1, 8), st.integers(1, 5), st.floats(0, 10))
+def test_the_rate_is_never_outside_its_bounds(epochs: int, per_epoch: int, warmup: float) -> None:
+    optim = OptimConfig(epochs=epochs, lr=1.0, least_lr=0.1, warmup_epochs=warmup)
+    for step in range(epochs * per_epoch):
+        assert 0 < learning_rate(optim, step, epochs * per_epoch, per_epoch) <= 1.0
+
+
+def test_random_states_come_back_through_a_file(tmp_path: Path) -> None:
+    def draw() -> tuple[float, float, float, float]:
+        return random.random(), random.gauss(0, 1), float(np.random.normal()), float(torch.rand(()))
+
+    draw()
+    torch.save(random_states(), tmp_path / "states.pt")
+    first = draw()
+    assert draw() != first
+    set_random_states(torch.load(tmp_path / "states.pt", weights_only=True))
+    assert draw() == first
+
+
+def test_the_meter_tells_waiting_from_working(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("edgevid_train.progress.time.perf_counter", lambda: now[0])
+
+    def slow():
+        for _ in range(4):
+            now[0] += 1.0
+            yield "batch"
+
+    meter = Meter()
+    for _ in meter.watch(slow()):
+        now[0] += 3.0
+        meter.add({"loss": 2.0}, clips=8)
+    assert meter.waiting_share == pytest.approx(0.25)
+    assert meter.clips_per_s == pytest.approx(2.0)
+    assert meter.means() == {"loss": 2.0}
+
+
+def test_devices_that_are_not_there() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no CUDA device"):
+            make_accelerator("cuda", "no")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(InputError, match="no Metal device"):
+            make_accelerator("mps", "no")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_too(tmp_path: Path, precision: str) -> None:
+    accelerator = make_accelerator("cpu", precision)
+    network = train(job(tmp_path, epochs=1), accelerator, Reporter(Console(quiet=True)), resume=False)
+    assert all(torch.isfinite(p).all() for p in network.parameters())
