@@ -21,6 +21,9 @@ from edgevid.sources.times import PresentationTimes
 _TEXT_FORMATS = {"tty", "lrc"}
 """FFmpeg shows any .txt file as a video of its letters; nobody means that."""
 
+_FASTEST_HZ = 240.0
+"""Above it a rate is no rate: recordings of uneven frames may give the unit of their times instead, 1000 or 90000."""
+
 _EARLY_S = 0.5
 """A file that ends this much before the end it declares is damaged; less is how containers round."""
 
@@ -56,7 +59,8 @@ class VideoSource(Source):
         try:
             self._stream = _video_stream(self._container, name)
             self._stream.codec_context.thread_count = threads
-            rate_hz = float(self._stream.average_rate or 0) or None
+            said_hz = float(self._stream.average_rate or 0)
+            rate_hz = said_hz if 0 < said_hz <= _FASTEST_HZ else None
             aspect = float(self._stream.sample_aspect_ratio or 1)
             self._to_pixels = ToPixels(short_side, aspect if 0.25 <= aspect <= 4 else 1.0, threads)
             self._times = PresentationTimes(1 / rate_hz if rate_hz else None)
@@ -87,12 +91,14 @@ class VideoSource(Source):
 
     def _decode(self) -> Iterator[tuple[Pixels, float]]:
         """Pixels and time of every frame that can be decoded, up to the end or the damage that ends the file."""
-        time_s = 0.0
+        end_s = 0.0
         for decoded in self._decoded():
             time_s = self._times(decoded.time)
             self.counts.retimed += self._times.repaired
             self._times.repaired = 0
             self.counts.damaged += decoded.is_corrupt
+            lasts_s = float(decoded.duration * decoded.time_base) if decoded.time_base else 0.0
+            end_s = time_s + max(lasts_s, self._times.interval_s)
             try:
                 pixels = self._to_pixels(decoded)
             except av.error.FFmpegError:
@@ -100,7 +106,7 @@ class VideoSource(Source):
                 continue
             self._size = self._to_pixels.size(decoded)
             yield pixels, time_s
-        missing_s = self._declared_s() - time_s - self._times.interval_s
+        missing_s = self._declared_s() - end_s
         if self.fault is None and missing_s > _EARLY_S:
             self.fault = f"ends {missing_s:.1f} s too early: the file is truncated or damaged"
 

@@ -82,6 +82,22 @@ def test_a_stream_without_times_or_duration_runs_at_its_rate(tmp_path: Path) -> 
     assert source.info.duration_s is None
 
 
+def test_a_long_last_frame_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        packets = [p for f in numbered_frames(3) for p in stream.encode(av.VideoFrame.from_ndarray(f))]
+        packets += stream.encode(None)
+        assert packets[-1].time_base is not None
+        packets[-1].duration = round(3 / packets[-1].time_base)  # as screen recorders end a still picture
+        container.mux(packets)
+    frames, source = read(path)
+    assert len(frames) == 3
+    assert source.info.duration_s == pytest.approx(3.08)
+    assert source.fault is None
+
+
 @pytest.mark.parametrize(
     ("rotation", "mirrored", "shown"),
     [
