@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from edgevid.errors import InputError
 from edgevid_train.annotations.clips_csv import read_clips_csv
-from edgevid_train.synthetic import BackgroundBank, render_clip
+from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.command import add_to, parse_fps, parse_labels, parse_size
 from edgevid_train.synthetic.demo import write_demo
+from edgevid_train.synthetic.scene import render_clip
 from edgevid_train.synthetic.write import Request, check_room, write_dataset, write_video
 
 TINY = Request(clips=4, seed=5, size=(64, 48), fps=(10.0, 12.0), labels=("left", "other"))
