@@ -1,0 +1,299 @@
+"""`edgevid train-distill` as a person runs it, on a tiny data folder with the smallest networks."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from command_runs import Ran, run_command
+from safetensors.torch import load_file
+from tiny_run import RECIPE, write_clips
+
+from edgevid_train import commands
+from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
+from edgevid_train.dataset import TrainingClips
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def distill(*args: object) -> Ran:
+    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Path:
+    """A whole run: teacher and student, one group held out. Not to be written to."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.toml").write_text(RECIPE)
+    ran = distill(
+        "--recipe", folder / "tiny.toml", "--data", clips, "--out", folder / "run", "--json", folder / "r.json"
+    )
+    assert ran.status == 0, ran.err
+    (folder / "said.txt").write_text(ran.out)
+    return folder
+
+
+def test_a_run_leaves_what_it_promises(finished: Path) -> None:
+    run = finished / "run"
+    student, recipe, labels, info = load_student(run)
+    assert labels == ("left", "right", "other")
+    assert recipe.name == "tiny"
+    assert not student.training
+    assert info.split.train_clips == 12
+    assert info.split.val_clips == 3
+    assert not set(info.split.train_groups) & set(info.split.val_groups)
+    teacher = load_teacher(run)
+    assert teacher.labels == labels
+    for phase in ("teacher", "student"):
+        assert (run / phase / "last" / "trainer.pt").is_file()
+        assert (run / phase / "best" / "model.safetensors").is_file()
+        assert any((run / phase / "tensorboard").iterdir())
+        assert json.loads((run / phase / "predictions.json").read_text())["n"] == 3
+    assert (run / "ledger.csv").read_text() == "clip,label,reason\n"
+    assert (run / "recipe.toml").read_text() == (run / "student" / "last" / "recipe.toml").read_text()
+    result = json.loads((finished / "r.json").read_text())
+    assert result["n"] == 3
+    assert {"top1", "top1_low", "top1_high", "macro_f1", "per_class", "predictions"} <= set(result)
+
+
+def test_it_says_what_a_person_wants_to_know(finished: Path) -> None:
+    said = (finished / "said.txt").read_text()
+    for what in ("12 clips to train on, 3 held out", "teacher 1/1", "student 2/2", "response", "feature", "clips/s"):
+        assert what in said
+    assert "waited for data" in said
+    assert "held out: top1" in said
+    assert "stage1" in said  # the inner exit's own figure
+
+
+def test_the_saved_weights_are_the_networks(finished: Path) -> None:
+    student = load_student(finished / "run" / "student" / "last").student
+    again = load_student(finished / "run" / "student" / "last" / "model.safetensors").student
+    frames = torch.rand(1, 4, 3, 32, 32) * 255
+    with torch.no_grad():
+        assert torch.equal(student(frames).logits[-1], again(frames).logits[-1])
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, load: int) -> None:
+    """Ctrl-C while the n-th batch of the process is loaded."""
+    loads = iter(range(1, 1000))
+    original = TrainingClips.load
+
+    def interrupted(self, plan):
+        if next(loads) == load:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, plan)
+
+    monkeypatch.setattr(TrainingClips, "load", interrupted)
+
+
+@pytest.mark.parametrize("load", [2, 7], ids=["in the teacher's phase", "in the student's phase"])
+def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_been(
+    finished: Path, recipe: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: int
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, load)
+        ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run")
+    assert ran.status == 130
+    assert "press Ctrl-C again to quit at once" in ran.out
+    assert f"go on with: edgevid train-distill --resume --out {tmp_path / 'run'}" in ran.err
+    assert signal.getsignal(signal.SIGINT) is handler
+    resumed = distill("--resume", "--out", tmp_path / "run")
+    assert resumed.status == 0, resumed.err
+    for phase in ("teacher", "student"):
+        for name in ("last", "best"):
+            whole = load_file(finished / "run" / phase / name / "model.safetensors")
+            parts = load_file(tmp_path / "run" / phase / name / "model.safetensors")
+            assert whole.keys() == parts.keys()
+            assert all(torch.equal(whole[key], parts[key]) for key in whole), (phase, name)
+    whole, parts = (load_trainer(folder / "student" / "last") for folder in (finished / "run", tmp_path / "run"))
+    assert torch.equal(whole["random"]["torch"], parts["random"]["torch"])
+    assert whole["progress"]["step"] == parts["progress"]["step"] == 6
+
+
+def test_a_finished_run_is_resumed_without_training(finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(finished / "run", tmp_path / "run")
+    weights = (tmp_path / "run" / "student" / "last" / "model.safetensors").read_bytes()
+    ran = distill("--resume", "--out", tmp_path / "run")
+    assert ran.status == 0, ran.err
+    assert "student 1/2" not in ran.out
+    assert (tmp_path / "run" / "student" / "last" / "model.safetensors").read_bytes() == weights
+
+
+def test_the_number_of_loaders_changes_nothing(finished: Path, recipe: Path, clips: Path, tmp_path: Path) -> None:
+    ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--set", "data.loaders=3")
+    assert ran.status == 0, ran.err
+    one = load_file(finished / "run" / "student" / "last" / "model.safetensors")
+    three = load_file(tmp_path / "run" / "student" / "last" / "model.safetensors")
+    assert all(torch.equal(one[key], three[key]) for key in one)
+
+
+def test_cross_validation_pools_every_clip_once(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "cv", "--cv", 2, "--set", "optim.epochs=1")
+    assert ran.status == 0, ran.err
+    pooled = json.loads((tmp_path / "cv" / "cv.json").read_text())
+    assert pooled["folds"] == 2
+    assert pooled["n"] == 15
+    assert len({entry["file"] for entry in pooled["predictions"]}) == 15
+    assert pooled["top1_low"] <= pooled["top1"] <= pooled["top1_high"]
+    held_out = [set(load_student(tmp_path / "cv" / f"fold-{i}").info.split.val_groups) for i in (1, 2)]
+    assert held_out[0].isdisjoint(held_out[1])
+    assert len(held_out[0] | held_out[1]) == 5
+
+
+def test_everything_and_nothing_held_out_with_a_given_teacher(
+    finished: Path, recipe: Path, clips: Path, tmp_path: Path
+) -> None:
+    more = write_clips(tmp_path / "more", ["left", "other"])
+    ran = distill(
+        *("--recipe", recipe, "--data", clips, "--out", tmp_path / "all", "--all", "--extra", more),
+        *("--teacher", finished / "run" / "teacher", "--set", "optim.epochs=1"),
+    )
+    assert ran.status == 0, ran.err
+    info = load_student(tmp_path / "all").info
+    assert (info.split.name, info.split.train_clips, info.split.val_clips) == ("all clips", 17, 0)
+    assert not (tmp_path / "all" / "teacher").exists()
+    assert not (tmp_path / "all" / "student" / "best").exists()
+
+
+def test_a_teacher_that_saw_the_held_out_groups_is_told(
+    finished: Path, recipe: Path, clips: Path, tmp_path: Path
+) -> None:
+    ran = distill(
+        *("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--folds", 5, "--fold", 2),
+        *("--teacher", finished / "run" / "teacher", "--set", "optim.epochs=1"),
+    )
+    assert ran.status == 0, ran.err
+    held_out = load_student(tmp_path / "run").info.split.val_groups
+    saw = load_teacher(finished / "run").info.split.train_groups
+    assert ("figures will be too good" in ran.out) == bool(set(held_out) & set(saw))
+
+
+def test_without_distillation_no_teacher_is_trained(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    ran = distill(
+        *("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--set", "optim.epochs=1"),
+        *("--set", "distill.response=0", "--set", "distill.feature=0"),
+    )
+    assert ran.status == 0, ran.err
+    assert not (tmp_path / "run" / "teacher").exists()
+    assert "response" not in ran.out
+
+
+def bad_data(kind: str, folder: Path) -> Path:
+    if kind == "empty":
+        folder.mkdir()
+    elif kind == "one class":
+        write_clips(folder, ["left"] * 4)
+    elif kind == "unreadable":
+        write_clips(folder, ["left", "right", "other"] * 3)
+        (folder / "00_left.mp4").write_bytes(b"no video")
+    elif kind == "one group":
+        write_clips(folder, ["left", "right"], per_group=9)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "no such data folder"),
+        ("empty", "no labelled videos"),
+        ("one class", "at least two labels are needed; all 4 clips are 'left'"),
+        ("unreadable", "1 of 9 clips cannot be used, more than the recipe's share of 2%"),
+        ("one group", "all clips are of one group"),
+    ],
+)
+def test_bad_data_is_one_line(recipe: Path, tmp_path: Path, kind: str, says: str) -> None:
+    data = bad_data(kind, tmp_path / "data")
+    ran = distill("--recipe", recipe, "--data", data, "--out", tmp_path / "run")
+    assert ran.status == 2
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "run" / "teacher").exists()
+
+
+def test_an_unreadable_clip_is_skipped_named_and_counted(recipe: Path, tmp_path: Path) -> None:
+    data = bad_data("unreadable", tmp_path / "data")
+    ran = distill(
+        *("--recipe", recipe, "--data", data, "--out", tmp_path / "run", "--set", "data.max_skipped_share=0.2"),
+        *("--set", "optim.epochs=1", "--cv", 3),
+    )
+    assert ran.status == 0, ran.err
+    assert "skipped: 00_left.mp4: " in ran.out
+    assert (tmp_path / "run" / "ledger.csv").read_text().splitlines()[1].startswith("00_left.mp4,left,")
+    pooled = json.loads((tmp_path / "run" / "cv.json").read_text())
+    assert pooled["n"] == 9  # held out it is missing, and counts as wrong
+    missing = next(entry for entry in pooled["predictions"] if entry["file"] == "00_left.mp4")
+    assert missing["predicted"] is None
+    assert missing["scores"] is None
+
+
+def test_a_label_that_occurs_once_is_a_warning(recipe: Path, tmp_path: Path) -> None:
+    data = write_clips(tmp_path / "data", [*["left", "right"] * 4, "other"], per_group=2)
+    (data / "clips.csv").write_text((data / "clips.csv").read_text().replace(",other,", ",wave,"))
+    ran = distill("--recipe", recipe, "--data", data, "--out", tmp_path / "run", "--set", "optim.epochs=1")
+    assert ran.status == 0, ran.err
+    assert "warning: held-out groups: label 'wave': no clip held out, so it is not measured (1 to train on)" in ran.out
+    assert load_student(tmp_path / "run").labels == ("left", "right", "wave", "other")
+
+
+def test_an_output_that_exists_needs_force(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    (out / "student").mkdir(parents=True)
+    (out / "student" / "old").touch()
+    (out / "mine.txt").touch()
+    ran = distill("--recipe", recipe, "--data", clips, "--out", out)
+    assert ran.status == 2
+    assert "exists; give --force" in ran.err
+    assert (out / "student" / "old").exists()
+    forced = distill("--recipe", recipe, "--data", clips, "--out", out, "--force", "--set", "optim.epochs=1")
+    assert forced.status == 0, forced.err
+    assert not (out / "student" / "old").exists()
+    assert (out / "mine.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--set", "optim.epoch=3"], "optim.epoch: unknown key"),
+        (["--cv", 9], "9 folds need at least 9 groups; the data has 5"),
+        (["--cv", 2, "--all"], "exclude one another"),
+        (["--folds", 3], "--folds and --fold go together"),
+        (["--folds", 3, "--fold", 4], "--fold 4 of 3"),
+        (["--classes", "left,,right"], "expected names, each once"),
+        (["--classes", "left,up"], "has no label 'up'"),
+        (["--teacher", "nowhere"], "is no teacher checkpoint: no such file or folder"),
+        (["--extra", "nowhere"], "no such data folder"),
+        (["--group", "person"], "column 'person' is missing"),
+        (["--set", "student.exits=[9]"], "has 7 stages"),
+        (["--set", "student.backbone=vgg"], "backbone 'vgg' is not one of"),
+    ],
+)
+def test_wrong_words_are_one_line(recipe: Path, clips: Path, tmp_path: Path, args: list[object], says: str) -> None:
+    ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", *args)
+    assert ran.status == 2
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_resume_without_a_run(tmp_path: Path, recipe: Path) -> None:
+    ran = distill("--resume", "--out", tmp_path / "run")
+    assert ran.status == 2
+    assert "holds no run (run.json is missing)" in ran.err
+    ran = distill("--resume", "--out", tmp_path / "run", "--recipe", recipe)
+    assert ran.status == 2
+    assert "--resume takes the recipe, the data and the folds from the run" in ran.err
+
+
+def test_an_output_that_cannot_be_written_is_found_first(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = distill("--recipe", recipe, "--data", tmp_path / "nowhere", "--out", tmp_path / "file" / "run")
+    assert ran.status == 2
+    assert "is not a folder" in ran.err
