@@ -12,11 +12,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from edgevid.assets import asset
 from edgevid.errors import InputError
 from edgevid_train.annotations.clips_csv import read_clips_csv
 from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.command import add_to, parse_fps, parse_labels, parse_size
-from edgevid_train.synthetic.demo import write_demo
+from edgevid_train.synthetic.demo import demo_actions, demo_shots, write_demo
 from edgevid_train.synthetic.scene import render_clip
 from edgevid_train.synthetic.write import Request, check_room, write_dataset, write_video
 
@@ -182,6 +183,17 @@ def test_command_writes_and_counts(app: typer.Typer, tmp_path: Path) -> None:
     assert len(read_clips_csv(tmp_path / "a" / "clips.csv")) == 2
     again = CliRunner().invoke(app, line)
     assert isinstance(again.exception, InputError)
+
+
+def test_bundled_demo_clip_is_the_one_this_code_renders() -> None:
+    """Its pixels are too many to render again here; its plan and its size are not."""
+    told = json.loads(asset("demo/gestures.json").read_text())
+    assert [(g["label"], g["start_s"], g["end_s"]) for g in told["gestures"]] == [
+        (a.label, pytest.approx(a.start_s, abs=1e-3), pytest.approx(a.end_s, abs=1e-3)) for a in demo_actions()
+    ]
+    clip = asset("demo/demo.mp4")
+    assert clip.stat().st_size <= 2_000_000
+    assert len(times_in(clip)) == sum(len(shot) for shot in demo_shots((64, 48)))
 
 
 def test_demo_takes_no_other_options(app: typer.Typer, tmp_path: Path) -> None:

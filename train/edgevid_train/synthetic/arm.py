@@ -16,7 +16,7 @@ def hand_track(rng: np.random.Generator, hand: HandPlan, times_s: Array, aspect:
     anchor = anchor + np.stack([wander(rng, times_s, 0.3, 8.0, rng.uniform(0.001, 0.004)) for _ in "xy"], axis=1)
 
     # An elbow of a right arm is below and mostly to the right; for a left arm the other way round.
-    across = aspect * rng.uniform(0.5, 1.25)
+    across = aspect * rng.uniform(0.5, 1.45)
     elbow = np.array([aspect - across if hand.left else across, rng.uniform(1.25, 2.1)])
     follows = rng.uniform(0.0, 0.45)  # the elbow comes along with the hand
     elbow = elbow + follows * (anchor - anchor.mean(axis=0))
@@ -43,7 +43,7 @@ def hand_track(rng: np.random.Generator, hand: HandPlan, times_s: Array, aspect:
     pose = np.clip(pose + person, -0.05, 1.05)
     pose += np.stack([wander(rng, times_s, 0.2, 2.0, 0.015) for _ in range(8)], axis=1)
 
-    scale = log_uniform(rng, 0.017, 0.04) * (1 + wander(rng, times_s, 0.1, 0.8, rng.uniform(0.0, 0.05)))
+    scale = log_uniform(rng, 0.02, 0.045) * (1 + wander(rng, times_s, 0.1, 0.8, rng.uniform(0.0, 0.05)))
     return HandTrack(
         anchor=anchor,
         by_tip=hand.by_tip,
@@ -51,7 +51,7 @@ def hand_track(rng: np.random.Generator, hand: HandPlan, times_s: Array, aspect:
         turn=turn,
         scale=scale,
         elbow=elbow,
-        elbow_z_cm=rng.uniform(-4, 12),
+        elbow_z_cm=rng.uniform(-2, 20),
         left=hand.left,
         shape=shape,
         dress=Dress.random(rng),

@@ -11,7 +11,7 @@ from edgevid_train.synthetic.paths import TimedPath
 
 Array = NDArray[np.float64]
 
-POINTING = ("point", "point", "point", "point_thumb_up")
+POINTING = ("point", "point", "point", "point", "point", "point_thumb_up")
 AT_EASE = ("fist", "grab", "open", "flat")
 SHAPES = tuple(name for name in POSES if name not in POINTING)
 

@@ -148,7 +148,7 @@ def vary(points: Points, rng: np.random.Generator, aspect: float) -> Points:
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.array([[1, shear], [0, 1]])
     points = points @ matrix.T
     fits = float(((np.array([aspect, 1.0]) - 0.08) / np.maximum(np.ptp(points, axis=0), 1e-3)).min())
-    points *= min(rng.uniform(0.75, 1.4), fits)
+    points *= min(rng.uniform(0.8, 1.7), fits)  # in the air gestures are larger than on a screen
     half = np.ptp(points, axis=0) / 2
     room = np.maximum(np.array([aspect, 1.0]) / 2 - half - 0.04, 0.02)
     centre = np.array([aspect / 2, 0.5]) + np.clip(rng.normal(0, 0.5, 2), -1, 1) * room

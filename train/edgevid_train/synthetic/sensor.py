@@ -51,7 +51,7 @@ def random_sensor(
     """`mean_light` is the scene's mean level (1.0 is white), which automatic exposure pulls towards the middle."""
     frames = len(times_s)
     auto = rng.uniform(0.0, 0.7)
-    level = (np.exp(rng.normal(-0.9, 0.35)) / max(mean_light, 0.03)) ** auto * np.exp(rng.normal(0, 0.2))
+    level = (np.exp(rng.normal(-0.75, 0.3)) / max(mean_light, 0.03)) ** auto * np.exp(rng.normal(0, 0.2))
     gain = np.full((frames, 3), np.clip(level, 0.25, 4.0))
     gain *= np.exp(wander(rng, times_s, 0.1, 0.8, rng.uniform(0, 0.06)))[:, None]
     if rng.random() < 0.3:  # the exposure settles on a new level
@@ -68,12 +68,12 @@ def random_sensor(
         vignette = (1 - rng.uniform(0.05, 0.4) * (x * x + y * y) / 2).astype(np.float32)[..., None]
 
     unit = height / 120
-    defocus = np.full(frames, log_uniform(rng, 0.25, 0.9) * unit if rng.random() < 0.6 else 0.0)
+    defocus = np.full(frames, log_uniform(rng, 0.25, 0.8) * unit if rng.random() < 0.4 else 0.0)
     if rng.random() < 0.12:  # the autofocus hunts
         defocus = defocus + np.abs(wander(rng, times_s, 0.2, 1.0, 0.7 * unit))
 
     level_in = np.arange(256) / 255
-    contrast = rng.uniform(-0.15, 0.5)
+    contrast = rng.uniform(-0.05, 0.75)
     curve = (1 - contrast) * level_in + contrast * level_in**2 * (3 - 2 * level_in)
     curve = rng.uniform(0, 0.06) + curve ** log_uniform(rng, 0.8, 1.25) * rng.uniform(0.9, 1.0)
 

@@ -1,4 +1,7 @@
-"""Write rendered clips as a data folder: `clips/NNNNN_label.mp4` and `clips.csv`, as every reader here takes them."""
+"""Write rendered clips as a data folder, as every reader here takes it.
+
+`clips/NNNNN_label.mp4`, `clips.csv`, and `places.npz`: where the hand points in each frame.
+"""
 
 import csv
 import shutil
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgevid.errors import InputError
 from edgevid.files import check_output, replacing
+from edgevid_train.places import write_places
 from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.paths import LABELS, PathBank
 from edgevid_train.synthetic.scene import SyntheticClip, render_clip
@@ -104,15 +108,18 @@ def write_dataset(
         with (folder / "clips.csv").open("w", newline="", encoding="utf-8") as table:
             rows = csv.writer(table, lineterminator="\n")
             rows.writerow(COLUMNS)
+            places = {}
             for k in range(request.clips):
                 clip = request.render(k, paths, backgrounds)
                 name = f"clips/{k:05d}_{clip.label}.mp4"
                 write_video(folder / name, clip.frames, clip.times_s)
+                places[name] = clip.fingertip
                 seconds, size = clip.times_s[-1], f"{request.size[0]}x{request.size[1]}"
                 times = (f"{clip.start_s:.3f}", f"{clip.end_s:.3f}", len(clip.frames), f"{seconds:.3f}")
                 rows.writerow((name, clip.label, f"seed-{clip.seed}", *times, size, clip.seed))
                 if progress is not None:
                     progress(clip)
+        write_places(folder, places)
     return out / "clips.csv"
 
 
