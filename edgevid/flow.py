@@ -29,7 +29,10 @@ class Flow:
         self._waiting: deque[Due] = deque()
         self._reset = False  # a gap told by a computation that was dropped
         self._ended = False
+        self._last_index = -1
         self._changed = threading.Condition()
+        self.most_ahead: int | None = None
+        """Frames that a reader who waits may be ahead of the oldest one still to be computed: what the ring holds."""
 
     @property
     def counts(self) -> Counts:
@@ -45,7 +48,10 @@ class Flow:
     @property
     def has_room(self) -> bool:
         """Whether a frame may be offered now."""
-        return self._newest_wins or len(self._waiting) < self._depth or self._ended
+        if self._newest_wins or self._ended or not self._waiting:
+            return True
+        ahead = self._last_index - self._waiting[0].steps[0]
+        return len(self._waiting) < self._depth and (self.most_ahead is None or ahead < self.most_ahead)
 
     def wait_for_room(self) -> None:
         """Return when a frame may be offered: at once where the newest wins."""
@@ -59,6 +65,7 @@ class Flow:
             ValueError: its time went back.
         """
         with self._changed:
+            self._last_index = index
             due = self._schedule.offer(index, time_s)
             self._counts.capture(due)
             if self._ended:

@@ -23,7 +23,7 @@ from edgevid.manifest import EventRule
 from edgevid.metrics import Latencies, Rates, rss_mb
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.network import network_for
-from edgevid.ring import MAX_BYTES, OvertakenError, Ring
+from edgevid.ring import OvertakenError, Ring
 from edgevid.sampling import schedule_for
 from edgevid.sinks.contract import Sink, View
 from edgevid.sources import Source
@@ -32,8 +32,10 @@ WAIT_S = 0.2
 """Seconds of computations that may wait in live: what a lag can grow to before it is cut."""
 WAITING_IN_FILES = 4
 """Computations that may wait where every frame counts: enough that decoding and the network overlap."""
+KEPT_S = 1.0
+"""The ring holds at least so much, and as much as the model's window needs,"""
 MOST_RING_BYTES = 512_000_000
-"""The ring grows from its default up to here for a model whose window would not fit."""
+"""but never more than this."""
 FASTEST_HZ = 60.0
 """The rate a source is taken to have at most when it does not say."""
 STOPPING_S = 3.0
@@ -114,7 +116,9 @@ class Pipeline:
         if frame is None:
             return False
         if self._ring is None:
-            self._ring = Ring(self._ring_bytes(frame))
+            frames = self._ring_frames(frame)
+            self._ring = Ring(frames * frame.pixels.nbytes)
+            self.flow.most_ahead = frames // 2
         self._ring.put(frame)
         self.flow.offer(frame.index, frame.time_s)
         return True
@@ -204,11 +208,14 @@ class Pipeline:
             "seconds": round(self._clock() - self._began_s, 3),
         }
 
-    def _ring_bytes(self, frame: Frame) -> int:
-        """Room for what may be asked for: a window and what waits behind it, with a quarter to spare."""
-        reach_s = self._window_s + (self._depth + 2) * self._due_every_s
-        frames = 8 + math.ceil(1.25 * reach_s * (self.source.info.rate_hz or FASTEST_HZ))
-        return max(MAX_BYTES, min(frames * frame.pixels.nbytes, MOST_RING_BYTES))
+    def _ring_frames(self, frame: Frame) -> int:
+        """Room for what may be asked for, a window and what waits behind it, twice over; and not much more.
+
+        Memory that is touched for the first time costs ten times what copying a frame into it does.
+        """
+        reach_s = max(KEPT_S, self._window_s + (self._depth + 2) * self._due_every_s)
+        frames = 16 + math.ceil(2 * reach_s * (self.source.info.rate_hz or FASTEST_HZ))
+        return max(2, min(frames, MOST_RING_BYTES // frame.pixels.nbytes))
 
     def _latency_ms(self, frame: Frame) -> float:
         return (self._clock() - frame.captured_s) * 1e3

@@ -12,6 +12,8 @@ Image = NDArray[np.uint8]
 """BGR, uint8, `(H, W, 3)`, as OpenCV shows it."""
 
 HEIGHT = 540
+FRESH_S = 1.5
+"""How long an action that has ended stays in large letters."""
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _GREY, _GREEN, _BLUE, _YELLOW = (240, 240, 240), (160, 160, 160), (120, 220, 90), (230, 180, 60), (60, 200, 250)
 _LINE = 24
@@ -55,17 +57,18 @@ def _scores(image: Image, view: View) -> None:
 
 
 def _actions(image: Image, view: View) -> None:
-    """The newest at the right, large; older ones below it."""
-    width = image.shape[1]
-    for row, event in enumerate(view.actions[:4]):
+    """At the right: what goes on, or has just ended, large; what was before it small."""
+    width, top = image.shape[1], 12
+    for event in view.actions[:5]:
         now = event.end_s is None
-        text = f"{event.label}  {event.score:.2f}" if row == 0 else f"{event.start_s:.1f} s  {event.label}"
-        scale, line = (0.9, 44) if row == 0 else (0.5, 24)
-        w = cv2.getTextSize(text, _FONT, scale, 2 if row == 0 else 1)[0][0]
-        top = 12 if row == 0 else 12 + 46 + (row - 1) * line
+        fresh = top == 12 and (event.end_s is None or view.time_s - event.end_s < FRESH_S)
+        text = f"{event.label}  {event.score:.2f}" if fresh else f"{event.start_s:.1f} s  {event.label}"
+        scale, thickness, line = (0.9, 2, 44) if fresh else (0.5, 1, 24)
+        w = cv2.getTextSize(text, _FONT, scale, thickness)[0][0]
         _shade(image, width - w - 36, top, w + 24, line)
-        colour = _GREEN if now else _WHITE if row == 0 else _GREY
-        _text(image, text, (width - w - 24, top + line - (14 if row == 0 else 7)), colour, scale, 2 if row == 0 else 1)
+        colour = _GREEN if now else _WHITE if fresh else _GREY
+        _text(image, text, (width - w - 24, top + line - (14 if fresh else 7)), colour, scale, thickness)
+        top += line + 2 * fresh
 
 
 def _figures(image: Image, view: View) -> None:

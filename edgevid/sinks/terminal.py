@@ -5,7 +5,6 @@ import math
 from rich.box import ROUNDED
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
@@ -54,10 +53,10 @@ def render(view: View, width: int) -> RenderableType:
         body = Table.grid(Column(), Column(ratio=1), padding=(0, 4, 0, 0), expand=True)
         body.add_row(bars, events)
     return Panel(
-        Group(body, Text(), Padding(_figures(view), (0, 0))),
-        title=Text.assemble((" edgevid ", "bold"), (f"{view.source} ", "")),
+        Group(body, Text(), _figures(view, 2 if width < NARROW else 4)),
+        title=Text.assemble(("edgevid ", "bold"), view.source),
         title_align="left",
-        subtitle=Text(f" {view.model} ", "dim"),
+        subtitle=Text(view.model, "dim"),
         subtitle_align="right",
         border_style="bright_black",
         box=ROUNDED,
@@ -109,7 +108,7 @@ def _events(view: View) -> Table:
         going_on = event.end_s is None
         ago_s = view.time_s - (event.end_s if event.end_s is not None else event.start_s)
         table.add_row(
-            Text(f"{event.start_s:.1f} s", "bright_black"),
+            Text(f"{event.start_s:.1f}" + ("" if going_on else f" to {event.end_s:.1f}") + " s", "bright_black"),
             Text(event.label, "bold green" if going_on else "bold"),
             Text(f"{event.score:.2f}", "green" if going_on else ""),
             Text("now" if going_on else f"{_age(ago_s)} ago", "green" if going_on else "bright_black"),
@@ -119,23 +118,23 @@ def _events(view: View) -> Table:
     return table
 
 
-def _figures(view: View) -> Table:
-    """Two rows of figures under the rest."""
+def _figures(view: View, columns: int) -> Table:
+    """The figures under the rest, in rows of so many."""
     p50, p95 = view.latency_ms["p50"], view.latency_ms["p95"]
     dropped = view.frames["dropped"]
-    table = Table.grid(*[Column(ratio=1) for _ in range(4)], expand=True)
-    table.add_row(
+    figures = [
         _figure("captured", f"{view.captured_hz:.1f}", "fps"),
         _figure("computed", f"{view.computed_hz:.1f}", "fps"),
-        _figure("latency", "–" if p50 is None else f"{p50:.0f}", f"ms, p95 {p95:.0f}" if p95 is not None else ""),
-        _figure("dropped", str(dropped), "", "yellow" if dropped else ""),
-    )
-    table.add_row(
+        _figure("latency", "–" if p50 is None or p95 is None else f"{p50:.0f}, p95 {p95:.0f}", "ms"),
+        _figure("dropped", str(dropped), "", "bold yellow" if dropped else ""),
         _figure("time", _age(view.time_s), ""),
         _figure("frames", str(view.frames["captured"]), ""),
         _figure("exit", view.exit or "–", ""),
         _figure("repeated", str(view.frames["repeated"]), ""),
-    )
+    ]
+    table = Table.grid(*[Column(ratio=1, no_wrap=True) for _ in range(columns)], expand=True)
+    for first in range(0, len(figures), columns):
+        table.add_row(*figures[first : first + columns])
     return table
 
 

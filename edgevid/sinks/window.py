@@ -15,7 +15,7 @@ _ESCAPE = 27
 
 
 def has_display() -> bool:
-    """Whether a window can be opened.
+    """Whether a window can be opened here.
 
     On Linux the X server is asked, since OpenCV's window ends the whole process where there is none. OpenCV's wheels
     speak X only; under Wayland that is XWayland, which sets DISPLAY too.
@@ -24,6 +24,10 @@ def has_display() -> bool:
         return "SSH_CONNECTION" not in os.environ
     if sys.platform != "linux":
         return True
+    modules = list(sys.modules)
+    if "av" in modules and modules.index("av") < modules.index("cv2"):
+        # PyAV brings its own libxcb. Loaded before OpenCV's it makes OpenCV's first window hang (PyAV issue 1050).
+        return False
     host, _, number = os.environ.get("DISPLAY", "").rpartition(":")
     display = number.partition(".")[0]
     if not display.isdecimal():
@@ -47,7 +51,7 @@ class Window:
 
     def __init__(self) -> None:
         os.environ.setdefault("QT_LOGGING_RULES", "*=false")  # OpenCV's Qt complains about fonts it does not need
-        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)  # no toolbar
         self._sized = False
         self.closed = False
 

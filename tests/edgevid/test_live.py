@@ -274,6 +274,22 @@ def test_the_threads_of_a_run_compute_every_frame_of_a_file(stream: StreamModel)
     assert threading.active_count() == 1 or not [t for t in threading.enumerate() if t.name in ("reading", "computing")]
 
 
+def test_in_files_the_reader_waits_before_it_overwrites_what_is_still_to_be_computed(stream: StreamModel) -> None:
+    times_s = [0.0, 0.1, *np.linspace(0.11, 0.19, 2000), 0.2]  # as a file with broken times may have it
+    pixels = np.zeros((24, 32, 3), np.uint8)
+    frames = [Frame(pixels, float(t), i) for i, t in enumerate(times_s)]
+    pipeline = Pipeline(Frames(frames), stream, FILE, clock=lambda: 0.0)
+    while pipeline.flow.has_room and pipeline.read():
+        pass
+    assert pipeline.flow.counts.captured < 100
+    while pipeline.compute(wait=False):
+        while pipeline.flow.has_room and pipeline.read():
+            pass
+    counts = pipeline.flow.counts
+    counts.check()
+    assert (counts.captured, counts.computed) == (len(frames), 3)
+
+
 class Blind(StillStream):
     """Sees green twenty times and then computes NaN."""
 
@@ -311,7 +327,6 @@ def test_a_run_stops_when_it_is_told_to(stream: StreamModel) -> None:
 
 
 def test_a_window_that_outlives_the_ring_is_said_in_files_and_counted_in_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevid.live.MAX_BYTES", 40 * 24 * 32 * 3)
     monkeypatch.setattr("edgevid.live.MOST_RING_BYTES", 40 * 24 * 32 * 3)
     model = StillClip(tiny_manifest("clip", rate_hz=1.0))
     with pytest.raises(EdgevidError, match=r"window of 8\.0 s"):
