@@ -12,8 +12,10 @@ from edgevid.errors import InputError
 from edgevid.sources import open_source
 from edgevid_train import decode
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.decode import ClipCache, DecodeError, decode_clip
+from edgevid_train.dataset import labelled
+from edgevid_train.decode import ClipCache, DecodeError, decode_clip, with_context
 from edgevid_train.ledger import Ledger
+from edgevid_train.places import read_places, write_places
 
 
 def record(file: Path, start_s: float = 0.0, end_s: float | None = None) -> ClipRecord:
@@ -82,9 +84,9 @@ def test_the_cache_decodes_once_whatever_the_threads(video: Path, monkeypatch: p
     bad = record(video.parent / "none.mp4")
     started = threading.Barrier(9)
 
-    def counted(clip_record: ClipRecord, short_side: int) -> decode.DecodedClip:
+    def counted(clip_record: ClipRecord, short_side: int, span: decode.Span | None) -> decode.DecodedClip:
         calls[clip_record] += 1
-        return decode_clip(clip_record, short_side)
+        return decode_clip(clip_record, short_side, span)
 
     monkeypatch.setattr(decode, "decode_clip", counted)
     cache = ClipCache(32, 1 << 20)
@@ -127,6 +129,49 @@ def test_shared_pixels_cannot_be_written_to(video: Path) -> None:
     clip = ClipCache(32, 1 << 20).get(record(video))
     with pytest.raises(ValueError, match="read-only"):
         clip.frames[0, 0, 0, 0] = 1
+
+
+def test_context_reaches_as_far_as_no_other_clip(video: Path) -> None:
+    other = video.with_name("b.mp4")
+    first, second, third = record(video, 1.0, 2.0), record(video, 3.0, 4.0), record(video, 4.5, 6.0)
+    overlapping, alone, whole = record(other, 5.0, 7.0), record(other, 6.0, 8.0), record(video.with_name("c.mp4"))
+    spans = with_context([first, second, third, overlapping, alone, whole], before_s=2.0, after_s=1.5)
+    assert spans == {
+        first: (0.0, 3.0),
+        second: (2.0, 4.5),
+        third: (4.0, 7.5),
+        overlapping: (3.0, 7.0),
+        alone: (6.0, 9.5),
+    }
+
+
+def test_frames_around_a_clip_and_where_they_are_in_the_file(video: Path) -> None:
+    wanted = record(video, 0.5, 1.0)
+    clip = ClipCache(64, 1 << 20, {wanted: (0.2, 1.4)}).get(wanted)
+    assert [number_of(frame) for frame in clip.frames] == list(range(2, 14))
+    assert clip.first == 2
+    places = np.column_stack([np.arange(20), np.arange(20)]).astype(np.float32)
+    whole = labelled(clip, places)
+    assert (whole.start_s, whole.end_s) == (0.5, 1.0)
+    assert whole.place is not None
+    assert whole.place[:, 0].tolist() == list(range(2, 14))
+    with pytest.raises(InputError, match="places are known of 9 frames"):
+        labelled(clip, places[:9])
+
+
+def test_places_come_back_and_are_checked(tmp_path: Path) -> None:
+    assert read_places(tmp_path) == {}
+    known = {"clips/a.mp4": np.array([[0.5, np.nan]], np.float32), "b.mp4": np.zeros((3, 2), np.float32)}
+    write_places(tmp_path, known)
+    found = read_places(tmp_path)
+    assert found.keys() == {tmp_path / "clips/a.mp4", tmp_path / "b.mp4"}
+    assert np.array_equal(found[tmp_path / "clips/a.mp4"], known["clips/a.mp4"], equal_nan=True)
+    write_places(tmp_path, {"b.mp4": np.zeros((3, 3), np.float32)})
+    with pytest.raises(InputError, match=r"places\.npz: 'b\.mp4' is \(3, 3\)"):
+        read_places(tmp_path)
+    (tmp_path / "places.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"places\.npz: cannot be read"):
+        read_places(tmp_path)
 
 
 def test_the_ledger_names_and_counts(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tiny_run import RECIPE, write_clips
 from edgevid_train import commands
 from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
 from edgevid_train.dataset import TrainingClips
+from edgevid_train.synthetic.write import Request, write_dataset
 
 
 @pytest.fixture
@@ -177,6 +178,42 @@ def test_a_teacher_that_saw_the_held_out_groups_is_told(
     assert ("figures will be too good" in ran.out) == bool(set(held_out) & set(saw))
 
 
+def test_extra_clips_take_their_share_of_an_epoch(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    drawn = write_dataset(
+        tmp_path / "drawn", Request(clips=6, seed=1, size=(64, 48), fps=(8.0, 8.0), labels=("left", "right", "other"))
+    )
+    assert (drawn.parent / "places.npz").is_file()
+    ran = distill(
+        *("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--all", "--extra", drawn.parent),
+        *("--set", "optim.epoch_clips=12", "--set", "optim.extra_share=0.75", "--set", "optim.epochs=1"),
+        *("--set", "teacher_optim.extra_share=0.5", "--set", "distill.place=1.0"),
+    )
+    assert ran.status == 0, ran.err
+    assert load_student(tmp_path / "run").info.step == 3  # 12 clips in batches of 5
+    assert load_teacher(tmp_path / "run").info.step == 6  # 15 clips and as many extra ones
+    assert "place 0.000" not in ran.out  # where the drawn hand points was learned from
+
+
+def test_a_run_may_begin_from_the_weights_of_another(finished: Path, recipe: Path, clips: Path, tmp_path: Path) -> None:
+    args = ("--recipe", recipe, "--data", clips, "--init", finished / "run")
+    none = ("--set", "optim.lr=1e-30", "--set", "optim.least_lr=0", "--set", "optim.ema=0", "--set", "optim.epochs=1")
+    ran = distill(*args, "--out", tmp_path / "same", *none)
+    assert ran.status == 0, ran.err
+    assert "student: 1" in ran.out
+    assert "begin anew" not in ran.out
+    before = load_file(finished / "run" / "student" / "best" / "model.safetensors")
+    after = load_file(tmp_path / "same" / "student" / "last" / "model.safetensors")
+    assert torch.equal(before["heads.0.decide.weight"], after["heads.0.decide.weight"])
+    ran = distill(*args, "--out", tmp_path / "two", "--classes", "left,right", *none)
+    assert ran.status == 0, ran.err
+    ran = distill(*args, "--out", tmp_path / "other", *none, "--set", "student.size=8")
+    assert ran.status == 0, ran.err
+    assert "begin anew" in ran.out
+    ran = distill(*args[:4], "--init", clips, "--out", tmp_path / "none")
+    assert ran.status == 2
+    assert "holds no checkpoint of a student or a teacher" in ran.err
+
+
 def test_without_distillation_no_teacher_is_trained(recipe: Path, clips: Path, tmp_path: Path) -> None:
     ran = distill(
         *("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--set", "optim.epochs=1"),
@@ -281,6 +318,7 @@ def test_wrong_words_are_one_line(recipe: Path, clips: Path, tmp_path: Path, arg
     assert ran.status == 2
     assert says in ran.err
     assert ran.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()  # nothing was begun
 
 
 def test_resume_without_a_run(tmp_path: Path, recipe: Path) -> None:

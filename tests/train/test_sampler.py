@@ -32,7 +32,37 @@ def test_every_clip_once_an_epoch_in_even_batches(
     for plan in plans:
         longest = max(sizes[i] for i in plan.clips)
         assert min(longest, max_steps) <= plan.steps <= min(longest + lead, max_steps)
+        assert set(plan.turns) == {epoch}
     assert sampler.epoch(epoch) == plans
+
+
+@given(
+    st.integers(1, 30),
+    st.integers(0, 30),
+    st.none() | st.integers(1, 70),
+    st.none() | st.floats(0, 1),
+    st.integers(1, 9),
+)
+def test_epochs_of_any_size_and_mixture_deal_evenly(
+    data: int, extra: int, clips: int | None, share: float | None, batch: int
+) -> None:
+    sampler = Sampler([5] * (data + extra), batch, 7, 9, 0, clips=clips, extra=extra, extra_share=share)
+    seen: Counter[tuple[int, int]] = Counter()
+    for epoch in range(4):
+        plans = sampler.epoch(epoch)
+        assert len(plans) == sampler.batches
+        drawn = [pair for plan in plans for pair in zip(plan.clips, plan.turns, strict=True)]
+        seen.update(drawn)
+        of_extra = sum(clip >= data for clip, _ in drawn)
+        assert (len(drawn) - of_extra, of_extra) == sampler.counts
+        if clips is not None:
+            assert len(drawn) == clips
+        if share is not None and extra:
+            assert of_extra == pytest.approx(share * len(drawn), abs=0.51)
+    assert max(seen.values()) == 1  # no clip has the same turn, and so the same augmentation, twice
+    for members in (range(data), range(data, data + extra)):
+        times = [sum(seen[clip, turn] for turn in range(10**3) if (clip, turn) in seen) for clip in members]
+        assert not times or max(times) - min(times) <= 1
 
 
 def test_epochs_and_seeds_differ() -> None:
@@ -73,7 +103,7 @@ def test_network_input_is_float_channels_first() -> None:
     assert given_to_network[1, 2, 0, 3, 4] == float(frames[1, 2, 3, 4, 0])
 
 
-plans = [BatchPlan(0, (i,), 3) for i in range(12)]
+plans = [BatchPlan((i,), (0,), 3) for i in range(12)]
 
 
 @pytest.mark.parametrize("threads", [1, 3])

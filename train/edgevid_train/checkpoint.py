@@ -140,6 +140,16 @@ def find_checkpoint(path: Path, kind: Literal["student", "teacher"]) -> Path:
     raise InputError(f"{path} is no {kind} checkpoint: {what}")
 
 
+def checkpoint_of(path: Path, kind: Literal["student", "teacher"]) -> Path | None:
+    """As `find_checkpoint`, but None where `path` holds none of this kind."""
+    try:
+        folder = find_checkpoint(path, kind)
+        read_info(folder, kind)
+    except InputError:
+        return None
+    return folder
+
+
 def read_info(folder: Path, kind: str) -> CheckpointInfo:
     """Raises InputError when `checkpoint.json` is missing, malformed or of another kind."""
     path = folder / INFO
@@ -158,11 +168,30 @@ def read_info(folder: Path, kind: str) -> CheckpointInfo:
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a safetensors file into `network`, every tensor of both. Raises InputError when they do not fit."""
+    load_state(network, _read(path), str(path))
+
+
+def load_fitting(network: nn.Module, path: Path) -> tuple[int, list[str]]:
+    """Load those tensors of a safetensors file that `network` has too, by name and shape.
+
+    Returns: how many, and the names of the network's others, which stay as they are.
+
+    Raises:
+        InputError: not a file of weights, or none of them fits.
+    """
+    state, own = _read(path), network.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
+    if not fitting:
+        raise InputError(f"{path}: none of its tensors fits the recipe's network")
+    network.load_state_dict({**own, **fitting})
+    return len(fitting), [name for name in own if name not in fitting]
+
+
+def _read(path: Path) -> dict[str, Tensor]:
     try:
-        state = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read as weights: {str(error).splitlines()[0]}") from None
-    load_state(network, state, str(path))
 
 
 def load_state(network: nn.Module, state: dict[str, Tensor], where: str) -> None:

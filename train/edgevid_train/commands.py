@@ -44,6 +44,7 @@ def train_distill(
     ] = False,
     force: Force = False,
     teacher: Annotated[Path | None, typer.Option(help="A teacher's checkpoint, instead of training one.")] = None,
+    init: Annotated[Path | None, typer.Option(help="A run or checkpoint whose weights to begin from.")] = None,
     cv: Annotated[int | None, typer.Option(help="Grouped cross-validation over so many folds.")] = None,
     folds: Annotated[int | None, typer.Option(help="With --fold: hold out one of so many grouped folds.")] = None,
     fold: Annotated[int | None, typer.Option(help="Which fold to hold out, counting from 1.")] = None,
@@ -75,7 +76,7 @@ def train_distill(
     if json:
         check_output(json, force=force)
     if resume:
-        if recipe or data or set_ or teacher or cv or folds or fold or all_ or extra or classes:
+        if recipe or data or set_ or teacher or init or cv or folds or fold or all_ or extra or classes:
             raise InputError("--resume takes the recipe, the data and the folds from the run in --out; leave them out")
         request, chosen = run.resumed(out)
     else:
@@ -90,6 +91,7 @@ def train_distill(
             classes=names_in(classes, "--classes"),
             extra=tuple(folder.absolute() for folder in extra or []),
             teacher=teacher and teacher.absolute(),
+            init=init and init.absolute(),
             cv=cv,
             folds=folds,
             fold=fold,

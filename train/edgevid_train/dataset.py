@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.batch import Batch
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, ClipCache, DecodedClip, DecodeError, decode_clip
 from edgevid_train.ledger import Ledger
+from edgevid_train.places import Places
 from edgevid_train.recipe import Recipe
 from edgevid_train.sampler import BatchPlan
 from edgevid_train.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
@@ -69,19 +71,37 @@ def read_clips(
     return lengths
 
 
-def labelled(clip: DecodedClip) -> LabelledClip:
-    """The clip as one action: the whole of its span."""
-    return LabelledClip(clip.frames, clip.times_s, clip.record.label, float(clip.times_s[0]), float(clip.times_s[-1]))
+def labelled(clip: DecodedClip, places: Places | None = None) -> LabelledClip:
+    """The clip with its record's span as the action; `places` are those of every frame of its file."""
+    record, times_s = clip.record, clip.times_s
+    start_s, end_s = max(float(times_s[0]), record.start_s), float(times_s[-1])
+    if record.end_s is not None:
+        end_s = min(end_s, record.end_s)
+    place = None
+    if places is not None:
+        place = places[clip.first : clip.first + len(times_s)]
+        if len(place) != len(times_s):
+            raise InputError(
+                f"{record.file}: places are known of {len(places)} frames, which are not those of the file"
+            )
+    return LabelledClip(clip.frames, times_s, record.label, start_s, end_s, place)
 
 
 class TrainingClips:
-    """Training streams by batch plan. Everything random in a sample comes from (seed, phase, epoch, index)."""
+    """Training streams by batch plan. Everything random in a sample comes from (seed, phase, turn, index)."""
 
     def __init__(
-        self, records: Sequence[ClipRecord], labels: Sequence[str], cache: ClipCache, recipe: Recipe, phase: int
+        self,
+        records: Sequence[ClipRecord],
+        labels: Sequence[str],
+        cache: ClipCache,
+        places: Mapping[Path, Places],
+        recipe: Recipe,
+        phase: int,
     ) -> None:
         self.records = records
         self.phase = phase
+        self.places = places
         self.labels = labels
         self.cache = cache
         self.recipe = recipe
@@ -93,11 +113,12 @@ class TrainingClips:
         )
 
     def load(self, plan: BatchPlan) -> Batch:
-        return Batch.stack([self.stream(plan.epoch, index, plan.steps) for index in plan.clips])
+        draws = zip(plan.turns, plan.clips, strict=True)
+        return Batch.stack([self.stream(turn, index, plan.steps) for turn, index in draws])
 
-    def stream(self, epoch: int, index: int, steps: int) -> TrainStream:
+    def stream(self, turn: int, index: int, steps: int) -> TrainStream:
         recipe = self.recipe
-        rng = np.random.default_rng([recipe.seed, self.phase, epoch, index])
+        rng = np.random.default_rng([recipe.seed, self.phase, turn, index])
         others = rng.integers(len(self.records), size=NEIGHBOURS)
         return build_stream(
             self._clip(index),
@@ -116,9 +137,10 @@ class TrainingClips:
 
     def _clip(self, index: int) -> LabelledClip:
         try:
-            return labelled(self.cache.get(self.records[index]))
+            clip = self.cache.get(self.records[index])
         except DecodeError as error:
             raise InputError(f"{self.records[index].file} could be read before and cannot now: {error}") from None
+        return labelled(clip, self.places.get(clip.record.file))
 
 
 def changes_among(labels: Sequence[str], changes: Mapping[str, str]) -> dict[str, str]:

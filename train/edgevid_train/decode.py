@@ -2,7 +2,9 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +31,13 @@ class DecodedClip:
     Attributes:
         frames: RGB uint8 `(T, H, W, 3)`, T at least 1, reduced to the short side asked for, rotation applied.
         times_s: float64 `(T,)`, rising, in seconds of the file's clock (a record's span is on it too).
+        first: index in the file of the first of these frames.
     """
 
     frames: NDArray[np.uint8]
     times_s: NDArray[np.float64]
     record: ClipRecord
+    first: int = 0
 
     def __repr__(self) -> str:
         t, height, width, _ = self.frames.shape
@@ -42,22 +46,29 @@ class DecodedClip:
         )
 
 
-def decode_clip(record: ClipRecord, short_side: int = 120) -> DecodedClip:
-    """Decode the record's span, reduced to at most `short_side` pixels on the short side.
+Span = tuple[float, float | None]
+"""Seconds of a file, end exclusive; None is the file's end."""
+
+
+def decode_clip(record: ClipRecord, short_side: int = 120, span: Span | None = None) -> DecodedClip:
+    """Decode the record's span, or another one, reduced to at most `short_side` pixels on the short side.
 
     Raises:
         DecodeError: no such file, not a video, cut short or damaged before the span's end, or longer than `MAX_CLIP_S`.
     """
+    start_s, end_s = span or (record.start_s, record.end_s)
     frames: list[NDArray[np.uint8]] = []
     times_s: list[float] = []
+    first = 0
     try:
         with open_source(record.file, short_side=short_side, pace="fast") as source:
             for frame in source:
-                if record.end_s is not None and frame.time_s >= record.end_s:
+                if end_s is not None and frame.time_s >= end_s:
                     break
-                if frame.time_s < record.start_s:
+                if frame.time_s < start_s:
+                    first = frame.index + 1
                     continue
-                if frame.time_s - record.start_s > MAX_CLIP_S:
+                if frame.time_s - start_s > MAX_CLIP_S:
                     raise DecodeError(f"longer than {MAX_CLIP_S:g} s; cut it, or give start_s and end_s")
                 frames.append(frame.pixels)
                 times_s.append(frame.time_s)
@@ -67,20 +78,44 @@ def decode_clip(record: ClipRecord, short_side: int = 120) -> DecodedClip:
     except InputError as error:
         raise DecodeError(str(error).removeprefix(f"{record.file}: ")) from None
     if not frames:
-        raise DecodeError(f"no frames from {record.start_s:g} s on")
+        raise DecodeError(f"no frames from {start_s:g} s on")
     if any(frame.shape != frames[0].shape for frame in frames):
         raise DecodeError("the picture changes its size within the clip")
-    return DecodedClip(np.stack(frames), np.array(times_s, np.float64), record)
+    return DecodedClip(np.stack(frames), np.array(times_s, np.float64), record, first)
+
+
+def with_context(records: Iterable[ClipRecord], before_s: float, after_s: float) -> dict[ClipRecord, Span]:
+    """For each record that is a part of a file: its span with what happened around it, as far as no other record's.
+
+    A stream does not begin with the action. Between two labelled actions of a file nothing that is labelled happens.
+    """
+    by_file: dict[Path, list[ClipRecord]] = {}
+    for record in records:
+        by_file.setdefault(record.file, []).append(record)
+    spans: dict[ClipRecord, Span] = {}
+    for found in by_file.values():
+        for record in found:
+            if record.end_s is None:
+                continue
+            others = [other for other in found if other is not record]
+            ends = [o.end_s for o in others if o.end_s is not None and o.start_s < record.start_s]
+            starts = [o.start_s for o in others if o.start_s >= record.start_s]
+            begin_s = max([0.0, record.start_s - before_s, *ends])
+            end_s = min([record.end_s + after_s, *starts])
+            spans[record] = (min(begin_s, record.start_s), max(end_s, record.end_s))
+    return spans
 
 
 class ClipCache:
     """Decoded clips in memory, bounded in bytes; the one not used for longest goes first. Safe with many threads.
 
     A clip that several threads ask for at once is decoded once; so is one that cannot be read: its error is kept.
+    `spans` says where more than the record's own span is wanted (see `with_context`).
     """
 
-    def __init__(self, short_side: int, max_bytes: int) -> None:
+    def __init__(self, short_side: int, max_bytes: int, spans: Mapping[ClipRecord, Span] | None = None) -> None:
         self.short_side = short_side
+        self.spans = spans or {}
         self.max_bytes = max_bytes
         self.bytes = 0
         self.decoded = 0
@@ -105,7 +140,7 @@ class ClipCache:
                     break
             other.wait()
         try:
-            clip = decode_clip(record, self.short_side)
+            clip = decode_clip(record, self.short_side, self.spans.get(record))
             clip.frames.flags.writeable = False
             self._keep(clip)
             return clip

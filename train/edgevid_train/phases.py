@@ -1,6 +1,6 @@
 """The two phases of distillation on one split: first the teacher, then the student that learns from it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,7 +12,17 @@ import edgevid
 from edgevid.files import write_json
 from edgevid.models.scores import clip_score
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.checkpoint import INFO, CheckpointInfo, SplitInfo, load_student, load_teacher, read_info
+from edgevid_train.checkpoint import (
+    INFO,
+    WEIGHTS,
+    CheckpointInfo,
+    SplitInfo,
+    checkpoint_of,
+    load_fitting,
+    load_student,
+    load_teacher,
+    read_info,
+)
 from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, spread
 from edgevid_train.decode import ClipCache
 from edgevid_train.describe import describe
@@ -22,6 +32,7 @@ from edgevid_train.evaluate.predict import answers, predictions, student_scores,
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.places import Places
 from edgevid_train.progress import Reporter
 from edgevid_train.recipe import OptimConfig, Recipe
 from edgevid_train.sampler import Sampler
@@ -29,16 +40,22 @@ from edgevid_train.tasks import StudentTask, TeacherTask
 from edgevid_train.trainer import Job, Validate, train
 
 Kind = Literal["teacher", "student"]
+BACKBONE = ("network.stem.", "network.stages.", "network.network.videomae.")
+"""Beginnings of the names of the weights that come from elsewhere, in any student or teacher."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One split to train on. `lengths`: steps of each readable training clip; `folder` gets the phases' folders."""
+    """One split to train on; `folder` gets the phases' folders.
+
+    `train`: readable clips, the extra ones last, so many of them as `extra` says; `lengths`: their steps.
+    """
 
     name: str
     folder: Path
     train: Sequence[ClipRecord]
     lengths: Sequence[int]
+    extra: int
     val: Sequence[ClipRecord]
 
     def info(self) -> SplitInfo:
@@ -58,10 +75,12 @@ class Setting:
     recipe: Recipe
     labels: tuple[str, ...]
     cache: ClipCache
+    places: Mapping[Path, Places]
     device: Device | None
     resume: bool
     report: Reporter
     stop: Callable[[], bool] = lambda: False
+    init: Path | None = None
 
 
 def train_teacher(fold: Fold, setting: Setting) -> Teacher:
@@ -72,9 +91,10 @@ def train_teacher(fold: Fold, setting: Setting) -> Teacher:
         return load_teacher(folder / "last").teacher
     torch.manual_seed(recipe.seed)
     network = build_teacher(recipe.teacher, len(labels))
-    clips = TrainingClips(fold.train, labels, setting.cache, recipe, phase=0)
+    _begin_from(setting, network, "teacher")
+    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=0)
     # A teacher sees the action alone: of its streams two steps are made, and thrown away.
-    sampler = Sampler([2] * len(fold.train), recipe.teacher_optim.batch, recipe.seed, max_steps=2, lead_steps=0)
+    sampler = _sampler(fold, recipe, recipe.teacher_optim, [2] * len(fold.train), max_steps=2, lead_steps=0)
     held_out = _held_out_for_teacher(fold, setting)
 
     def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
@@ -101,6 +121,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     else:
         torch.manual_seed(recipe.seed)
         student = Student(recipe.student, len(labels))
+        _begin_from(setting, student, "student")
     manifest = describe(student.cpu(), recipe, labels)
     spec, rate_hz = recipe.student.input, recipe.student.rate_hz
     held_out = HeldOutClips(fold.val, lambda clip: as_stream(clip, spec, rate_hz), recipe.data.cache_mb << 20)
@@ -125,9 +146,9 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         if teacher is not None:
             cast(nn.Module, teacher).eval().requires_grad_(False)
         task = StudentTask(student, recipe.distill, teacher)
-        clips = TrainingClips(fold.train, labels, setting.cache, recipe, phase=1)
+        clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=1)
         lead_steps = round(recipe.stream.before_s * rate_hz)
-        sampler = Sampler(fold.lengths, recipe.optim.batch, recipe.seed, recipe.stream.max_steps, lead_steps)
+        sampler = _sampler(fold, recipe, recipe.optim, fold.lengths, recipe.stream.max_steps, lead_steps)
         job = _job("student", fold, setting, task, recipe.optim, sampler, clips, validate, student.weights_from)
         student = cast(Student, _train(job, setting, teacher))
     if not fold.val:
@@ -135,6 +156,31 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     found = predict(student, setting.stop)[-1]
     _conclude(folder, found, labels)
     return found
+
+
+def _sampler(
+    fold: Fold, recipe: Recipe, optim: OptimConfig, lengths: Sequence[int], max_steps: int, lead_steps: int
+) -> Sampler:
+    return Sampler(
+        lengths,
+        optim.batch,
+        recipe.seed,
+        max_steps,
+        lead_steps,
+        clips=optim.epoch_clips,
+        extra=fold.extra,
+        extra_share=optim.extra_share,
+    )
+
+
+def _begin_from(setting: Setting, network: nn.Module, kind: Kind) -> None:
+    """Take what fits from the checkpoint that the person gave to begin from, and say what does not."""
+    folder = None if setting.init is None else checkpoint_of(setting.init, kind)
+    if folder is None:
+        return
+    taken, fresh = load_fitting(network, folder / WEIGHTS)
+    others = f"; {len(fresh)} begin anew, {fresh[0]} for one" if fresh else ""
+    setting.report.say(f"{kind}: {taken} tensors from {folder}{others}")
 
 
 def is_finished(folder: Path, kind: Kind) -> bool:
@@ -162,7 +208,7 @@ def _job(
         edgevid=edgevid.__version__,
     )
     held_out = validate if fold.val else None
-    return Job(task, optim, setting.recipe, sampler, clips.load, held_out, info, fold.folder / kind)
+    return Job(task, optim, setting.recipe, sampler, clips.load, held_out, info, fold.folder / kind, BACKBONE)
 
 
 def _train(job: Job, setting: Setting, teacher: Any = None) -> nn.Module:

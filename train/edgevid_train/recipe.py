@@ -50,7 +50,9 @@ class OptimConfig(_Part):
 
     `micro_batch`: clips that go through the network at once, gradients are accumulated over `batch`; None: all of it.
     `clip_norm`: largest norm of the gradient, 0 for no limit. `ema`: the weights that are validated and saved are a
-    moving average with this decay (which warms up); 0 for none.
+    moving average with this decay (which warms up); 0 for none. `backbone_lr`: rate of the backbone's weights, which
+    come from elsewhere, as a share of the others'. `epoch_clips`: clips an epoch takes, all of them when None.
+    `extra_share`: share of an epoch's clips that come from `--extra`; None takes those as they are, one among others.
     """
 
     epochs: int = Field(default=30, gt=0)
@@ -62,6 +64,9 @@ class OptimConfig(_Part):
     weight_decay: float = Field(default=0.05, ge=0)
     clip_norm: float = Field(default=1.0, ge=0)
     ema: float = Field(default=0.998, ge=0, lt=1)
+    backbone_lr: float = Field(default=1.0, ge=0, le=1)
+    epoch_clips: int | None = Field(default=None, gt=0)
+    extra_share: float | None = Field(default=None, ge=0, le=1)
 
 
 class Recipe(_Part):

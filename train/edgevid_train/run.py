@@ -10,22 +10,25 @@ OUT/fold-I/…         the same for every fold of a cross-validation, and OUT/cv
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import nn
 
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
-from edgevid_train.checkpoint import load_teacher
+from edgevid_train.checkpoint import WEIGHTS, checkpoint_of, load_fitting, load_teacher
 from edgevid_train.dataset import labels_of, read_clips
-from edgevid_train.decode import ClipCache
+from edgevid_train.decode import ClipCache, with_context
 from edgevid_train.devices import Device, make_accelerator
 from edgevid_train.evaluate.metrics import Prediction, summarise
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.ledger import Ledger
-from edgevid_train.models.teachers import Teacher
+from edgevid_train.models.student import Student
+from edgevid_train.models.teachers import Teacher, build_teacher
 from edgevid_train.phases import Fold, Setting, train_student, train_teacher
+from edgevid_train.places import read_places
 from edgevid_train.progress import Reporter
 from edgevid_train.recipe import Recipe, read_resolved
 from edgevid_train.split import Split, check_labels, grouped_folds, holdout
@@ -37,7 +40,8 @@ class RunRequest(BaseModel):
     """What a person asked for. Paths are absolute, so that a resume may start anywhere.
 
     `extra`: folders of clips that are trained on in every fold and never held out. `teacher`: a checkpoint to use
-    instead of training one. At most one of `cv` (all of so many folds), `fold` of `folds` (counting from 1) and `all`.
+    instead of training one. `init`: a run or checkpoint whose weights to begin from. At most one of `cv` (all of so
+    many folds), `fold` of `folds` (counting from 1) and `all`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +53,7 @@ class RunRequest(BaseModel):
     classes: tuple[str, ...] | None = None
     extra: tuple[Path, ...] = ()
     teacher: Path | None = None
+    init: Path | None = None
     cv: int | None = Field(default=None, ge=2)
     folds: int | None = Field(default=None, ge=2)
     fold: int | None = Field(default=None, ge=1)
@@ -117,12 +122,16 @@ def train_distill(
     extra = _extra(request, labels)
     splits = _splits(request, recipe, records, extra)
     given = _given_teacher(request, labels, splits, report)
+    _try_networks(request, recipe, len(labels), given is None)
+    places = {file: where for folder in (request.data, *request.extra) for file, where in read_places(folder).items()}
     if not resume:
         _begin(request, recipe, out)
 
-    cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20)
+    spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
+    cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans)
     lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
-    setting = Setting(recipe, labels, cache, device, resume, report, stop)
+    setting = Setting(recipe, labels, cache, places, device, resume, report, stop, request.init)
+    added = set(extra)
     pooled: list[Prediction] = []
     try:
         for name, folder, split in splits:
@@ -131,7 +140,8 @@ def train_distill(
             for line in Split(tuple(train), split.val).warnings():
                 report.say(f"warning: {name}: {line}")
             report.say(f"{name}: {len(train)} clips to train on, {len(split.val)} held out")
-            fold = Fold(name, out / folder, train, [lengths[record] for record in train], split.val)
+            steps = [lengths[record] for record in train]
+            fold = Fold(name, out / folder, train, steps, sum(record in added for record in train), split.val)
             teacher = given or (train_teacher(fold, setting) if recipe.needs_teacher else None)
             pooled += train_student(fold, setting, teacher)
     except StoppedError as error:
@@ -186,6 +196,20 @@ def _splits(
     else:
         chosen = [("held-out groups", "", holdout(records, recipe.data.holdout, seed))]
     return [(name, folder, Split((*split.train, *extra), split.val)) for name, folder, split in chosen]
+
+
+def _try_networks(request: RunRequest, recipe: Recipe, labels: int, with_teacher: bool) -> None:
+    """Build what will be trained, and throw it away: what cannot be built is found before the first clip is decoded."""
+    networks: dict[Literal["student", "teacher"], nn.Module] = {"student": Student(recipe.student, labels)}
+    if with_teacher and recipe.needs_teacher:
+        networks["teacher"] = build_teacher(recipe.teacher, labels)
+    if request.init is None:
+        return
+    begins = {kind: folder for kind in networks if (folder := checkpoint_of(request.init, kind)) is not None}
+    if not begins:
+        raise InputError(f"--init {request.init}: holds no checkpoint of a {' or a '.join(networks)}")
+    for kind, folder in begins.items():
+        load_fitting(networks[kind], folder / WEIGHTS)
 
 
 def _given_teacher(

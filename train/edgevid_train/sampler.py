@@ -11,10 +11,14 @@ POOL = 8
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """One batch before it is loaded. `clips`: indices into the training clips; `steps`: T of all its streams."""
+    """One batch before it is loaded.
 
-    epoch: int
+    `clips`: indices into the training clips. `turns`: how often each of them came before, in this epoch or earlier
+    ones; what is random about a sample follows from its clip and its turn. `steps`: T of all its streams.
+    """
+
     clips: tuple[int, ...]
+    turns: tuple[int, ...]
     steps: int
 
 
@@ -27,6 +31,9 @@ class Sampler:
         batch: most clips in a batch; they are shared out evenly, so that no batch is a lonely remainder.
         max_steps: longest stream; of a longer clip the end is kept.
         lead_steps: up to so many steps are added for what came before the action.
+        clips: in an epoch; None for each once.
+        extra: so many of the clips, the last ones, are extra.
+        extra_share: share of an epoch that is taken from the extra clips; None for no difference.
     """
 
     lengths: Sequence[int]
@@ -34,23 +41,60 @@ class Sampler:
     seed: int
     max_steps: int
     lead_steps: int
+    clips: int | None = None
+    extra: int = 0
+    extra_share: float | None = None
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Clips in an epoch: of the data, and extra ones. Where only a share is given, the data's come once each."""
+        data, extra = len(self.lengths) - self.extra, self.extra
+        share = extra / (data + extra)
+        if self.extra_share is not None and data and extra:
+            share = self.extra_share
+        total = self.clips
+        if total is None:
+            total = data + extra if self.extra_share is None else round(data / (1 - share)) if share < 1 else extra
+        return total - round(total * share), round(total * share)
 
     @property
     def batches(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self.lengths) // self.batch)
+        return -(-sum(self.counts) // self.batch)
 
     def epoch(self, number: int) -> list[BatchPlan]:
-        """Every clip once. Clips of like length share a batch; which ones, and the order of batches, is random."""
+        """Clips of like length share a batch; which ones, and the order of batches, is random.
+
+        Whatever an epoch's size, no clip comes a second time before all of its kind have come once.
+        """
         rng = np.random.default_rng([self.seed, number])
-        order = rng.permutation(len(self.lengths))
-        lengths = np.asarray(self.lengths)
-        pools = np.array_split(order, -(-self.batches // POOL))
+        data, extra = self.counts
+        first = len(self.lengths) - self.extra
+        dealt = self._deal(0, range(first), number, data)
+        dealt += self._deal(1, range(first, len(self.lengths)), number, extra)
+        drawn = [dealt[i] for i in rng.permutation(len(dealt))]
+        lengths = np.array([self.lengths[i] for _, i in drawn])
+        pools = np.array_split(np.arange(len(drawn)), -(-self.batches // POOL))
         by_length = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
         batches = np.array_split(by_length, self.batches)
         leads = rng.integers(0, self.lead_steps + 1, len(batches))
         plans = [
-            BatchPlan(number, tuple(int(i) for i in clips), int(min(self.max_steps, lengths[clips].max() + lead)))
-            for clips, lead in zip(batches, leads, strict=True)
+            BatchPlan(
+                clips=tuple(drawn[i][1] for i in places),
+                turns=tuple(drawn[i][0] for i in places),
+                steps=int(min(self.max_steps, lengths[places].max() + lead)),
+            )
+            for places, lead in zip(batches, leads, strict=True)
         ]
         return [plans[i] for i in rng.permutation(len(plans))]
+
+    def _deal(self, deck: int, cards: range, epoch: int, count: int) -> list[tuple[int, int]]:
+        """Turn and clip of this epoch's `count` cards from an endless row of shuffled decks."""
+        if not count:
+            return []
+        begin, end = epoch * count, (epoch + 1) * count
+        row: list[tuple[int, int]] = []
+        for turn in range(begin // len(cards), -(-end // len(cards))):
+            shuffled = np.random.default_rng([self.seed, deck, turn]).permutation(len(cards))
+            row += [(turn, cards[i]) for i in shuffled]
+        return row[begin % len(cards) :][:count]

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from timm.optim import param_groups_weight_decay
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
@@ -56,6 +55,7 @@ class Job:
         task: an `nn.Module` that is also a `Task`.
         optim: how.
         sampler, load: which clips make which batch, and how a batch is made.
+        backbone: beginnings of the names of the parameters that learn at `optim.backbone_lr`.
         validate: figures of a network, among them `top1` by which the best epoch is chosen; None to hold nothing out.
         info: what checkpoints say; epoch, step and figures are filled in.
         folder: gets `last/`, `best/` and `tensorboard/`.
@@ -69,6 +69,7 @@ class Job:
     validate: Validate | None
     info: CheckpointInfo
     folder: Path
+    backbone: tuple[str, ...] = ()
 
 
 @dataclass
@@ -102,8 +103,7 @@ def train(
     """
     optim, sampler = job.optim, job.sampler
     set_seed(job.recipe.seed)
-    parameters = param_groups_weight_decay(job.task, optim.weight_decay)
-    optimizer = torch.optim.AdamW(parameters, lr=optim.lr)
+    optimizer = torch.optim.AdamW(parameter_groups(job.task, optim, job.backbone), lr=optim.lr)
     task, optimizer = accelerator.prepare(job.task, optimizer)
     average = ModelEmaV3(job.task.network, decay=optim.ema, use_warmup=True) if optim.ema else None
     run = Run(job, accelerator, optimizer, average, Progress(optim.micro_batch or optim.batch))
@@ -124,7 +124,7 @@ def train(
                 for plan, batch in now.meter.watch(batches):
                     lr = learning_rate(optim, now.step, total, sampler.batches)
                     for group in optimizer.param_groups:
-                        group["lr"] = lr
+                        group["lr"] = lr * group["share"]
                     terms = run.learn(task, batch.to(accelerator.device), report)
                     if average is not None:
                         average.update(job.task.network, step=now.step)
@@ -258,6 +258,17 @@ class Run:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**{**state["progress"], "meter": Meter(**state["progress"]["meter"])})
         set_random_states(state["random"])
+
+
+def parameter_groups(task: nn.Module, optim: OptimConfig, backbone: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Trained parameters by what they get: weight decay for matrices and filters only, a smaller rate the backbone."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in task.named_parameters():
+        if parameter.requires_grad:
+            decay = optim.weight_decay if parameter.ndim > 1 else 0.0
+            share = optim.backbone_lr if name.startswith(backbone) else 1.0
+            groups.setdefault((decay, share), []).append(parameter)
+    return [{"params": found, "weight_decay": decay, "share": share} for (decay, share), found in groups.items()]
 
 
 def learning_rate(optim: OptimConfig, step: int, total: int, per_epoch: int) -> float:
