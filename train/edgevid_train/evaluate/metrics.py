@@ -55,7 +55,8 @@ def wilson_interval(hits: int, n: int, confidence_z: float = 1.959964) -> tuple[
     share = hits / n
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = confidence_z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # The share itself is inside, whatever rounding says.
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def summarise(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
