@@ -41,15 +41,8 @@ def export(
     """Turn a checkpoint into the files that devices run; each is read back and checked before it gets its name."""
     from dataclasses import asdict
 
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
     from edgevid.files import check_output, write_json
-    from edgevid_train.commands import needs
-
-    with needs("deploy"):
-        from edgevid_deploy.export import export as run
+    from edgevid_deploy.export import export as run
 
     if json:
         check_output(json, force=force)
@@ -63,10 +56,9 @@ def export(
         measured=measured,
         force=force,
     )
-    table = Table("file", "model", "graph", "weights", "size", box=SIMPLE_HEAD, pad_edge=False)
     for file in written:
-        table.add_row(file.file, file.model, file.kind, file.precision, f"{file.bytes / 1e6:.1f} MB")
-    Console().print(table)
+        size = f"{file.bytes / 1e6:.1f} MB" if file.bytes >= 1e5 else f"{file.bytes / 1e3:.1f} kB"
+        typer.echo(f"{file.file}: {file.model}, {file.kind} graph, {file.precision} weights, {size}")
     if json:
         write_json(json, {"files": [asdict(file) for file in written]})
 
@@ -94,16 +86,13 @@ def verify(
     """
     from dataclasses import asdict
 
+    import torch
+
     from edgevid.errors import CheckFailedError
     from edgevid.files import check_output, write_json
     from edgevid.sources.opening import DEMO
-    from edgevid_train.commands import needs
-
-    with needs("deploy"):
-        import torch
-
-        from edgevid_deploy.verify import Structure
-        from edgevid_deploy.verify import verify as run
+    from edgevid_deploy.verify import Structure
+    from edgevid_deploy.verify import verify as run
 
     if json:
         check_output(json, force=force)
@@ -134,33 +123,27 @@ def _show_drift(result: "Verification", videos: list[str]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    console = Console()
-    console.print(f"{result.package} against {result.against}: {result.steps} steps of {', '.join(videos)}")
-    table = Table(
-        Column("output", overflow="fold"),
-        *(Column(title, justify="right") for title in ("largest", "mean", "allowed", "scale", "same label")),
-        Column("largest over time", justify="right"),
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    typer.echo(f"{result.package} against {result.against}: {result.steps} steps of {', '.join(videos)}")
+    titles = ("largest", "mean", "allowed", "same label", "in each quarter")
+    table = Table("output", *(Column(title, justify="right") for title in titles), box=SIMPLE_HEAD, pad_edge=False)
     states = [drift for drift in result.drifts if drift.output.startswith("next_")]
-    shown = [drift for drift in result.drifts if drift not in states]
-    if states:
-        shown.append(max(states, key=lambda drift: drift.relative))
-    for drift in shown:
-        worst = drift in states and len(states) > 1
+    worst = max(states, key=lambda drift: drift.relative, default=None)
+    for drift in result.drifts:
+        if drift in states and drift is not worst:
+            continue
         table.add_row(
-            f"{drift.output} (worst of {len(states)} states)" if worst else drift.output,
+            "worst state" if drift is worst else drift.output.removeprefix("logits_"),
             f"{drift.max_abs:.1e}",
             f"{drift.mean_abs:.1e}",
             f"{drift.limit:.1e}",
-            f"{drift.scale:.3g}",
-            "" if drift.agreement is None else f"{drift.agreement:.2%}",
-            " ".join(f"{value:.0e}" for value in drift.over_time),
+            "" if drift.agreement is None else f"{drift.agreement:.1%}",
+            " ".join(f"{value:.0e}".replace("e-0", "e-") for value in drift.over_time),
         )
-    console.print(table)
-    console.print(f"tolerance {result.tolerance:g} of the larger of 1 and an output's scale")
+    Console().print(table)
+    if worst:
+        typer.echo(f"the worst of {len(states)} states is {worst.output.removeprefix('next_')}")
+    typer.echo(f"allowed: {result.tolerance:g} of the larger of 1 and the greatest value of the output")
     if result.forgetting is not None:
-        console.print(f"without its state the logits would change by {result.forgetting:.1%} of their scale")
+        typer.echo(f"without its state the logits would change by {result.forgetting:.1%} of their greatest value")
     if result.ok:
-        console.print("verified")
+        typer.echo("verified")

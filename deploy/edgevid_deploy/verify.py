@@ -6,7 +6,7 @@ it says of itself is compared, and that this is all is said.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevid.frame import Pixels
@@ -63,13 +63,13 @@ def verify(
         reference = open_reference(against, threads).manifest
         check_same_model(manifest, reference)
         states, exits = len(manifest.states), len(manifest.exits)
-        return Structure(manifest.id, reference.id, inputs=1 + states, outputs=exits + 1 + states)
+        return Structure(manifest.id, _name(against, reference), inputs=1 + states, outputs=exits + 1 + states)
     model, other = load(package, threads=threads), open_reference(against, threads)
     if tolerance is None:
         files = [find_model(package), *([find_model(against)] if is_model(against) else [])]
         tolerance = max(TOLERANCES[stored_precision(file)] for file in files)
     frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
-    return compare(model, other, frames, tolerance=tolerance)
+    return replace(compare(model, other, frames, tolerance=tolerance), against=_name(against, other.manifest))
 
 
 def is_model(against: str | Path) -> bool:
@@ -106,3 +106,8 @@ def sampled_pixels(videos: Sequence[str | Path], manifest: Manifest) -> Iterator
                 if due.steps:
                     pixels = fit(frame.pixels, manifest.input)
                     yield from (pixels for _ in due.steps)
+
+
+def _name(against: str | Path, manifest: Manifest) -> str:
+    """A checkpoint has no digest to be called by."""
+    return manifest.id if is_model(against) else str(against)
