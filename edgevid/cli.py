@@ -75,12 +75,18 @@ def build() -> typer.Typer:
     return app
 
 
-def _callback(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"edgevid {__version__}")
         raise typer.Exit
+
+
+def _callback(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options of `edgevid` itself."""
 
 
 def _extra_of(trace: TracebackType | None) -> str:

@@ -72,6 +72,9 @@ def live(
     for option, value in (("--seconds", seconds), ("--stride", stride), ("--rate", rate)):
         if value is not None and not 0 < value < float("inf"):
             raise InputError(f"{option} is a number above 0, not {value}")
+    outputs = [path.absolute() for path in (Path(events) if events else None, metrics, json) if path]
+    if len(set(outputs)) < len(outputs):
+        raise InputError("--events, --metrics and --json are different files")
     for path in (metrics, json):
         if path:
             check_output(path, force=force)

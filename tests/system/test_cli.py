@@ -1,0 +1,115 @@
+"""The command line as a whole: which commands there are, what it costs to ask, how errors become one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from edgevid import __version__, cli
+from edgevid.errors import CheckFailedError, InputError
+
+
+def edgevid(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgevid", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+
+
+def test_help_lists_the_commands_of_all_three_packages() -> None:
+    ran = edgevid("--help")
+    assert ran.returncode == 0
+    for command in ("live", "detect", "classify", "models", "bench", "train-distill", "evaluate", "export", "verify"):
+        assert f" {command} " in ran.stdout
+    assert ran.stderr == ""
+
+
+def test_the_version_and_no_arguments() -> None:
+    assert edgevid("--version").stdout == f"edgevid {__version__}\n"
+    ran = edgevid()
+    assert ran.returncode == 2
+    assert "live" in ran.stdout + ran.stderr
+
+
+def test_assembling_the_command_line_imports_nothing_heavy() -> None:
+    code = "import sys; from edgevid.cli import build; build(); print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "edgevid.commands.live" in loaded
+    assert not loaded & {"torch", "timm", "transformers", "coremltools", "onnx", "onnxruntime", "av", "cv2", "rich"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["leve"], "No such command 'leve'"),
+        (["live", "--camera", "x"], "--camera"),
+        (["live", "--bogus"], "No such option: --bogus"),
+        (["live", "--pace", "slow"], "--pace"),
+        (["live", "--source"], "--source"),
+        (["detect"], "Missing argument"),
+        (["live", "--threads", "0"], "--threads"),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("edgevid: ")
+    assert said.err.count("\n") == 1
+    assert message in said.err
+
+
+def app_that_raises(error: BaseException, module: str = "edgevid.commands.test") -> typer.Typer:
+    """A command line of one command, which belongs to `module` and fails."""
+    namespace: dict[str, Any] = {"error": error, "__name__": module}
+    exec("def fail():\n    raise error", namespace)
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    app.command("fail")(namespace["fail"])
+    return app
+
+
+@pytest.mark.parametrize(
+    ("error", "module", "status", "said"),
+    [
+        (InputError("no such thing: x"), "edgevid.commands.test", 2, "edgevid: no such thing: x\n"),
+        (CheckFailedError("it drifts"), "edgevid_deploy.commands", 1, "edgevid: it drifts\n"),
+        (KeyboardInterrupt(), "edgevid.commands.test", 130, ""),
+        (typer.Exit(1), "edgevid.commands.test", 1, ""),
+        (
+            ModuleNotFoundError("No module named 'torch'", name="torch"),
+            "edgevid_train.commands",
+            2,
+            "edgevid: this command needs torch: pip install 'edgevid[train]'\n",
+        ),
+        (
+            ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"),
+            "edgevid_deploy.commands",
+            2,
+            "edgevid: this command needs torch: pip install 'edgevid[deploy]'\n",
+        ),
+    ],
+)
+def test_every_way_to_fail_has_its_status(
+    error: BaseException,
+    module: str,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "build", lambda: app_that_raises(error, module))
+    assert cli.run(["fail"]) == status
+    assert capsys.readouterr().err == said
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault_not_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ModuleNotFoundError("No module named 'edgevid.oops'", name="edgevid.oops")
+    monkeypatch.setattr(cli, "build", lambda: app_that_raises(error))
+    with pytest.raises(ModuleNotFoundError):
+        cli.run(["fail"])

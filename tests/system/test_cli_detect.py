@@ -1,0 +1,135 @@
+"""`edgevid detect` as a person runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgevid import cli
+from tests.tiny_models import coloured_frames, tiny_stream_model
+from tests.videos import truncate, write_video
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("detect")
+    tiny_stream_model(folder / "tiny.onnx")
+    for name, label in (("a.mp4", "red"), ("b.mp4", "green")):
+        frames = coloured_frames(("other", 30), (label, 30), ("other", 30), height=48, width=64)
+        write_video(folder / name, list(frames), fps=30)
+    return folder
+
+
+def test_the_events_of_several_files_and_what_could_not_be_read(here: Path, tmp_path: Path) -> None:
+    files = ("--events", tmp_path / "e.jsonl", "--json", tmp_path / "j.json")
+    ran = subprocess.run(
+        [sys.executable, "-m", "edgevid", "detect", "a.mp4", "missing.mp4", "b.mp4", "--model", "tiny.onnx"]
+        + [str(part) for part in files],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr == "edgevid: missing.mp4: no such file\n"
+    assert [line.split()[0] for line in ran.stdout.splitlines() if line.split()] == [
+        *("a.mp4", "event", "───────────────────────────────", "red"),
+        *("b.mp4", "event", "───────────────────────────────", "green"),
+    ]
+    told = json.loads((tmp_path / "j.json").read_text())
+    assert [skipped["file"] for skipped in told["skipped"]] == ["missing.mp4"]
+    for result, label in zip(told["files"], ("red", "green"), strict=True):
+        (event,) = result["events"]
+        assert event["label"] == label
+        assert event["start_s"] == pytest.approx(1.0, abs=0.11)
+        assert event["end_s"] == pytest.approx(2.1, abs=0.21)
+        assert event["emitted_s"] == event["end_s"]  # not paced: what was computed when says nothing
+        assert result["frames"]["dropped"] == 0
+        assert result["frames"]["computed"] == 30
+    events = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    assert {event["source"]: event["label"] for event in events} == {"a.mp4": "red", "b.mp4": "green"}
+    assert len({event["id"] for event in events}) == 2
+
+
+def run(monkeypatch: pytest.MonkeyPatch, here: Path, *args: object) -> int:
+    monkeypatch.chdir(here)
+    return cli.run(["detect", *map(str, args), "--model", "tiny.onnx"])
+
+
+def test_live_at_full_speed_gives_the_same_events(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = tmp_path / "detect.jsonl", tmp_path / "live.jsonl"
+    assert run(monkeypatch, here, "a.mp4", "--events", one) == 0
+    arguments = ["live", "--source", "a.mp4", "--pace", "fast", "--no-window", "--model", "tiny.onnx", "--events"]
+    assert cli.run([*arguments, str(other)]) == 0
+    changing = {"id", "utc", "latency_ms"}
+    seen = [
+        [{k: v for k, v in json.loads(line).items() if k not in changing} for line in path.read_text().splitlines()]
+        for path in (one, other)
+    ]
+    assert seen[0] == seen[1]
+
+
+def test_events_on_standard_output_and_the_table_on_the_other(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, here, "a.mp4", "--events", "-") == 0
+    said = capsys.readouterr()
+    assert all(json.loads(line)["label"] == "red" for line in said.out.splitlines())
+    assert "frames computed" in said.err
+
+
+def test_a_truncated_file_gives_what_comes_before_and_says_so(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = coloured_frames(("other", 30), ("red", 60), height=240, width=320)
+    cut = truncate(write_video(tmp_path / "cut.mkv", list(frames), fps=30), 0.8)
+    result = tmp_path / "j.json"
+    assert run(monkeypatch, here, cut, "--json", result) == 0
+    assert "saw what comes before" in capsys.readouterr().err
+    (file,) = json.loads(result.read_text())["files"]
+    assert "truncated" in file["fault"]
+    assert file["events"][0]["label"] == "red"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.mp4"], "missing.mp4: no such file"),
+        (["."], "is a folder"),
+        (["tiny.onnx"], "not a video"),
+        (["a.mp4", "--events", "a.mp4"], "it is the source"),
+        (["a.mp4", "--events", "no/e.jsonl"], "No such file or directory"),
+        (["a.mp4", "--json", "b.mp4"], "--force"),
+        (["a.mp4", "--off", "0.9"], "--off 0.9 would be above --on 0.6; give both"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    arguments: list[str],
+    message: str,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, here, *arguments) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert message in said
+    assert (here / "a.mp4").stat().st_size > 0
+
+
+def test_real_recordings_that_break_readers(
+    shared_data: Path, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted((shared_data / "odd").iterdir())
+    result = tmp_path / "j.json"
+    assert run(monkeypatch, here, *files, "--json", result) in (0, 2)
+    told = json.loads(result.read_text())
+    assert len(told["files"]) + len(told["skipped"]) == len(files)
+    assert len(told["files"]) >= len(files) - 2
+    for file in told["files"]:
+        frames = file["frames"]
+        assert frames["dropped"] == frames["pending"] == 0
+        assert frames["captured"] == frames["unsampled"] + frames["computed"] > 0
