@@ -167,8 +167,8 @@ class Pipeline:
         """The source's clock at the last frame decided."""
         return self._decided.time_s if self._decided else 0.0
 
-    def view(self, *, with_frame: bool) -> View:
-        """What there is to see now."""
+    def view(self, with_frame: bool) -> View:
+        """What there is to see now, and the newest frame if it is wanted."""
         counts = self.flow.counts
         now_s = self._clock()
         captured_hz, computed_hz = self._rates.update(now_s, counts.captured, counts.computed)

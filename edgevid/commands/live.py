@@ -1,21 +1,14 @@
 """`edgevid live`: a camera, a recording or an address, seen by a model while it happens."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
 
-if TYPE_CHECKING:
-    from edgevid.sinks.contract import Sink
-
 DEFAULT_MODEL = "air-gesture"  # as in edgevid.models.load, which is not imported before a command runs
-_LOOK_EVERY_S = 0.1
-_DRAW_EVERY_S = 1 / 30
-_GIVE_UP_S = 2.0
-"""After Ctrl-C: how long a sink that is behind may take to write what waits."""
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +57,7 @@ def live(
     from edgevid.sinks import screens
     from edgevid.sinks.collected import Collected
     from edgevid.sinks.jsonl import JsonLines
+    from edgevid.sinks.outputs import Outputs
     from edgevid.sinks.queued import QueuedSink
     from edgevid.sources import open_source
 
@@ -72,8 +66,8 @@ def live(
     for option, value in (("--seconds", seconds), ("--stride", stride), ("--rate", rate)):
         if value is not None and not 0 < value < float("inf"):
             raise InputError(f"{option} is a number above 0, not {value}")
-    outputs = [path.absolute() for path in (Path(events) if events else None, metrics, json) if path]
-    if len(set(outputs)) < len(outputs):
+    files = [path.absolute() for path in (Path(events) if events else None, metrics, json) if path]
+    if len(set(files)) < len(files):
         raise InputError("--events, --metrics and --json are different files")
     for path in (metrics, json):
         if path:
@@ -90,49 +84,35 @@ def live(
     assert looked_at is not None, "one of the two was given"
     with open_source(looked_at, pace=pace, loop=loop, rate_hz=rate, threads=threads) as opened:
         every_frame = pace == "fast" and not opened.info.live
-        collected = Collected()
         queues: list[QueuedSink] = []
         if events:
             lines = JsonLines.open(events, sources=(source,) if source else (), force=force)
             queues.append(QueuedSink(lines, f"events to {events}"))
-        shown = screens.window(window)
         if terminal := screens.terminal(stdout_is_taken=events == "-"):
             queues.append(QueuedSink(terminal, "events to the terminal"))
-        sinks: list[Sink] = [*queues, *([collected] if json else [])]
-        viewers: list[Sink] = [sink for sink in [*queues, shown] if sink and sink.wants_views]
-        pipeline = Pipeline(
-            opened, network, Options(every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride), sinks
-        )
-
-        def look() -> bool:
-            """On the main thread, many times a second: show what there is; whether to go on."""
-            if viewers:
-                view = pipeline.view(with_frame=shown is not None)
-                for viewer in viewers:
-                    viewer.view(view)
-            return not (shown and shown.closed) and all(queue.error is None for queue in queues)
+        outputs = Outputs(queues, screens.window(window))
+        collected = Collected()
+        options = Options(every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride)
+        pipeline = Pipeline(opened, network, options, [*queues, *([collected] if json else [])])
 
         interrupted = False
         try:
-            interrupted = run(pipeline, seconds=seconds, every_s=_DRAW_EVERY_S if shown else _LOOK_EVERY_S, every=look)
-        finally:
-            if viewers:
-                look()
-            for queue in queues:
-                queue.close(_GIVE_UP_S if interrupted else None)
-            if shown:
-                shown.close()
+            interrupted = run(
+                pipeline, seconds=seconds, every_s=outputs.every_s, every=lambda: outputs.look(pipeline.view)
+            )
+        finally:  # a model that fails in the middle of a run leaves the same files behind
+            outputs.look(pipeline.view)
             measured = pipeline.metrics()
-            typer.echo(summary(measured), err=events == "-")
             if metrics:
                 write_json(metrics, measured)
             if json:
                 told = {"interrupted": interrupted, "events": [event.to_dict() for event in collected.events]}
                 write_json(json, told | {"events_left_out": collected.left_out} | measured)
+            outputs.close(interrupted=interrupted)
+            typer.echo(summary(measured), err=events == "-")
     if interrupted:
         raise KeyboardInterrupt
-    for queue in queues:
-        queue.check()
+    outputs.check()
     if opened.fault and opened.info.live:
         raise CheckFailedError(f"{opened.info.name} {opened.fault}")
     if opened.fault:

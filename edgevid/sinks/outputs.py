@@ -1,0 +1,47 @@
+"""All the sinks of one run together: what is given events, what is shown, and whether one of them wants to stop."""
+
+from collections.abc import Callable
+
+from edgevid.sinks.contract import View
+from edgevid.sinks.queued import QueuedSink
+from edgevid.sinks.window import Window
+
+GIVE_UP_S = 2.0
+"""After Ctrl-C: how long a sink that is behind may take to write what waits."""
+LOOK_EVERY_S = 0.1
+DRAW_EVERY_S = 1 / 30
+
+
+class Outputs:
+    """The queued sinks, which take events and views on threads of their own, and the window, drawn by the main one."""
+
+    def __init__(self, queues: list[QueuedSink], window: Window | None) -> None:
+        self.queues = queues
+        self._window = window
+        self._shown = any(queue.wants_views for queue in queues) or window is not None
+        self.every_s = DRAW_EVERY_S if window else LOOK_EVERY_S
+
+    def look(self, view: Callable[[bool], View]) -> bool:
+        """Show what there is now; `view(with_frame)` makes it, if anyone looks. Main thread only.
+
+        Returns: whether to go on. No, when the window was closed or a sink has failed.
+        """
+        if self._shown:
+            now = view(self._window is not None)
+            for queue in self.queues:
+                queue.view(now)
+            if self._window:
+                self._window.view(now)
+        return not (self._window and self._window.closed) and all(queue.error is None for queue in self.queues)
+
+    def close(self, *, interrupted: bool) -> None:
+        """Wait until everything is written; not for ever once the person has interrupted."""
+        for queue in self.queues:
+            queue.close(GIVE_UP_S if interrupted else None)
+        if self._window:
+            self._window.close()
+
+    def check(self) -> None:
+        """Raises InputError when a sink could not write everything."""
+        for queue in self.queues:
+            queue.check()
