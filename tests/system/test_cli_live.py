@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,3 +276,26 @@ def test_a_damaged_model_ends_the_run_with_one_line_and_complete_files(
     frames = json.loads(metrics.read_text())["frames"]
     assert adds_up(frames)
     assert (frames["computed"], frames["pending"]) == (0, 0)
+
+
+def test_a_window_where_there_is_a_display(here: Path) -> None:
+    server = shutil.which("Xvfb")
+    if server is None:
+        pytest.skip("needs Xvfb, a display without a screen")
+    with subprocess.Popen([server, "-displayfd", "1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as display:
+        try:
+            assert display.stdout is not None
+            number = display.stdout.readline().decode().strip()
+            ran = subprocess.run(
+                [sys.executable, "-m", "edgevid", "live", "--source", "play.mp4", "--model", "tiny.onnx", "--window"],
+                cwd=here,
+                env=os.environ | {"DISPLAY": f":{number}"},
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+        finally:
+            display.terminate()
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "60 frames captured" in ran.stdout
