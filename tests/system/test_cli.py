@@ -14,7 +14,7 @@ from edgevid.errors import CheckFailedError, InputError
 
 def edgevid(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edgevid", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=cwd)
 
 
 def test_help_lists_the_commands_of_all_three_packages() -> None:

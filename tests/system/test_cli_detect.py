@@ -30,7 +30,7 @@ def test_the_events_of_several_files_and_what_could_not_be_read(here: Path, tmp_
         cwd=here,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert ran.returncode == 2
