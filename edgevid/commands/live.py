@@ -22,7 +22,7 @@ def live(
     model: Annotated[str, typer.Option(help="A bundled model's name, or a file.")] = DEFAULT_MODEL,
     events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write events as JSON lines.")] = None,
     window: Annotated[
-        bool | None, typer.Option("--window/--no-window", help="Show the frames. [default: where there is a display]")
+        bool | None, typer.Option("--window/--no-window", help="Show the frames. Default: where there is a display.")
     ] = None,
     pace: Annotated[
         Literal["source", "fast"], typer.Option(help="Play a recording as it was recorded, or as fast as possible.")
@@ -31,7 +31,8 @@ def live(
     rate: Annotated[float | None, typer.Option(help="Images of a folder that make a second.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop by itself after so long.")] = None,
     stride: Annotated[
-        float | None, typer.Option(help="Seconds from one window of a clip model to the next. [default: a quarter]")
+        float | None,
+        typer.Option(help="Seconds from one window of a clip model to the next. Default: a quarter of one."),
     ] = None,
     on: On = None,
     off: Off = None,

@@ -7,13 +7,19 @@ import typer
 if TYPE_CHECKING:
     from edgevid.manifest import EventRule
 
-On = Annotated[float | None, typer.Option("--on", min=0, max=1, help="Score at which an action starts. [model's]")]
-Off = Annotated[float | None, typer.Option("--off", min=0, max=1, help="Score below which it ends. [model's]")]
+On = Annotated[
+    float | None, typer.Option("--on", min=0, max=1, help="Score at which an action starts. Default: the model's.")
+]
+Off = Annotated[
+    float | None, typer.Option("--off", min=0, max=1, help="Score below which it ends. Default: the model's.")
+]
 MinS = Annotated[
-    float | None, typer.Option("--min-s", min=0, help="Seconds the score must stay there before it starts. [model's]")
+    float | None,
+    typer.Option("--min-s", min=0, help="Seconds the score must stay there before it starts. Default: the model's."),
 ]
 CooldownS = Annotated[
-    float | None, typer.Option("--cooldown-s", min=0, help="Seconds before the same label starts again. [model's]")
+    float | None,
+    typer.Option("--cooldown-s", min=0, help="Seconds before the same label starts again. Default: the model's."),
 ]
 
 
