@@ -146,8 +146,9 @@ def test_states_have_names_that_exporters_take_and_the_shapes_they_promise(backb
 def test_macs_are_those_of_the_layers_and_rise_from_exit_to_exit():
     network = small_student("resnet18", exits=(1, 2), shift_divisor=0, points=0, size=8, dilations=(1,))
     first, last = macs_per_exit(network)
-    # stem 7x7 to 32x32, pooled to 16x16; stage 1: four 3x3 convolutions of 64 channels; mix, memory and decision.
-    head = 64 * 8 + 3 * 8 * 8 + 8 * 5
+    # stem 7x7 to 32x32, pooled to 16x16; stage 1: four 3x3 convolutions of 64 channels; mix, what, memory
+    # and decision. The second head's mix also takes what the first saw.
+    head = 64 * 8 + 8 * 8 + 3 * 8 * 8 + 8 * 5
     assert first == 49 * 3 * 64 * 32 * 32 + 4 * 9 * 64 * 64 * 16 * 16 + head
     stage = (9 * 64 * 128 + 3 * 9 * 128 * 128 + 64 * 128) * 8 * 8
-    assert last == first + stage + 128 * 8 + 2 * 8 * 8 + 3 * 8 * 8 + 8 * 5
+    assert last == first + stage + (128 + 8) * 8 + 8 * 8 + 3 * 8 * 8 + 8 * 5
