@@ -1,11 +1,14 @@
 """Changes to a clip that leave its meaning, or that say how they change it; every frame of a clip gets the same."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from edgevid.manifest import InputSpec
 
 Clip = NDArray[np.uint8]
 """uint8 RGB `(T, H, W, 3)`."""
@@ -37,12 +40,20 @@ class AugmentConfig(BaseModel):
     noise: float = Field(default=8.0, ge=0)
     shake: float = Field(default=0.01, ge=0)
 
+    @field_validator("scale", "speed")
+    @classmethod
+    def _factors(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1] < math.inf:
+            raise ValueError("two factors above 0, the smaller one first")
+        return value
+
 
 @dataclass(frozen=True)
 class View:
     """One draw of everything random, so that a student and a teacher see the same at their own sizes.
 
     `matrix`: 2x3, from output to input places, both in 0..1 of their picture (so it serves every size).
+    `filled`: share of the output's width and height that the picture fills; the rest is black bars.
     """
 
     matrix: NDArray[np.float64]
@@ -53,6 +64,7 @@ class View:
     saturation: float
     blur: float
     noise: float
+    filled: tuple[float, float] = (1.0, 1.0)
 
 
 def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) -> View:
@@ -86,6 +98,21 @@ def identity_view() -> View:
     return View(matrix, 0, np.ones(3, np.float32), 0.0, 1.0, 1.0, 0.0, 0.0)
 
 
+def fitted(view: View, spec: InputSpec, height: int, width: int) -> View:
+    """The view of pictures of `height` x `width` as `spec.fit` brings them to a network (see `edgevid.preprocess`)."""
+    if spec.fit == "stretch":
+        return view
+    ratios = np.array([width / spec.width, height / spec.height])
+    scale = ratios.min() if spec.fit == "crop" else ratios.max()
+    shown = (
+        scale / ratios
+    )  # how much of the picture the input spans, x and y: below 1 it is cropped, above 1 it has bars
+    linear = view.matrix[:, :2] * shown
+    shift = view.matrix[:, 2] + view.matrix[:, :2] @ (0.5 - 0.5 * shown)
+    across, down = np.minimum(1, 1 / shown)
+    return replace(view, matrix=np.column_stack([linear, shift]), filled=(float(across), float(down)))
+
+
 def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0.0) -> Clip:
     """uint8 `(T, H, W, 3)` -> uint8 `(T, height, width, 3)`: place first, then colour, blur and sensor noise."""
     source_height, source_width = clip.shape[1:3]
@@ -106,7 +133,7 @@ def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-    return _colour(out, view, rng)
+    return _with_bars(_colour(out, view, rng), view.filled)
 
 
 def place_points(points: Points, view: View, shake: float = 0.0) -> Points:
@@ -145,6 +172,15 @@ def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
             dy, dx = rng.integers(0, height), rng.integers(0, width)
             noisy = frame.astype(np.int16) + np.roll(grain, (int(dy), int(dx)), (0, 1))
             frame[...] = np.clip(noisy, 0, 255)
+    return clip
+
+
+def _with_bars(clip: Clip, filled: tuple[float, float]) -> Clip:
+    height, width = clip.shape[1:3]
+    across, down = max(1, round(filled[0] * width)), max(1, round(filled[1] * height))
+    left, top = (width - across) // 2, (height - down) // 2
+    clip[:, :top] = clip[:, top + down :] = 0
+    clip[:, :, :left] = clip[:, :, left + across :] = 0
     return clip
 
 

@@ -133,6 +133,8 @@ class TrainingClips:
             teacher_frames=recipe.teacher.frames,
             background=BACKGROUND,
             rng=rng,
+            fit=recipe.student.input.fit,
+            teacher_fit=recipe.teacher.input.fit,
         )
 
     def _clip(self, index: int) -> LabelledClip:

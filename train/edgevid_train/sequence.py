@@ -6,16 +6,20 @@ is nothing, or the end of another clip: a student on a device never starts with 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgevid_train.augment import AugmentConfig, Clip, Points, View, apply_view, draw_view, place_points
+from edgevid.manifest import InputSpec
+from edgevid.sampling import TOLERANCE_S
+from edgevid_train.augment import AugmentConfig, Clip, Points, View, apply_view, draw_view, fitted, place_points
 
 _MIRROR = np.array([[1, 0], [-1, 1]], np.float32)
 """Offset and factor that mirror a place `(x, y)` in 0..1."""
 
+Fit = Literal["stretch", "crop", "letterbox"]
 IGNORE = -1
 """Target of a step that gives no loss."""
 
@@ -93,11 +97,10 @@ class _Piece:
     places: Points
 
     @classmethod
-    def of(
-        cls, clip: LabelledClip, chosen: NDArray[np.intp], view: View, size: tuple[int, int], shake: float
-    ) -> "_Piece":
+    def of(cls, clip: LabelledClip, chosen: NDArray[np.intp], view: View, spec: InputSpec, shake: float) -> "_Piece":
+        view = fitted(view, spec, *clip.frames.shape[1:3])
         places = place_points(clip.places[chosen], view, shake)
-        return cls(apply_view(clip.frames[chosen], view, *size, shake), places)
+        return cls(apply_view(clip.frames[chosen], view, spec.height, spec.width, shake), places)
 
     def held(self, index: int, count: int) -> "_Piece":
         """One of its frames, `count` times."""
@@ -108,12 +111,12 @@ class _Piece:
 
 def steps_of(clip: LabelledClip, rate_hz: float) -> int:
     """Steps a clip takes at a rate, at its own speed."""
-    return max(1, int(np.floor((clip.times_s[-1] - clip.times_s[0]) * rate_hz)) + 1)
+    return int(np.floor((clip.times_s[-1] - clip.times_s[0] + TOLERANCE_S) * rate_hz)) + 1
 
 
 def sample_at(times_s: NDArray[np.float64], ticks_s: NDArray[np.float64]) -> NDArray[np.intp]:
     """For every tick the first frame at or after it (the runtime's rule); the last frame where there is none."""
-    return np.minimum(np.searchsorted(times_s, ticks_s - 1e-9), len(times_s) - 1)
+    return np.minimum(np.searchsorted(times_s, ticks_s - TOLERANCE_S), len(times_s) - 1)
 
 
 def build_stream(
@@ -130,15 +133,22 @@ def build_stream(
     teacher_frames: int,
     background: str,
     rng: np.random.Generator,
+    fit: Fit = "stretch",
+    teacher_fit: Fit = "stretch",
 ) -> TrainStream:
     """One augmented stream of `steps` steps that ends with, or soon after, the action of `clip`.
 
-    `others`: clips from which what came before and what comes after is taken; sizes are `(height, width)`.
+    `others`: clips from which what came before and what comes after is taken; sizes are `(height, width)`, and `fit`
+    is an `InputSpec`'s.
     """
+    spec = InputSpec(height=size[0], width=size[1], fit=fit)
+    teacher_spec = InputSpec(height=teacher_size[0], width=teacher_size[1], fit=teacher_fit)
+    nothing = labels.index(background)
     clip = _turn(clip, augment, rng)
     speed = float(np.exp(rng.uniform(*np.log(augment.speed))))
     length_s = (clip.times_s[-1] - clip.times_s[0]) / speed
-    own = min(steps, max(2, int(length_s * rate_hz) + 1))
+    whole = max(2, int(length_s * rate_hz) + 1)
+    own = min(steps, whole)
     spare = steps - own
     after = 0
     if rng.random() < config.after:
@@ -150,54 +160,58 @@ def build_stream(
 
     # ticks counted back from the clip's end, with a random phase: the end of the action is what must be in view
     phase = rng.uniform(0, 1 / rate_hz)
-    ticks = clip.times_s[-1] - (phase + np.arange(own)[::-1] / rate_hz) * speed
+    last = clip.times_s[-1]
+    if own < whole:
+        last = min(last, clip.end_s + own // 3 / rate_hz * speed)
+    ticks = last - (phase + np.arange(own)[::-1] / rate_hz) * speed
     view = draw_view(augment, rng, clip.frames.shape[2] / clip.frames.shape[1])
-    body = _Piece.of(clip, sample_at(clip.times_s, ticks), view, size, augment.shake)
+    body = _Piece.of(clip, sample_at(clip.times_s, ticks), view, spec, augment.shake)
 
-    start, end = clip.start_s, clip.end_s
-    targets, weights, decisive = _targets(
-        (ticks - start) / speed, (end - start) / speed, labels.index(clip.label), labels.index(background), config
+    start, end, label = clip.start_s, clip.end_s, labels.index(clip.label)
+    targets, weights, decisive = step_targets(
+        (ticks - start) / speed, (end - start) / speed, label, nothing, config, rate_hz
     )
 
     parts, all_targets, all_weights, all_decisive = [body], [targets], [weights], [decisive]
-    nothing = labels.index(background)
     if spare:
-        parts[:0] = _before(others, body, spare, view, config, augment, rate_hz, size, rng)
+        parts[:0] = _before(others, body, spare, view, config, augment, rate_hz, spec, rng)
         all_targets.insert(0, np.full(spare, nothing))
         # the end of some other clip may still be that action: no loss there
         all_weights.insert(0, np.zeros(spare, np.float32))
         all_decisive.insert(0, np.zeros(spare, bool))
     if after:
-        parts.append(_after(others, body, after, view, augment, rate_hz, size, rng))
+        following, targets = _after(others, body, after, view, config, augment, rate_hz, spec, labels, nothing, rng)
+        parts.append(following)
         since = (np.arange(after) + 1) / rate_hz + (ticks[-1] - end) / speed
         held = since <= config.hold_s
-        label = labels.index(clip.label)
-        sure = since > 2 * config.hold_s
+        sure = (since > 2 * config.hold_s) & (targets == nothing)
         all_targets.append(np.where(held, label, np.where(sure, nothing, IGNORE)))
         all_weights.append(np.where(held, 1.0, config.background_weight).astype(np.float32))
         all_decisive.append(held)
 
     # the teacher sees the action alone, from its beginning to its end
     inside = np.linspace(max(clip.times_s[0], start), min(clip.times_s[-1], end), teacher_frames)
-    theirs = _Piece.of(clip, sample_at(clip.times_s, inside), view, teacher_size, augment.shake)
+    theirs = _Piece.of(clip, sample_at(clip.times_s, inside), view, teacher_spec, augment.shake)
     return TrainStream(
         frames=np.concatenate([part.frames for part in parts]),
         teacher_frames=theirs.frames,
         targets=np.concatenate(all_targets).astype(np.int64),
         weights=np.concatenate(all_weights),
         decisive=np.concatenate(all_decisive),
-        label=labels.index(clip.label),
+        label=label,
         places=np.concatenate([part.places for part in parts]),
         teacher_places=theirs.places,
     )
 
 
-def _targets(
-    since_s: NDArray[np.float64], length_s: float, label: int, background: int, config: StreamConfig
+def step_targets(
+    since_s: NDArray[np.float64], length_s: float, label: int, background: int, config: StreamConfig, rate_hz: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
     """Targets, weights and decisive steps of the action itself; `since_s`: time of every step since its start."""
     progress = since_s / max(length_s, 1e-6)
-    is_late = (progress >= config.late) | (since_s >= length_s - config.sure_s)
+    # never before an action shorter than `sure_s` has begun; but the last step before its end is always sure
+    sure_s = max(min(config.sure_s, length_s), 1 / rate_hz)
+    is_late = (progress >= config.late) | (since_s >= length_s - sure_s)
     is_late &= since_s <= length_s + config.hold_s
     if label == background:
         return np.full(len(since_s), label), np.ones(len(since_s), np.float32), is_late
@@ -234,7 +248,7 @@ def _before(
     config: StreamConfig,
     augment: AugmentConfig,
     rate_hz: float,
-    size: tuple[int, int],
+    spec: InputSpec,
     rng: np.random.Generator,
 ) -> list[_Piece]:
     """What the device saw before the action: this scene at rest, or the end of something else."""
@@ -243,7 +257,7 @@ def _before(
     other = others[int(rng.integers(len(others)))]
     seen = min(steps, max(1, int(rng.uniform(0.2, 1) * config.before_s * rate_hz)))
     ticks = other.times_s[-1] - np.arange(seen)[::-1] / rate_hz
-    end = _Piece.of(other, sample_at(other.times_s, ticks), view, size, augment.shake)
+    end = _Piece.of(other, sample_at(other.times_s, ticks), view, spec, augment.shake)
     return [end.held(0, steps - seen), end]
 
 
@@ -252,14 +266,19 @@ def _after(
     body: _Piece,
     steps: int,
     view: View,
+    config: StreamConfig,
     augment: AugmentConfig,
     rate_hz: float,
-    size: tuple[int, int],
+    spec: InputSpec,
+    labels: Sequence[str],
+    nothing: int,
     rng: np.random.Generator,
-) -> _Piece:
-    """What the device sees after the action: the hand at rest, or the beginning of something else."""
+) -> tuple[_Piece, NDArray[np.int64]]:
+    """What the device sees after the action: the hand at rest, or the beginning of something else; and its targets."""
     if not others or rng.random() < 0.5:
-        return body.held(-1, steps)
+        return body.held(-1, steps), np.full(steps, nothing)
     other = others[int(rng.integers(len(others)))]
     ticks = other.times_s[0] + np.arange(steps) / rate_hz
-    return _Piece.of(other, sample_at(other.times_s, ticks), view, size, augment.shake)
+    length_s = other.end_s - other.start_s
+    targets, _, _ = step_targets(ticks - other.start_s, length_s, labels.index(other.label), nothing, config, rate_hz)
+    return _Piece.of(other, sample_at(other.times_s, ticks), view, spec, augment.shake), targets
