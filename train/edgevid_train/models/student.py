@@ -47,8 +47,8 @@ class StudentConfig(BaseModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if list(self.exits) != sorted(set(self.exits)):
-            raise ValueError("exits must be stage numbers in rising order")
+        if list(self.exits) != sorted(set(self.exits)) or self.exits[0] < 1:
+            raise ValueError("exits must be stage numbers from 1 on, in rising order")
         return self
 
     @property

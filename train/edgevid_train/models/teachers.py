@@ -4,12 +4,15 @@ Every teacher takes the same float frames `(B, T, 3, H, W)` in 0..255, at its ow
 them itself, so that a student's and a teacher's normalisation can never be mistaken for one another.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from edgevid.errors import InputError
@@ -38,6 +41,12 @@ class TeacherConfig(BaseModel):
     points: int = Field(default=32, ge=0)
     size: int = Field(default=256, gt=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _weights_of_a_kind(self) -> Self:
+        if self.kind == "videomae" and self.weights in ("auto", "package", "hub", "none"):
+            raise ValueError(f"weights of a videomae teacher are a folder or a hub id, not {self.weights!r}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ class ShiftTeacher(nn.Module):
 class VideoMAETeacher(nn.Module):
     """transformers' `VideoMAEForVideoClassification` (Tong et al. 2022), ImageNet normalisation, square input.
 
-    A checkpoint trained for other labels keeps its body and gets a new classifier.
+    A checkpoint trained for other labels, or for none, keeps its body and gets a new classifier.
     """
 
     mean: Tensor
@@ -133,19 +142,9 @@ class VideoMAETeacher(nn.Module):
 
     def __init__(self, config: TeacherConfig, labels: int) -> None:
         super().__init__()
-        from transformers import VideoMAEForVideoClassification
-
         self.config = config
-        self.network: Any = _from_pretrained(VideoMAEForVideoClassification, config.weights, labels)
-        inner = self.network.config
-        self.feature_size = int(inner.hidden_size)
-        wanted = (inner.num_frames, inner.image_size, inner.image_size)
-        given = (config.frames, config.input.height, config.input.width)
-        if wanted != given:
-            raise InputError(
-                f"the checkpoint {config.weights} takes {wanted[0]} frames of {wanted[2]}x{wanted[1]}, "
-                f"the recipe gives {given[0]} of {given[2]}x{given[1]}"
-            )
+        self.network = _load_videomae(config, labels)
+        self.feature_size = int(self.network.config.hidden_size)
         self.register_buffer("mean", 255 * torch.tensor([0.485, 0.456, 0.406]).view(1, 1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor([0.229, 0.224, 0.225]).view(1, 1, 3, 1, 1), persistent=False)
 
@@ -165,16 +164,61 @@ def build_teacher(config: TeacherConfig, labels: int) -> ShiftTeacher | VideoMAE
     return VideoMAETeacher(config, labels) if config.kind == "videomae" else ShiftTeacher(config, labels)
 
 
-def _from_pretrained(kind: Any, weights: str, labels: int) -> Any:
-    local = Path(weights).is_dir()
+def _load_videomae(config: TeacherConfig, labels: int) -> Any:
+    """`VideoMAEForVideoClassification` in float32, with every tensor of its body from the checkpoint."""
+    from transformers import AutoConfig, VideoMAEForVideoClassification
+
+    weights, local = config.weights, Path(config.weights).is_dir()
+    where = f"the {'folder' if local else 'hub id or folder'} {weights!r}"
     try:
-        return kind.from_pretrained(
-            weights, num_labels=labels, ignore_mismatched_sizes=True, local_files_only=local, use_safetensors=True
+        with _without_reports():
+            inner = AutoConfig.from_pretrained(weights, local_files_only=local, trust_remote_code=False)
+            if inner.model_type != "videomae":
+                raise InputError(f"teacher weights: {where} holds a {inner.model_type}, not a videomae")
+            _check_input(inner, config)
+            network, found = VideoMAEForVideoClassification.from_pretrained(
+                weights,
+                num_labels=labels,
+                ignore_mismatched_sizes=True,
+                local_files_only=local,
+                use_safetensors=True,  # data, not code
+                dtype=torch.float32,  # whatever it was saved in: it is trained, and shares its input with the student
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"teacher weights: {where} gives no VideoMAE: {_first_line(error)}") from None
+    misfits = [key if isinstance(key, str) else key[0] for key in found["mismatched_keys"]]
+    # A size that differs is refused as a name that is missing. Early transformers 5 lost the published checkpoints'
+    # q_bias and v_bias in this way, and carried on with zeros (its pull request 48675).
+    new = sorted(key for key in (*found["missing_keys"], *misfits) if not key.startswith(("classifier.", "fc_norm.")))
+    if new:
+        raise InputError(f"teacher weights: {where} lacks {len(new)} tensors of a VideoMAE's body, such as {new[0]}")
+    return network
+
+
+def _check_input(inner: Any, config: TeacherConfig) -> None:
+    size = inner.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    wanted, given = (inner.num_frames, height, width), (config.frames, config.input.height, config.input.width)
+    if wanted != given:
+        raise InputError(
+            f"the checkpoint {config.weights} takes {wanted[0]} frames of {wanted[2]}x{wanted[1]}, "
+            f"the recipe gives {given[0]} of {given[2]}x{given[1]}"
         )
-    except (OSError, ValueError) as error:
-        where = "folder" if local else "hub id or folder"
-        raise InputError(f"teacher weights: the {where} {weights!r} gives no VideoMAE: {_first_line(error)}") from None
+
+
+@contextmanager
+def _without_reports() -> Iterator[None]:
+    """transformers prints a table of what it loaded and what not; here one line says what is wrong, if anything is."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:160]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
