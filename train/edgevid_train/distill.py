@@ -13,7 +13,7 @@ from edgevid_train.sequence import IGNORE
 
 
 class DistillConfig(BaseModel):
-    """Weights of the terms. `exits`: weight of each exit's loss, the last one's is 1.
+    """Weights of the terms. `inner_exits`: weight of every exit's loss but the last, whose weight is 1.
 
     `temperature` softens both answers; the term is multiplied by its square, so that its gradient keeps its size
     (Hinton et al. 2015).
