@@ -78,6 +78,7 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
     frames = np.random.default_rng(0).integers(
         0, 256, (manifest.clip_frames, manifest.input.height, manifest.input.width, 3), np.uint8
     )
+    clip_frames = manifest.clip_frames
     step_s: list[float] = []
     clip_s: list[float] = []
     if isinstance(model, StreamModel):
@@ -86,10 +87,12 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
             step()
         memory_mb = rss_mb()
         whole = _clip_graph(path, manifest, threads)
+        clip = frames if whole is None else np.resize(frames, (whole.manifest.clip_frames, *frames.shape[1:]))
+        clip_frames = len(clip)
         for count in range(1, steps + 1):
             step_s.append(_timed(step))
             if whole is not None and (count % STEPS_PER_CLIP == 0 or count == steps):
-                clip_s.append(_timed(partial(whole.run, frames)))
+                clip_s.append(_timed(partial(whole.run, clip)))
                 step()  # not counted: it finds caches that the clip has emptied, as no step of a stream does
     else:
         model.run(frames)
@@ -108,7 +111,7 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
         rss_mb=round(memory_mb, 1),
         steps=len(step_s),
         clips=len(clip_s),
-        clip_frames=manifest.clip_frames,
+        clip_frames=clip_frames,
     )
 
 
@@ -130,10 +133,9 @@ def _clip_graph(stream: Path, manifest: Manifest, threads: int) -> ClipModel | N
     if not path.exists():
         return None
     model = load(path, threads=threads)
-    same = (model.manifest.clip_frames, model.manifest.input) == (manifest.clip_frames, manifest.input)
-    if not isinstance(model, ClipModel) or not same:
+    if not isinstance(model, ClipModel) or model.manifest.input != manifest.input:
         raise InputError(f"{path} is not the clip graph of {stream.name}: it takes other clips")
-    model.run(np.zeros((manifest.clip_frames, manifest.input.height, manifest.input.width, 3), np.uint8))
+    model.run(np.zeros((model.manifest.clip_frames, manifest.input.height, manifest.input.width, 3), np.uint8))
     return model
 
 

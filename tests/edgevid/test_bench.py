@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from command_runs import run_command
-from tiny_models import tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import T, tiny_clip_model, tiny_manifest, tiny_stream_model
 
 from edgevid.commands import bench
 from edgevid.errors import InputError
+from edgevid.manifest import InputSpec
 from edgevid.models.bench import Latency, measure
 
 
@@ -48,9 +49,17 @@ def test_a_clip_model_has_only_clip_figures(tmp_path: Path) -> None:
 
 def test_a_clip_graph_of_another_model_is_refused(tmp_path: Path) -> None:
     tiny_clip_model(tmp_path / "tiny.clip.onnx")
-    other = tiny_stream_model(tmp_path / "tiny.onnx", tiny_manifest("stream", clip_frames=16))
+    other = tiny_stream_model(
+        tmp_path / "tiny.onnx", tiny_manifest("stream", input=InputSpec(height=24, width=32, fit="crop"))
+    )
     with pytest.raises(InputError, match=r"not the clip graph of tiny\.onnx"):
         measure(other, steps=3)
+
+
+def test_a_clip_graph_of_another_length_is_measured_at_its_own(tmp_path: Path) -> None:
+    tiny_clip_model(tmp_path / "tiny.clip.onnx")
+    stream = tiny_stream_model(tmp_path / "tiny.onnx", tiny_manifest("stream", clip_frames=T + 5))
+    assert measure(stream, steps=3).clip_frames == T
 
 
 def test_existing_figures_are_kept_unless_forced(tmp_path: Path) -> None:
