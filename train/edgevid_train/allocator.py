@@ -1,8 +1,8 @@
 """Asks the C library to keep freed memory for the next training step instead of giving it back to the system.
 
 A step on the CPU frees and takes again gigabytes of activations. glibc returns each large block to the kernel at once,
-which then has to find and clear its pages again: a third to a half of a step's time where page faults are dear (virtual
-machines). `benchmarks/allocator.py` measures it.
+which then has to find and clear its pages again: a sixth of a step's time on the virtual machine where
+`benchmarks/allocator.py` was run.
 """
 
 import ctypes
