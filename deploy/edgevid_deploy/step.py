@@ -4,10 +4,12 @@ Flat tuples instead of dictionaries, in the manifest's order, and nothing that a
 goes in and comes out. What goes in and out is called what the manifest calls it; exporters and checks ask here.
 """
 
+from copy import deepcopy
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from edgevid.manifest import Manifest
 from edgevid_train.models.student import Student
@@ -21,7 +23,7 @@ class StreamStep(nn.Module):
 
     def __init__(self, student: Student) -> None:
         super().__init__()
-        self.student = student
+        self.student = folded(student)
         self.eval()
 
     def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -50,7 +52,7 @@ class PixelClip(nn.Module):
 
     def __init__(self, student: Student, frames: int) -> None:
         super().__init__()
-        self.student = student
+        self.student = folded(student)
         self.frames = frames
         self.eval()
 
@@ -62,6 +64,20 @@ class PixelClip(nn.Module):
         """A black clip."""
         spec = self.student.config.input
         return (torch.zeros(1, self.frames, spec.height, spec.width, 3, dtype=torch.uint8),)
+
+
+def folded(student: Student) -> Student:
+    """A copy for inference whose batch norms after linear layers are part of those layers.
+
+    Converters fold a norm into a convolution by themselves, but Core ML's leaves one after a linear layer standing.
+    """
+    copy = deepcopy(student).eval()
+    for module in copy.modules():
+        if isinstance(module, nn.Sequential) and len(module) > 1:
+            linear, norm = module[0], module[1]
+            if isinstance(linear, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
+                module[0], module[1] = fuse_linear_bn_eval(linear, norm), nn.Identity()
+    return copy
 
 
 def input_names(manifest: Manifest) -> list[str]:
