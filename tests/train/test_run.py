@@ -1,6 +1,7 @@
 """`edgevid train-distill` as a person runs it, on a tiny data folder with the smallest networks."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -119,8 +120,6 @@ def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_been(
 
 
 def test_a_finished_run_is_resumed_without_training(finished: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(finished / "run", tmp_path / "run")
     weights = (tmp_path / "run" / "student" / "last" / "model.safetensors").read_bytes()
     ran = distill("--resume", "--out", tmp_path / "run")
@@ -327,7 +326,34 @@ def test_resume_without_a_run(tmp_path: Path, recipe: Path) -> None:
     assert "holds no run (run.json is missing)" in ran.err
     ran = distill("--resume", "--out", tmp_path / "run", "--recipe", recipe)
     assert ran.status == 2
-    assert "--resume takes the recipe, the data and the folds from the run" in ran.err
+    assert "holds no run" in ran.err
+    ran = distill("--resume")
+    assert ran.status == 2
+    assert "--resume needs the run's --out, or its --recipe" in ran.err
+
+
+def test_resume_may_be_asked_in_the_same_words_and_in_no_others(finished: Path, clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "run", tmp_path / "run")
+    args = ("--recipe", finished / "tiny.toml", "--data", clips, "--out", tmp_path / "run", "--resume")
+    assert distill(*args).status == 0
+    ran = distill(*args, "--set", "optim.epochs=9")
+    assert ran.status == 2
+    assert f"the recipe has optim.epochs = 9, the run in {tmp_path / 'run'} was begun with 2" in ran.err
+    for other in (("--data", tmp_path), ("--cv", 2), ("--classes", "left,right")):
+        ran = distill(*args, *other)
+        assert ran.status == 2
+        assert f"{other[0]} is not what the run in" in ran.err
+
+
+def test_data_and_output_have_defaults(recipe: Path, clips: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0")
+    ran = distill("--recipe", recipe, *few)
+    assert ran.status == 2
+    assert "--data is needed: recipe tiny names no folder" in ran.err
+    ran = distill("--recipe", recipe, *few, "--set", f"data.folder={clips}")
+    assert ran.status == 0, ran.err
+    assert (tmp_path / "runs" / "tiny" / "student" / "last" / "model.safetensors").is_file()
 
 
 def test_an_output_that_cannot_be_written_is_found_first(recipe: Path, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The commands that training adds to the `edgevid` command line: words -> calls."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +11,9 @@ if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
 
 Device = Literal["cpu", "cuda", "mps"]
-Format = Annotated[str | None, typer.Option(help="Layout of the data: clips, folders or names. [default: found out]")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="Layout of the data: clips, folders or names; found out when not given.")
+]
 Group = Annotated[str | None, typer.Option(help="Column of clips.csv that says what must not be split.")]
 LabelPattern = Annotated[str | None, typer.Option(help="Regular expression that finds the label in a file's name.")]
 Classes = Annotated[str | None, typer.Option(help="Labels to keep, in this order: a,b,c.")]
@@ -33,15 +33,13 @@ def register(app: typer.Typer) -> None:
 
 
 def train_distill(
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
     recipe: Annotated[str | None, typer.Option(help="A bundled recipe's name, or a .toml file.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of labelled videos.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of labelled videos; the recipe may name one.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE when not given.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key=value. Repeatable.")] = None,
-    device: Annotated[Device | None, typer.Option(help="[default: cuda or mps where there is one]")] = None,
+    device: Annotated[Device | None, typer.Option(help="Where to compute; the best there is when not given.")] = None,
     threads: Threads = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out; takes all else from it.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, as it was begun.")] = False,
     force: Force = False,
     teacher: Annotated[Path | None, typer.Option(help="A teacher's checkpoint, instead of training one.")] = None,
     init: Annotated[Path | None, typer.Option(help="A run or checkpoint whose weights to begin from.")] = None,
@@ -50,60 +48,54 @@ def train_distill(
     fold: Annotated[int | None, typer.Option(help="Which fold to hold out, counting from 1.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Train on every clip, hold nothing out.")] = False,
     extra: Annotated[list[Path] | None, typer.Option(help="More clips, only ever trained on. Repeatable.")] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="Layout of the data. [default: found out]")] = None,
+    format_: Format = None,
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
     json: Json = None,
 ) -> None:
     """Train a teacher on labelled videos and distil a small streaming student from it."""
-    with needs("train"):
-        import cv2
-        import torch
-
-        from edgevid_train import run
-        from edgevid_train.recipe import load_recipe
-
+    import cv2
+    import torch
     from rich.console import Console
 
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
+    from edgevid_train.allocator import keep_freed_memory
     from edgevid_train.interrupt import interruptible
     from edgevid_train.progress import Reporter
+    from edgevid_train.recipe import load_recipe
+    from edgevid_train.request import begun, resumed
+    from edgevid_train.run import train_distill as run_it
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)  # the loaders are threads already
     if json:
         check_output(json, force=force)
-    if resume:
-        if recipe or data or set_ or teacher or init or cv or folds or fold or all_ or extra or classes:
-            raise InputError("--resume takes the recipe, the data and the folds from the run in --out; leave them out")
-        request, chosen = run.resumed(out)
-    else:
-        if recipe is None or data is None:
-            raise InputError("--recipe and --data are needed (or --resume)")
-        chosen = load_recipe(recipe, set_ or [])
-        request = run.check_request(
-            data=data.absolute(),
-            format=format_,
-            group=group,
-            label_pattern=label_pattern,
-            classes=names_in(classes, "--classes"),
-            extra=tuple(folder.absolute() for folder in extra or []),
-            teacher=teacher and teacher.absolute(),
-            init=init and init.absolute(),
-            cv=cv,
-            folds=folds,
-            fold=fold,
-            all=all_,
-        )
+    chosen = load_recipe(recipe, set_ or []) if recipe is not None else None
+    if set_ and chosen is None:
+        raise InputError("--set changes a recipe; give --recipe too")
+    asked = {
+        "data": data and data.absolute(),
+        "format": format_,
+        "group": group,
+        "label_pattern": label_pattern,
+        "classes": names_in(classes, "--classes"),
+        "extra": tuple(folder.absolute() for folder in extra or []),
+        "teacher": teacher and teacher.absolute(),
+        "init": init and init.absolute(),
+        "cv": cv,
+        "folds": folds,
+        "fold": fold,
+        "all": all_,
+    }
+    start = resumed(out, chosen, asked) if resume else begun(out, chosen, asked)
     report = Reporter(Console())
     heard = "stopping after this step; press Ctrl-C again to quit at once"
     with interruptible(lambda: report.say(heard)) as stop:
-        result = run.train_distill(
-            request, chosen, out, device=device, resume=resume, force=force, report=report, stop=stop
-        )
-    report.say(f"the student is in {out}")
+        result = run_it(start, device=device, force=force, report=report, stop=stop)
+    report.say(f"the student is in {start.out}")
     if json:
         write_json(json, result)
 
@@ -115,17 +107,15 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for the report: report.json, confusion.png.")] = None,
     split: Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")] = None,
     threads: Threads = 1,
-    format_: Annotated[str | None, typer.Option("--format", help="Layout of the data. [default: found out]")] = None,
+    format_: Format = None,
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
     force: Force = False,
 ) -> None:
     """How often a model is right on labelled clips, scored as on a device."""
-    with needs("train"):
-        from edgevid_train.evaluate.report import evaluate_model, show, write_report
-
     from edgevid.files import check_output, write_json
+    from edgevid_train.evaluate.report import evaluate_model, show, write_report
 
     for path in (json, out):
         if path:
@@ -141,7 +131,7 @@ def evaluate(
 
 def stats(
     path: Annotated[Path, typer.Argument(help="Folder of labelled videos, or an annotation file.")],
-    format_: Annotated[str | None, typer.Option("--format", help="Layout of the data. [default: found out]")] = None,
+    format_: Format = None,
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
@@ -170,21 +160,6 @@ def names_in(text: str | None, option: str) -> tuple[str, ...] | None:
     if not all(names) or len(set(names)) != len(names):
         raise InputError(f"{option} {text!r}: expected names, each once, with commas between")
     return names
-
-
-@contextlib.contextmanager
-def needs(extra: str) -> Iterator[None]:
-    """Around the imports of a command: say which extra to install when one is missing."""
-    from edgevid.errors import InputError
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("edgevid", "edgevid_train", "edgevid_deploy"):
-            raise
-        raise InputError(
-            f"this command needs the extra {extra!r}: pip install 'edgevid[{extra}]' (missing: {error.name})"
-        ) from None
 
 
 def _options(format_: str | None, group: str | None, label_pattern: str | None, classes: str | None) -> "ReadOptions":

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch import nn
 
 from edgevid.errors import InputError
 
@@ -30,3 +31,14 @@ def make_accelerator(device: Device | None, precision: str) -> Accelerator:
     if accelerator.num_processes > 1:
         raise InputError("training in several processes is not offered yet; start it without accelerate launch")
     return accelerator
+
+
+def channels_last(network: nn.Module) -> None:
+    """Lay the filters out as the frames are, channels last: nearly twice as fast on a CPU, and what a GPU likes.
+
+    Strides are set even where a filter has one pixel or one channel and torch would call it laid out so already: which
+    kernel computes depends on them, and a network from a file must compute what the same network in memory does.
+    """
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = torch.empty_like(tensor, memory_format=torch.channels_last).copy_(tensor.data)

@@ -26,12 +26,13 @@ from edgevid_train.checkpoint import (
 from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, spread
 from edgevid_train.decode import ClipCache
 from edgevid_train.describe import describe
-from edgevid_train.devices import Device, make_accelerator
+from edgevid_train.devices import Device, channels_last, make_accelerator
 from edgevid_train.evaluate.metrics import Prediction, figures, summarise
 from edgevid_train.evaluate.predict import answers, predictions, student_scores, teacher_scores
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.paths import learn_paths
 from edgevid_train.places import Places
 from edgevid_train.progress import Reporter
 from edgevid_train.recipe import OptimConfig, Recipe
@@ -40,6 +41,7 @@ from edgevid_train.tasks import StudentTask, TeacherTask
 from edgevid_train.trainer import Job, Validate, train
 
 Kind = Literal["teacher", "student"]
+PREDICTIONS = "predictions.json"
 BACKBONE = ("network.stem.", "network.stages.", "network.network.videomae.")
 """Beginnings of the names of the weights that come from elsewhere, in any student or teacher."""
 
@@ -87,15 +89,18 @@ def train_teacher(fold: Fold, setting: Setting) -> Teacher:
     """Train the recipe's teacher on the labels, or load it where that has been done."""
     recipe, labels = setting.recipe, setting.labels
     folder = fold.folder / "teacher"
+    held_out = _held_out_for_teacher(fold, setting)
     if setting.resume and is_finished(folder, "teacher"):
-        return load_teacher(folder / "last").teacher
+        finished = load_teacher(folder / "last").teacher
+        if not (folder / PREDICTIONS).exists():
+            _conclude(folder, _teacher_predictions(finished, held_out, labels, setting.stop), labels)
+        return finished
     torch.manual_seed(recipe.seed)
     network = build_teacher(recipe.teacher, len(labels))
     _begin_from(setting, network, "teacher")
     clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=0)
     # A teacher sees the action alone: of its streams two steps are made, and thrown away.
     sampler = _sampler(fold, recipe, recipe.teacher_optim, [2] * len(fold.train), max_steps=2, lead_steps=0)
-    held_out = _held_out_for_teacher(fold, setting)
 
     def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
         return figures(_teacher_predictions(cast(Teacher, net.eval()), held_out, labels, stop))
@@ -122,6 +127,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         torch.manual_seed(recipe.seed)
         student = Student(recipe.student, len(labels))
         _begin_from(setting, student, "student")
+        _learn_paths(setting, student, folder)
     manifest = describe(student.cpu(), recipe, labels)
     spec, rate_hz = recipe.student.input, recipe.student.rate_hz
     held_out = HeldOutClips(fold.val, lambda clip: as_stream(clip, spec, rate_hz), recipe.data.cache_mb << 20)
@@ -183,6 +189,22 @@ def _begin_from(setting: Setting, network: nn.Module, kind: Kind) -> None:
     setting.report.say(f"{kind}: {taken} tensors from {folder}{others}")
 
 
+def _learn_paths(setting: Setting, student: Student, folder: Path) -> None:
+    """The recipe's lesson in drawn paths, unless the weights come from a run that had it or this one is resumed."""
+    config = setting.recipe.paths
+    resumes = setting.resume and (folder / "last").exists()
+    if config.steps == 0 or setting.init is not None or resumes:
+        return
+    with setting.report.bar("paths", config.steps) as advance:
+
+        def on_step(loss: float) -> None:
+            advance(f"task {loss:.3f}")
+            if setting.stop():
+                raise StoppedError("stopped while paths were learned")
+
+        learn_paths(student, setting.labels, config, setting.recipe.stream, setting.recipe.seed, on_step)
+
+
 def is_finished(folder: Path, kind: Kind) -> bool:
     """Whether the last epoch of this phase has been trained."""
     last = folder / "last"
@@ -213,8 +235,9 @@ def _job(
 
 def _train(job: Job, setting: Setting, teacher: Any = None) -> nn.Module:
     accelerator = make_accelerator(setting.device, setting.recipe.precision)
+    channels_last(job.task)
     if teacher is not None:
-        teacher.to(accelerator.device)
+        channels_last(teacher.to(accelerator.device))
     resume = setting.resume and (job.folder / "last").exists()
     return train(job, accelerator, setting.report, resume=resume, stop=setting.stop)
 
@@ -245,4 +268,4 @@ def _until(stop: Callable[[], bool]) -> Callable[[], None]:
 def _conclude(folder: Path, found: list[Prediction], labels: Sequence[str]) -> None:
     if found:
         report = summarise(found, labels) | {"predictions": [prediction.to_json() for prediction in found]}
-        write_json(folder / "predictions.json", report)
+        write_json(folder / PREDICTIONS, report)

@@ -16,6 +16,7 @@ from edgevid_train.augment import AugmentConfig
 from edgevid_train.distill import DistillConfig
 from edgevid_train.models.student import StudentConfig
 from edgevid_train.models.teachers import TeacherConfig
+from edgevid_train.paths import PathsConfig
 from edgevid_train.sequence import StreamConfig
 
 
@@ -32,12 +33,15 @@ class AboutConfig(_Part):
 
 
 class DataConfig(_Part):
-    """`max_skipped_share`: of all clips; when more cannot be read, training stops. `short_side`: pixels kept in memory.
+    """`folder`: where the clips are, unless `--data` says otherwise.
+
+    `max_skipped_share`: of all clips; when more cannot be read, training stops. `short_side`: pixels kept in memory.
 
     `holdout`: one of so many grouped folds is held out where the data has no split of its own. `cache_mb`: memory for
     decoded clips. `loaders`: threads that prepare batches while the network computes.
     """
 
+    folder: str | None = None
     max_skipped_share: float = Field(default=0.02, ge=0, le=1)
     short_side: int = Field(default=120, ge=16)
     holdout: int = Field(default=5, ge=2)
@@ -82,6 +86,7 @@ class Recipe(_Part):
     about: AboutConfig = AboutConfig()
     data: DataConfig = DataConfig()
     stream: StreamConfig = StreamConfig()
+    paths: PathsConfig = PathsConfig()
     augment: AugmentConfig = AugmentConfig()
     student: StudentConfig = StudentConfig()
     teacher: TeacherConfig = TeacherConfig()

@@ -4,25 +4,25 @@ OUT/run.json         what was asked for, so that `--resume` needs nothing else
 OUT/recipe.toml      the resolved recipe
 OUT/ledger.csv       every clip that could not be used, and why
 OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, predictions.json of the held-out clips
-OUT/fold-I/…         the same for every fold of a cross-validation, and OUT/cv.json over all of them
+OUT/fold-I/…         the same for every fold of a cross-validation; OUT/cv.json and confusion.png over all of them
 """
 
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
-from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
+from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import WEIGHTS, checkpoint_of, load_fitting, load_teacher
 from edgevid_train.dataset import labels_of, read_clips
 from edgevid_train.decode import ClipCache, with_context
 from edgevid_train.devices import Device, make_accelerator
-from edgevid_train.evaluate.metrics import Prediction, summarise
+from edgevid_train.evaluate.metrics import Prediction, confusion, summarise
+from edgevid_train.evaluate.plots import draw_confusion
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.ledger import Ledger
 from edgevid_train.models.student import Student
@@ -30,78 +30,17 @@ from edgevid_train.models.teachers import Teacher, build_teacher
 from edgevid_train.phases import Fold, Setting, train_student, train_teacher
 from edgevid_train.places import read_places
 from edgevid_train.progress import Reporter
-from edgevid_train.recipe import Recipe, read_resolved
+from edgevid_train.recipe import Recipe
+from edgevid_train.request import RECIPE, RUN, RunRequest, Start
 from edgevid_train.split import Split, check_labels, grouped_folds, holdout
 
-RUN, RECIPE, LEDGER, CV = "run.json", "recipe.toml", "ledger.csv", "cv.json"
-
-
-class RunRequest(BaseModel):
-    """What a person asked for. Paths are absolute, so that a resume may start anywhere.
-
-    `extra`: folders of clips that are trained on in every fold and never held out. `teacher`: a checkpoint to use
-    instead of training one. `init`: a run or checkpoint whose weights to begin from. At most one of `cv` (all of so
-    many folds), `fold` of `folds` (counting from 1) and `all`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    data: Path
-    format: str | None = None
-    group: str | None = None
-    label_pattern: str | None = None
-    classes: tuple[str, ...] | None = None
-    extra: tuple[Path, ...] = ()
-    teacher: Path | None = None
-    init: Path | None = None
-    cv: int | None = Field(default=None, ge=2)
-    folds: int | None = Field(default=None, ge=2)
-    fold: int | None = Field(default=None, ge=1)
-    all: bool = False
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.folds is None) != (self.fold is None):
-            raise ValueError("--folds and --fold go together: --folds 5 --fold 1")
-        if self.fold is not None and self.folds is not None and self.fold > self.folds:
-            raise ValueError(f"--fold {self.fold} of {self.folds}: folds count from 1")
-        if sum([self.cv is not None, self.folds is not None, self.all]) > 1:
-            raise ValueError("--cv, --fold and --all exclude one another")
-        return self
-
-    @property
-    def options(self) -> ReadOptions:
-        return ReadOptions(self.format, self.group, self.label_pattern, self.classes)
-
-
-def check_request(**values: Any) -> RunRequest:
-    """Raises InputError for a combination that makes no sense."""
-    try:
-        return RunRequest(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = f"--{first['loc'][0]}: " if first["loc"] else ""
-        raise InputError(option + first["msg"].removeprefix("Value error, ")) from None
-
-
-def resumed(out: Path) -> tuple[RunRequest, Recipe]:
-    """What the run in `out` was asked for. Raises InputError when there is none."""
-    if not (out / RUN).is_file():
-        raise InputError(f"--resume: {out} holds no run ({RUN} is missing)")
-    try:
-        request = RunRequest.model_validate_json((out / RUN).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise InputError(f"--resume: {out / RUN} is damaged: {str(error).splitlines()[0]}") from None
-    return request, read_resolved(out / RECIPE)
+LEDGER, CV = "ledger.csv", "cv.json"
 
 
 def train_distill(
-    request: RunRequest,
-    recipe: Recipe,
-    out: Path,
+    start: Start,
     *,
     device: Device | None,
-    resume: bool,
     force: bool,
     report: Reporter,
     stop: Callable[[], bool] = lambda: False,
@@ -114,8 +53,9 @@ def train_distill(
         InputError: bad data, recipe, device or output.
         StoppedError: the person asked to stop; the message says how to go on.
     """
-    fresh = out.is_dir() and not any(out.iterdir())
-    check_output(out, force=force or resume or fresh)
+    request, recipe, out = start.request, start.recipe, start.out
+    empty = out.is_dir() and not any(out.iterdir())
+    check_output(out, force=force or start.resume or empty)
     make_accelerator(device, recipe.precision)
     records = read_data(request.data, request.options)
     labels = labels_of(records, request.classes)
@@ -124,13 +64,13 @@ def train_distill(
     given = _given_teacher(request, labels, splits, report)
     _try_networks(request, recipe, len(labels), given is None)
     places = {file: where for folder in (request.data, *request.extra) for file, where in read_places(folder).items()}
-    if not resume:
+    if not start.resume:
         _begin(request, recipe, out)
 
     spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
     cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans)
     lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
-    setting = Setting(recipe, labels, cache, places, device, resume, report, stop, request.init)
+    setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init)
     added = set(extra)
     pooled: list[Prediction] = []
     try:
@@ -156,6 +96,7 @@ def train_distill(
     )
     if request.cv is not None:
         write_json(out / CV, {"folds": request.cv, **summary})
+        draw_confusion(*confusion(pooled, labels), out / "confusion.png")
     return summary
 
 

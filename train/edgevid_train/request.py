@@ -1,0 +1,120 @@
+"""What a run is asked for, kept beside it, so that it can be resumed in other words or in none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgevid.errors import InputError
+from edgevid_train.annotations import ReadOptions
+from edgevid_train.recipe import Recipe, read_resolved
+
+RUN, RECIPE = "run.json", "recipe.toml"
+
+
+class RunRequest(BaseModel):
+    """What a person asked for. Paths are absolute, so that a resume may start anywhere.
+
+    `extra`: folders of clips that are trained on in every fold and never held out. `teacher`: a checkpoint to use
+    instead of training one. `init`: a run or checkpoint whose weights to begin from. At most one of `cv` (all of so
+    many folds), `fold` of `folds` (counting from 1) and `all`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path
+    format: str | None = None
+    group: str | None = None
+    label_pattern: str | None = None
+    classes: tuple[str, ...] | None = None
+    extra: tuple[Path, ...] = ()
+    teacher: Path | None = None
+    init: Path | None = None
+    cv: int | None = Field(default=None, ge=2)
+    folds: int | None = Field(default=None, ge=2)
+    fold: int | None = Field(default=None, ge=1)
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("--folds and --fold go together: --folds 5 --fold 1")
+        if self.fold is not None and self.folds is not None and self.fold > self.folds:
+            raise ValueError(f"--fold {self.fold} of {self.folds}: folds count from 1")
+        if sum([self.cv is not None, self.folds is not None, self.all]) > 1:
+            raise ValueError("--cv, --fold and --all exclude one another")
+        return self
+
+    @property
+    def options(self) -> ReadOptions:
+        return ReadOptions(self.format, self.group, self.label_pattern, self.classes)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Everything a run begins with; `resume` when it is begun again."""
+
+    request: RunRequest
+    recipe: Recipe
+    out: Path
+    resume: bool
+
+
+def begun(out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start:
+    """A new run from what a person asked for, by the fields of `RunRequest`.
+
+    The recipe may name the data; without `out` the run goes into `runs/RECIPE`.
+
+    Raises:
+        InputError: there is no recipe or no data, or the options make no sense together.
+    """
+    if recipe is None:
+        raise InputError("--recipe is needed")
+    data = asked["data"] or (recipe.data.folder and Path(recipe.data.folder).absolute())
+    if not data:
+        raise InputError(f"--data is needed: recipe {recipe.name} names no folder")
+    try:
+        request = RunRequest.model_validate({**asked, "data": data})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = f"--{first['loc'][0]}: " if first["loc"] else ""
+        raise InputError(option + first["msg"].removeprefix("Value error, ")) from None
+    return Start(request, recipe, out or Path("runs") / recipe.name, resume=False)
+
+
+def resumed(out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start:
+    """The run in `out` as it was begun. What is asked for again must be the same.
+
+    Raises:
+        InputError: there is no run, it is damaged, or something else is asked for now.
+    """
+    if out is None:
+        if recipe is None:
+            raise InputError("--resume needs the run's --out, or its --recipe")
+        out = Path("runs") / recipe.name
+    if not (out / RUN).is_file():
+        raise InputError(f"--resume: {out} holds no run ({RUN} is missing)")
+    try:
+        request = RunRequest.model_validate_json((out / RUN).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(f"--resume: {out / RUN} is damaged: {str(error).splitlines()[0]}") from None
+    saved = read_resolved(out / RECIPE)
+    if recipe is not None and recipe != saved:
+        key, ours, theirs = _difference(recipe.model_dump(), saved.model_dump())
+        raise InputError(f"--resume: the recipe has {key} = {ours!r}, the run in {out} was begun with {theirs!r}")
+    for name, value in asked.items():
+        if value and value != getattr(request, name):
+            option = name.replace("_", "-")
+            raise InputError(f"--resume: --{option} is not what the run in {out} was begun with; leave it out")
+    return Start(request, saved, out, resume=True)
+
+
+def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """The first key at which two recipes differ, and its two values."""
+    name = next(name for name in ours if ours[name] != theirs[name])
+    if isinstance(ours[name], dict) and ours[name].keys() == theirs[name].keys():
+        inner, *values = _difference(ours[name], theirs[name])
+        return f"{name}.{inner}", values[0], values[1]
+    return name, ours[name], theirs[name]
