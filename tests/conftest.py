@@ -3,8 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+# A busy machine is no failure: how long an example takes says nothing about the code.
+settings.register_profile("edgevid", deadline=None)
+settings.load_profile("edgevid")
 
 
 @pytest.fixture(scope="session")
