@@ -10,6 +10,7 @@ import torch
 from command_runs import Ran, run_command
 from safetensors.torch import load_file
 from tiny_run import RECIPE, write_clips
+from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
 from edgevid_train import commands
 from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
@@ -211,6 +212,53 @@ def test_a_run_may_begin_from_the_weights_of_another(finished: Path, recipe: Pat
     ran = distill(*args[:4], "--init", clips, "--out", tmp_path / "none")
     assert ran.status == 2
     assert "holds no checkpoint of a student or a teacher" in ran.err
+
+
+@pytest.fixture(scope="module")
+def tiny_videomae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VideoMAE for 4 frames of 32x32 as transformers saves it, for labels of its own."""
+    torch.manual_seed(0)
+    config = VideoMAEConfig(
+        image_size=32,
+        patch_size=16,
+        num_frames=4,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_labels=7,
+    )
+    folder = tmp_path_factory.mktemp("videomae")
+    VideoMAEForVideoClassification(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_videomae_teacher_from_a_folder_is_tuned_and_distilled(
+    recipe: Path, clips: Path, tiny_videomae: Path, tmp_path: Path
+) -> None:
+    videomae = ("--set", "teacher.kind=videomae", "--set", f"teacher.weights={tiny_videomae}")
+    args = ("--recipe", recipe, "--data", clips, *videomae, "--set", "optim.epochs=1")
+    ran = distill(*args, "--out", tmp_path / "run")
+    assert ran.status == 0, ran.err
+    assert "response" in ran.out
+    tuned = load_teacher(tmp_path / "run")
+    assert tuned.info.kind == "teacher"
+    saved = load_file(tmp_path / "run" / "teacher" / "last" / "model.safetensors")
+    state = tuned.teacher.network.state_dict()
+    assert state["classifier.weight"].shape[0] == 3
+    assert_same(state, load_file(tmp_path / "run" / "teacher" / "best" / "model.safetensors"))
+    assert not torch.equal(
+        saved["videomae.encoder.layer.0.output.dense.weight"],
+        load_file(tiny_videomae / "model.safetensors")["videomae.encoder.layer.0.output.dense.weight"],
+    )
+    again = distill(*args, "--out", tmp_path / "again", "--teacher", tmp_path / "run")
+    assert again.status == 0, again.err
+    assert not (tmp_path / "again" / "teacher").exists()
+
+
+def assert_same(state: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert state.keys() == other.keys()
+    assert all(torch.equal(state[key], other[key]) for key in state)
 
 
 def test_without_distillation_no_teacher_is_trained(recipe: Path, clips: Path, tmp_path: Path) -> None:

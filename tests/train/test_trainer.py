@@ -43,9 +43,14 @@ class Toy(nn.Module):
 
 
 class ToyTask(nn.Module):
-    def __init__(self, fail_above: int | None = None) -> None:
+    def __init__(
+        self,
+        fail_above: int | None = None,
+        error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory, says the test"),  # noqa: B008
+    ) -> None:
         super().__init__()
         torch.manual_seed(0)
+        self.error = error
         self.network = Toy()
         self.extra = nn.Parameter(torch.zeros(()))  # trained, but not part of the network
         self.fail_above = fail_above
@@ -55,7 +60,7 @@ class ToyTask(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         if self.fail_above is not None and len(batch) > self.fail_above:
             self.failures += 1
-            raise torch.OutOfMemoryError("CUDA out of memory, says the test")
+            raise self.error
         self.sizes.append(len(batch))
         noise = random.random() + float(np.random.rand())
         loss = nn.functional.cross_entropy(self.network(batch.frames), batch.labels)
@@ -186,6 +191,15 @@ def test_too_little_memory_halves_what_goes_through_at_once_and_says_so(tmp_path
     assert "6 clips at once instead of 11, gradients accumulated over 2 parts; a step is still 11 clips" in said
     assert "3 clips at once instead of 6, gradients accumulated over 4 parts" in said
     assert load_trainer(tmp_path / "last")["progress"]["micro_batch"] == 3
+
+
+def test_too_little_memory_on_other_devices_and_other_faults(tmp_path: Path) -> None:
+    for i, message in enumerate(("MPS backend out of memory (…)", "DefaultCPUAllocator: can't allocate memory: (…)")):
+        task = ToyTask(fail_above=2, error=RuntimeError(message))
+        run(job(tmp_path / str(i), task, epochs=1))
+        assert max(task.sizes) == 2
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        run(job(tmp_path / "other", ToyTask(fail_above=2, error=RuntimeError("shapes do not fit"))))
 
 
 def test_too_little_memory_for_one_clip_is_the_end(tmp_path: Path) -> None:

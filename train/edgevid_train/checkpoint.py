@@ -93,7 +93,7 @@ class Checkpoint:
                 network.network.config.save_pretrained(temporary)
                 network = network.network
             state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-            save_file(state, temporary / WEIGHTS)
+            save_file(state, temporary / WEIGHTS, {"format": "pt"})  # transformers asks for the metadata
             (temporary / RECIPE).write_text(self.recipe.to_toml(), encoding="utf-8")
             (temporary / INFO).write_text(self.info.model_dump_json(indent=2) + "\n", encoding="utf-8")
             if self.trainer is not None:
