@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevid.errors import InputError
+from edgevid_train.dataset import changes_among
 from edgevid_train.recipe import Recipe, dump_toml, load_recipe, read_resolved, recipe_names
 
 
@@ -24,6 +25,19 @@ def test_ego4d_has_a_videomae_teacher_and_says_it_was_not_run() -> None:
     recipe = load_recipe("ego4d")
     assert recipe.teacher.kind == "videomae"
     assert "not run here" in recipe.about.note
+
+
+def test_a_star_means_every_other_label_stays_what_it_is() -> None:
+    labels = ("left", "right", "wave", "other")
+    assert changes_among(labels, {"left": "right", "right": "left"}) == {"left": "right", "right": "left"}
+    assert changes_among(labels, {"*": "*", "left": "right", "right": "left"}) == {
+        "left": "right",
+        "right": "left",
+        "wave": "wave",
+        "other": "other",
+    }
+    assert changes_among(("left", "other"), {"left": "right", "up": "up"}) == {}  # what is no label here is no target
+    assert changes_among(labels, load_recipe("ego4d").augment.flip) == {label: label for label in labels}
 
 
 def test_a_file_is_a_small_diff(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ def test_extra_clips_take_their_share_of_an_epoch(recipe: Path, clips: Path, tmp
         *("--set", "teacher_optim.extra_share=0.5", "--set", "distill.place=1.0"),
     )
     assert ran.status == 0, ran.err
+    assert "all clips: 15 clips and 6 extra ones to train on, 0 held out" in ran.out
     assert load_student(tmp_path / "run").info.step == 3  # 12 clips in batches of 5
     assert load_teacher(tmp_path / "run").info.step == 6  # 15 clips and as many extra ones
     assert "place 0.000" not in ran.out  # where the drawn hand points was learned from

@@ -2,6 +2,8 @@
 
 import math
 import random
+import signal
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from edgevid.errors import CheckFailedError, InputError
 from edgevid_train.batch import Batch
 from edgevid_train.checkpoint import CheckpointInfo, SplitInfo, load_trainer
 from edgevid_train.devices import make_accelerator
-from edgevid_train.interrupt import StoppedError
+from edgevid_train.interrupt import StoppedError, interruptible
 from edgevid_train.progress import Meter, Reporter
 from edgevid_train.recipe import OptimConfig
 from edgevid_train.sampler import BatchPlan, Sampler
@@ -328,6 +330,32 @@ def test_devices_that_are_not_there() -> None:
     if not torch.backends.mps.is_available():
         with pytest.raises(InputError, match="no Metal device"):
             make_accelerator("mps", "no")
+
+
+def test_the_first_ctrl_c_asks_and_the_second_is_the_systems() -> None:
+    heard: list[str] = []
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible(lambda: heard.append("first")) as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        assert heard == ["first"]
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # the next one ends the process at once
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_is_left_alone_outside_the_main_thread() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def work() -> None:
+        with interruptible(lambda: None) as stop:
+            seen.append(stop())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

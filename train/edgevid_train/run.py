@@ -79,9 +79,10 @@ def train_distill(
             check_labels(train)
             for line in Split(tuple(train), split.val).warnings():
                 report.say(f"warning: {name}: {line}")
-            report.say(f"{name}: {len(train)} clips to train on, {len(split.val)} held out")
-            steps = [lengths[record] for record in train]
-            fold = Fold(name, out / folder, train, steps, sum(record in added for record in train), split.val)
+            more = sum(record in added for record in train)
+            own = f"{len(train) - more} clips" + (f" and {more} extra ones" if more else "")
+            report.say(f"{name}: {own} to train on, {len(split.val)} held out")
+            fold = Fold(name, out / folder, train, [lengths[record] for record in train], more, split.val)
             teacher = given or (train_teacher(fold, setting) if recipe.needs_teacher else None)
             pooled += train_student(fold, setting, teacher)
     except StoppedError as error:
