@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ from hypothesis import settings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
+
+# Started in the background of a shell, SIGINT is ignored, and children inherit that; Ctrl-C is what some tests are about.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure: how long an example takes says nothing about the code.
 settings.register_profile("edgevid", deadline=None)
