@@ -111,7 +111,7 @@ def sampled(video: Path, model: StreamModel) -> tuple[dict[int, list[Pixels]], i
 def detect(video: Path, model: StreamModel) -> None:
     """The two halves of `edgevid.live` by turns on this thread, so that their times add up."""
     with open_source(video, pace="fast") as source:
-        pipeline = Pipeline(source, model, Options(every_frame=True, paced=False))
+        pipeline = Pipeline(source, model, Options(every_frame=True, paced=False, only_sampled=True))
         while pipeline.read():
             while pipeline.compute(wait=False):
                 pass

@@ -58,6 +58,10 @@ class Flow:
         with self._changed:
             self._changed.wait_for(lambda: self.has_room)
 
+    def wants(self, time_s: float) -> bool:
+        """Whether the frame at `time_s`, offered next, could be computed. For the reader, like `offer`."""
+        return self._schedule.wants(time_s)
+
     def offer(self, index: int, time_s: float) -> None:
         """A frame was captured. After the end it counts as dropped.
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 """RGB, uint8, `(H, W, 3)`."""
+NO_PIXELS: Pixels = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        pixels: RGB uint8 `(H, W, 3)`, rotation already applied.
+        pixels: RGB uint8 `(H, W, 3)`, rotation already applied; `NO_PIXELS` where nobody wanted them.
         time_s: presentation time in seconds of the source's clock; starts at 0 and never goes back.
         index: 0, 1, 2, … in the order in which the source gave its frames.
         captured_s: reading of `time.monotonic()` when the frame left the source; what latency is counted from.

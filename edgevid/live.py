@@ -52,12 +52,14 @@ class Options:
         paced: frames come at the source's own tempo, so that processing delays what is emitted.
         rule: how scores become events; the manifest's when None.
         stride_s: from one window of a clip model to the next; None for a quarter of it.
+        only_sampled: nobody looks at frames that the model does not take, so that of those only the time is read.
     """
 
     every_frame: bool = False
     paced: bool = True
     rule: EventRule | None = None
     stride_s: float | None = None
+    only_sampled: bool = False
 
 
 class Pipeline:
@@ -94,6 +96,8 @@ class Pipeline:
         self.flow = Flow(schedule, self._depth, newest_wins=not options.every_frame)
         self._options, self._sinks, self._clock = options, sinks, clock
         self._began_s = clock()
+        if options.only_sampled:
+            source.wanted = self.flow.wants
         self._frames = iter(source)
         self._ring: Ring | None = None
         self._network = network_for(model)
@@ -119,7 +123,8 @@ class Pipeline:
             frames = self._ring_frames(frame)
             self._ring = Ring(frames * frame.pixels.nbytes)
             self.flow.most_ahead = frames // 2
-        self._ring.put(frame)
+        if frame.pixels.size:
+            self._ring.put(frame)
         self.flow.offer(frame.index, frame.time_s)
         return True
 

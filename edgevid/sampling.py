@@ -52,6 +52,12 @@ class Sampler:
         self._served = 0  # ticks served since the origin
         self._last_s: float | None = None
 
+    def wants(self, time_s: float) -> bool:
+        """Whether the frame at `time_s`, offered next, would serve a tick."""
+        if self._last_s is None or time_s - self._last_s > self.gap_s:
+            return True
+        return self._due(time_s) > self._served
+
     def offer(self, time_s: float) -> Sample:
         """Say what the frame at `time_s` is for.
 
@@ -65,10 +71,14 @@ class Sampler:
             self._origin_s, self._served = time_s, 0
             self.gaps += reset
         self._last_s = time_s
-        due = 1 + math.floor((time_s - self._origin_s + TOLERANCE_S) * self.rate_hz)  # ticks at or before this frame
-        steps = max(0, due - self._served)  # above 1 kHz the tolerance spans ticks; none is ever taken back
+        # Above 1 kHz the tolerance spans ticks; none is ever taken back.
+        steps = max(0, self._due(time_s) - self._served)
         self._served += steps
         return Sample(steps, reset)
+
+    def _due(self, time_s: float) -> int:
+        """Ticks at or before `time_s`, since the origin."""
+        return 1 + math.floor((time_s - self._origin_s + TOLERANCE_S) * self.rate_hz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,10 @@ class Schedule(Protocol):
         """Gaps met so far; each one reset the state."""
         ...
 
+    def wants(self, time_s: float) -> bool:
+        """Whether the frame at `time_s`, offered next, would be in a computation, now or later."""
+        ...
+
     def offer(self, index: int, time_s: float) -> Due:
         """Take note of frame `index` and say what is due. Times never go back (ValueError)."""
         ...
@@ -118,6 +132,9 @@ class StreamSchedule:
     @property
     def gaps(self) -> int:
         return self._sampler.gaps
+
+    def wants(self, time_s: float) -> bool:
+        return self._sampler.wants(time_s)
 
     def offer(self, index: int, time_s: float) -> Due:
         sample = self._sampler.offer(time_s)
@@ -151,6 +168,9 @@ class ClipSchedule:
     @property
     def gaps(self) -> int:
         return self._sampler.gaps
+
+    def wants(self, time_s: float) -> bool:
+        return self._sampler.wants(time_s)
 
     def offer(self, index: int, time_s: float) -> Due:
         sample = self._sampler.offer(time_s)

@@ -56,7 +56,7 @@ def detect(
     cv2.setNumThreads(threads)
     network = load(model, threads=threads)
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
-    options = Options(every_frame=True, paced=False, rule=rule)
+    options = Options(every_frame=True, paced=False, rule=rule, only_sampled=True)
     lines = JsonLines.open(events, sources=tuple(files), force=force) if events else None
     done: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []

@@ -2,7 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -61,6 +61,8 @@ class Source(ABC):
         info: what is known about it.
         counts: what it gave and lost so far.
         fault: why it ended before its natural end, one line; None while it runs and when all was well.
+        wanted: whether anybody will look at a frame, by its time; asked by the reading thread before each one is given.
+            Of one that is not wanted a source may give the time alone, with `NO_PIXELS`, and save the rest of the work.
     """
 
     info: SourceInfo
@@ -68,6 +70,7 @@ class Source(ABC):
     def __init__(self, counts: SourceCounts | None = None) -> None:
         self.counts = counts or SourceCounts()
         self.fault: str | None = None
+        self.wanted: Callable[[float], bool] = lambda _: True
         self._closing = threading.Event()
         self._reading = threading.Lock()
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from edgevid.frame import Frame
@@ -58,6 +59,7 @@ class Playback(Source):
         index, lap_s, time_s = 0, 0.0, 0.0
         interval_s = 1 / self.info.rate_hz if self.info.rate_hz else 0.04
         while True:
+            self._source.wanted = partial(self._wanted_in_lap, lap_s)
             for frame in self._source:
                 previous_s, time_s = time_s, lap_s + frame.time_s
                 interval_s = time_s - previous_s or interval_s
@@ -70,3 +72,6 @@ class Playback(Source):
             self._source = self._open_again(self.counts)
             self.counts.laps += 1
             lap_s = time_s + interval_s
+
+    def _wanted_in_lap(self, lap_s: float, time_s: float) -> bool:
+        return self.wanted(lap_s + time_s)

@@ -13,7 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from edgevid.errors import InputError
-from edgevid.frame import Frame, Pixels
+from edgevid.frame import NO_PIXELS, Frame, Pixels
 from edgevid.sources.contract import Source, SourceCounts, SourceInfo
 from edgevid.sources.pixels import ToPixels
 from edgevid.sources.times import PresentationTimes
@@ -99,6 +99,9 @@ class VideoSource(Source):
             self.counts.damaged += decoded.is_corrupt
             lasts_s = float(decoded.duration * decoded.time_base) if decoded.time_base else 0.0
             end_s = time_s + max(lasts_s, self._times.interval_s)
+            if not self.wanted(time_s):
+                yield NO_PIXELS, time_s
+                continue
             try:
                 pixels = self._to_pixels(decoded)
             except av.error.FFmpegError:

@@ -3,12 +3,14 @@
 import json
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from videos import write_video
 
 from edgevid.errors import EdgevidError
 from edgevid.events import Event
@@ -18,6 +20,7 @@ from edgevid.manifest import Manifest
 from edgevid.models.contract import ClipModel, Outputs, State, StreamModel
 from edgevid.models.load import load
 from edgevid.sinks.contract import View
+from edgevid.sources import open_source
 from edgevid.sources.contract import Source, SourceInfo
 from tests.tiny_models import COLOURS, T, tiny_clip_model, tiny_manifest, tiny_stream_model
 
@@ -115,6 +118,25 @@ def test_both_kinds_find_the_same_actions_at_any_camera_rate(
     counts.check()
     assert counts.pending == counts.dropped == 0
     assert counts.computed == pytest.approx(46, abs=2 if kind == "stream" else 4)
+
+
+@pytest.mark.parametrize("kind", ["stream", "clip"])
+def test_frames_that_the_model_does_not_take_need_no_pixels(
+    stream: StreamModel, clip: ClipModel, kind: str, tmp_path: Path
+) -> None:
+    model = stream if kind == "stream" else clip
+    video = write_video(tmp_path / "play.mp4", [f.pixels for f in coloured(*PLAY, rate_hz=25.0)], fps=25.0)
+    told = []
+    for only_sampled in (False, True):
+        collected = Collected()
+        with open_source(video, pace="fast") as source:
+            options = Options(every_frame=True, paced=False, only_sampled=only_sampled)
+            pipeline = Pipeline(source, model, options, [collected], clock=lambda: 0.0)
+            assert not run(pipeline)
+        events = [(e.type, e.label, e.score, e.start_s, e.end_s) for e in collected.events]
+        told.append((events, pipeline.flow.counts, source.counts))
+    assert told[0] == told[1]
+    assert {label for _, label, *_ in told[0][0]} == {"red", "blue"}
 
 
 def test_an_event_says_who_saw_it_when_and_how_late(stream: StreamModel) -> None:

@@ -99,6 +99,16 @@ def test_only_differences_of_time_matter(times_s: list[float], rate_hz: float, o
     assert sample_all(clear, rate_hz, gap_s=100) == sample_all([origin_s + t for t in clear], rate_hz, gap_s=100)
 
 
+@given(deltas_s=st.lists(st.floats(0, 2.5), max_size=60), rate_hz=st.floats(0.5, 120))
+def test_what_a_sampler_wants_is_what_it_takes(deltas_s: list[float], rate_hz: float) -> None:
+    sampler, time_s = Sampler(rate_hz), 0.0
+    for delta_s in [0.0, *deltas_s]:
+        time_s += delta_s
+        wanted = sampler.wants(time_s)
+        assert sampler.wants(time_s) == wanted  # asking changes nothing
+        assert wanted == (sampler.offer(time_s).steps > 0)
+
+
 def test_a_gap_resets_and_the_ticks_start_again_there() -> None:
     sampler = Sampler(10, gap_s=1.0)
     assert steps(sampler, [0.0, 0.05, 0.1]) == [1, 0, 1]

@@ -136,3 +136,24 @@ def test_the_demo_is_found_or_said_to_be_missing(monkeypatch: pytest.MonkeyPatch
     with open_source("demo", pace="fast") as source:
         assert len(list(source)) == 3
         assert source.info.name == "demo"
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_of_frames_that_nobody_wants_only_time_and_index_are_given(clip: Path, loop: bool) -> None:
+    asked: list[float] = []
+
+    def every_other(time_s: float) -> bool:
+        asked.append(time_s)
+        return len(asked) % 2 == 0
+
+    with open_source(clip, pace="fast", loop=loop) as source:
+        source.wanted = every_other
+        frames = list(islice(source, 9))
+    with open_source(clip, pace="fast", loop=loop) as source:
+        whole = list(islice(source, 9))
+    assert [(f.time_s, f.index) for f in frames] == [(f.time_s, f.index) for f in whole]
+    firsts = [f.index for f in frames if f.index % 5 == 0]  # decoded to learn that there is a picture at all
+    assert asked == [f.time_s for f in frames if f.index not in firsts]
+    given = [f.index for f in frames if f.pixels.size]
+    assert given == ([0, 2, 4, 5, 7] if loop else [0, 2, 4])
+    assert all(number_of(frames[i].pixels) == i % 5 for i in given)
