@@ -9,7 +9,7 @@ from hypothesis import settings
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-# Started in the background of a shell, SIGINT is ignored, and children inherit that; Ctrl-C is what some tests are about.
+# In the background of a shell SIGINT is ignored, and children inherit that; Ctrl-C is what some tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure: how long an example takes says nothing about the code.
