@@ -142,7 +142,8 @@ def _show_drift(result: "Verification", videos: list[str]) -> None:
     Console().print(table)
     if worst:
         typer.echo(f"the worst of {len(states)} states is {worst.output.removeprefix('next_')}")
-    typer.echo(f"allowed: {result.tolerance:g} of the larger of 1 and the greatest value of the output")
+    and_states = "; four times that for states" if worst else ""
+    typer.echo(f"allowed: {result.tolerance:g} of the larger of 1 and the output's greatest value{and_states}")
     if result.forgetting is not None:
         typer.echo(f"without its state the logits would change by {result.forgetting:.1%} of their greatest value")
     if result.ok:

@@ -19,6 +19,9 @@ from edgevid.models.contract import ClipModel, StreamModel
 SEGMENTS = 4
 """Parts of a run, of equal length, by which drift is reported: what grows with time shows."""
 FORGETTING_STEPS = 64
+STATE_SLACK = 4.0
+"""A state may hold whole feature maps, and one element of a map strays further than what is read from it: with fp16
+weights on the default model 0.028 of its greatest value, when the logits stray 0.009 of theirs."""
 
 Values = dict[str, NDArray[np.floating]]
 """Everything one step gives, by the names of the graph's outputs."""
@@ -208,7 +211,7 @@ class _Tally:
             max_abs=max(self.max_abs),
             mean_abs=float(np.mean(self.mean_abs)),
             scale=self.scale,
-            limit=tolerance * max(1.0, self.scale),
+            limit=tolerance * max(1.0, self.scale) * (STATE_SLACK if name.startswith("next_") else 1.0),
             over_time=tuple(float(part.max()) for part in parts),
             agreement=self.agreed / len(self.max_abs) if name.startswith("logits_") else None,
         )

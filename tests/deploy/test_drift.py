@@ -127,6 +127,29 @@ def test_a_model_that_keeps_something_beside_its_state_is_found_out(stream):
     assert any("beside its state" in problem for problem in result.problems)
 
 
+@pytest.mark.parametrize(("offset", "ok"), [(3e-4, True), (5e-4, False)])
+def test_one_element_of_a_state_may_stray_four_times_as_far_as_logits(stream, offset, ok):
+    class Shifted:
+        """Says the same; one number in its state is written down with an offset, and read back without."""
+
+        manifest = stream.manifest
+
+        def zero_state(self):
+            return stream.zero_state()
+
+        def step(self, pixels, state):
+            outputs, after = stream.step(pixels, self.moved(state, -offset))
+            return outputs, self.moved(after, offset)
+
+        def moved(self, state, by):
+            mean = state["mean"].copy()
+            mean[0, 0] += by * np.any(mean)  # a zero state is zero
+            return {**state, "mean": mean}
+
+    result = compare(Shifted(), stream, COLOURS, tolerance=1e-4)
+    assert result.ok is ok, result.problems
+
+
 def test_nan_is_never_agreement(stream):
     class Broken:
         manifest = stream.manifest
