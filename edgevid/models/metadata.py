@@ -1,8 +1,9 @@
-"""The metadata of an ONNX file, read from its bytes alone.
+"""The metadata of an ONNX file, read and replaced in its bytes alone.
 
 A manifest is needed before anything is computed, and a digest must be checked before bytes that may be damaged reach
 native code. So this walks the top level of the file's protocol buffer (onnx.proto3, `ModelProto`) and steps over the
-graph without looking into it: some microseconds for a file of any size.
+graph without looking into it: some microseconds for a file of any size. In the same way another manifest is put in,
+and the graph stays what it was bit for bit.
 """
 
 from collections.abc import Iterator
@@ -20,26 +21,48 @@ def read_metadata(data: bytes) -> dict[str, str]:
     """
     entries: dict[str, str] = {}
     seen = set()
-    view = memoryview(data)
-    for number, value in _fields(view):
+    for number, value, _ in _fields(memoryview(data)):
         seen.add(number)
         if number == _METADATA and isinstance(value, memoryview):
-            entry = {k: bytes(v).decode() for k, v in _fields(value) if isinstance(v, memoryview)}
-            entries[entry.get(_KEY, "")] = entry.get(_VALUE, "")
+            key, text = _entry(value)
+            entries[key] = text
     if not {_IR_VERSION, _GRAPH} <= seen:
         raise ValueError("no ONNX model: it has no graph")
     return entries
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field of one message; a value of known length stays bytes."""
+def with_metadata(data: bytes, key: str, text: str) -> bytes:
+    """The same model with `text` under `key`, whether or not it had that key; every other byte as it was.
+
+    Raises:
+        ValueError: `data` is not an ONNX model.
+    """
+    read_metadata(data)
+    kept = [
+        field
+        for number, value, field in _fields(memoryview(data))
+        if not (number == _METADATA and isinstance(value, memoryview) and _entry(value)[0] == key)
+    ]
+    entry = _of_length(_KEY, key.encode()) + _of_length(_VALUE, text.encode())
+    return b"".join([*kept, _of_length(_METADATA, entry)])
+
+
+def _entry(message: memoryview) -> tuple[str, str]:
+    """Key and value of one entry; a string that is not there is empty."""
+    texts = {number: bytes(value).decode() for number, value, _ in _fields(message) if isinstance(value, memoryview)}
+    return texts.get(_KEY, ""), texts.get(_VALUE, "")
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
+    """Of each field of one message its number, its value (one of known length stays bytes), and all its bytes."""
     at = 0
     while at < len(view):
+        begin = at
         tag, at = _varint(view, at)
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
             value, at = _varint(view, at)
-            yield number, value
+            yield number, value, view[begin:at]
             continue
         if wire == _LENGTH:
             length, at = _varint(view, at)
@@ -49,7 +72,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError("no protocol buffer")
         if number == 0 or at + length > len(view):
             raise ValueError("no protocol buffer, or cut off")
-        yield number, view[at : at + length]
+        yield number, view[at : at + length], view[begin : at + length]
         at += length
 
 
@@ -65,3 +88,17 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, at
     raise ValueError("no protocol buffer, or cut off")
+
+
+def _of_length(number: int, value: bytes) -> bytes:
+    """A field of known length as bytes."""
+    return _number(number << 3 | _LENGTH) + _number(len(value)) + value
+
+
+def _number(value: int) -> bytes:
+    """`value` as `_varint` reads it."""
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
