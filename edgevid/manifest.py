@@ -6,6 +6,7 @@ ML's) is hashed as one file made of its files, sorted by relative path: the path
 zero byte, the bytes.
 """
 
+import datetime
 import hashlib
 import json
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ Size = Annotated[int, Field(gt=0)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 """What ONNX and Core ML both take as part of a tensor's name."""
 Label = Annotated[str, Field(pattern=r"^\S(.{0,126}\S)?$")]
+Mark = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class _Part(BaseModel):
@@ -101,20 +103,29 @@ class EventRule(_Part):
 
 
 class Calibration(_Part):
-    """The promise behind the exit thresholds: with `confidence`, accuracy given up is at most `risk`."""
+    """The promise behind the exit thresholds: with `confidence`, accuracy given up is at most `risk`.
+
+    `n` independent units were looked at, on `date`.
+    """
 
     risk: Fraction
     confidence: Fraction
     n: int = Field(gt=0)
+    unit: Literal["recording", "event"] = "recording"
+    date: datetime.date | None = None
 
 
 class Provenance(_Part):
-    """What the model was trained on, from which weights and under which licences."""
+    """What the model was trained on, from which weights and under which licences.
+
+    `trained_on`: marks of the recordings it has seen (see `edgevid_train.marks`); empty when nobody wrote them down.
+    """
 
     data: str
     weights: str
     licences: str
     recipe: str
+    trained_on: tuple[Mark, ...] = ()
 
 
 class Measurement(_Part):
