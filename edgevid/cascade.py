@@ -2,8 +2,23 @@
 
 import numpy as np
 
-from edgevid.manifest import ExitSpec
-from edgevid.models.scores import Scores
+from edgevid.manifest import ExitSpec, Manifest
+from edgevid.models.contract import Outputs
+from edgevid.models.scores import Scores, activate
+
+
+def decide(outputs: Outputs, manifest: Manifest) -> tuple[Scores, int]:
+    """Of one step: the scores of the exits that were computed, `(computed, labels)`, and which of them decided.
+
+    A conditional model has decided itself, and what its logits say of later exits is no score of theirs.
+
+    Raises:
+        EdgevidError: a logit is NaN or infinite.
+    """
+    if outputs.exit is not None:
+        return activate(outputs.logits[: outputs.exit + 1], manifest.activation), outputs.exit
+    scores = activate(outputs.logits, manifest.activation)
+    return scores, deciding_exit(scores, manifest.exits)
 
 
 def deciding_exit(scores: Scores, exits: tuple[ExitSpec, ...]) -> int:

@@ -9,7 +9,7 @@ zero byte, the bytes.
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -155,6 +155,8 @@ class Manifest(_Part):
     states: tuple[StateSpec, ...] = ()
     max_skip_s: Seconds = 1.0
     exits: tuple[ExitSpec, ...] = Field(min_length=1)
+    conditional: bool = False
+    """Later stages are computed only when no earlier exit is sure: the graph takes the thresholds and stops itself."""
     clip_pool: ClipPool = ClipPool()
     embedding_size: int = Field(ge=0)
     calibration: Calibration | None = None
@@ -186,6 +188,12 @@ class Manifest(_Part):
             raise ValueError("a clip model has no state")
         if "frame" in {s.name for s in self.states}:
             raise ValueError("no state may be called 'frame': that is the picture's input")
+        if self.conditional and self.kind == "clip":
+            raise ValueError("a clip model computes every exit: it is never conditional")
+        if self.conditional and len(self.exits) == 1:
+            raise ValueError("a conditional model has exits to choose from: two at least")
+        if self.conditional and (taken := {s.name for s in self.states} & {f"threshold_{e.name}" for e in self.exits}):
+            raise ValueError(f"no state may be called {sorted(taken)[0]!r}: that is an exit's threshold")
         return self
 
     @property
@@ -197,6 +205,21 @@ class Manifest(_Part):
     def id(self) -> str:
         """`name@digest`, the digest cut to 12 characters: what events call the model."""
         return f"{self.name}@{self.digest[:12]}"
+
+    def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
+        """The same with other thresholds, one for each exit; the last exit needs none and keeps its own.
+
+        A calibration is a promise about the thresholds before, so it is left out.
+
+        Raises:
+            ValueError: there is not one threshold for each exit, or one is outside 0..1.
+        """
+        if len(thresholds) != len(self.exits):
+            raise ValueError(f"{len(self.exits)} exits, but {len(thresholds)} thresholds")
+        *inner, last = self.exits
+        pairs = zip(inner, thresholds[:-1], strict=True)
+        changed = [ExitSpec(name=e.name, macs=e.macs, threshold=t) for e, t in pairs]
+        return self.model_copy(update={"exits": (*changed, last), "calibration": None})
 
     def to_json(self) -> str:
         """One line of JSON: what is embedded in a model file."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevid.cascade import deciding_exit
+from edgevid.cascade import decide, deciding_exit
 from edgevid.frame import Frame
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.scores import Scores, activate
@@ -19,7 +19,7 @@ class Decision:
 
     Attributes:
         time_s: the frame's time on the source's clock.
-        every_exit: scores of every exit, `(exits, labels)`, 0..1.
+        every_exit: scores of every exit that was computed, the first ones, `(computed, labels)`, 0..1.
         exit: index of the exit that decided.
         reset: what was before this tick says nothing about it.
     """
@@ -62,8 +62,7 @@ class StreamNetwork:
             if frame is not before:
                 before, pixels = frame, fit(frame.pixels, manifest.input)
             outputs, self._state = self._model.step(pixels, self._state)
-            scores = activate(outputs.logits, manifest.activation)
-            chosen = deciding_exit(scores, manifest.exits)
+            scores, chosen = decide(outputs, manifest)
             decisions.append(Decision(frame.time_s, scores, chosen, reset))
             reset = False
         self._last_s = frames[-1].time_s

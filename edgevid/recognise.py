@@ -5,7 +5,7 @@ zero state, a clip model gets sliding windows, the exit that decides gives each 
 score of them. Nothing looks at the clip's length first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -29,7 +29,8 @@ class ClipScores:
     """What a model says of one clip.
 
     Attributes:
-        steps: scores of every exit at every tick of the model's rate, float32 `(exits, T, labels)`.
+        steps: scores of every exit at every tick of the model's rate, float32 `(exits, T, labels)`; NaN where a
+            conditional model had stopped before that exit.
         exits: index of the exit that decided at each tick, `(T,)`.
         clip: the clip's score, float32 `(labels,)`.
     """
@@ -40,10 +41,19 @@ class ClipScores:
 
     @classmethod
     def of(cls, steps: Scores, manifest: Manifest) -> Self:
-        """From scores computed elsewhere, float32 `(exits, T, labels)` with T at least 1, by the manifest's rule."""
+        """From scores of every exit, float32 `(exits, T, labels)` with T at least 1, by the manifest's rule."""
         ticks = range(steps.shape[1])
         exits = np.array([deciding_exit(steps[:, t], manifest.exits) for t in ticks], np.intp)
         return cls(steps, exits, clip_score(steps[exits, ticks], manifest))
+
+    @classmethod
+    def of_decisions(cls, decisions: Sequence[Decision], manifest: Manifest) -> Self:
+        """From at least one decision, by the manifest's rule."""
+        steps = np.full((len(manifest.exits), len(decisions), len(manifest.labels)), np.nan, np.float32)
+        for tick, decision in enumerate(decisions):
+            steps[: len(decision.every_exit), tick] = decision.every_exit
+        exits = np.array([decision.exit for decision in decisions], np.intp)
+        return cls(steps, exits, clip_score(np.stack([decision.scores for decision in decisions]), manifest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +132,4 @@ def score_clip(frames: Iterable[Frame], model: StreamModel | ClipModel) -> tuple
         counts.finish(left)
     if not decisions:
         raise InputError("no frames")
-    return ClipScores.of(np.stack([d.every_exit for d in decisions], axis=1), manifest), counts
+    return ClipScores.of_decisions(decisions, manifest), counts

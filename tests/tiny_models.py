@@ -2,10 +2,12 @@
 
     path = tiny_stream_model(tmp_path / "tiny.onnx")         # frame by frame, state carried
     path = tiny_clip_model(tmp_path / "tiny.clip.onnx")      # the same function of T frames at once
+    path = tiny_conditional_model(tmp_path / "tiny.onnx")    # the stream that stops at `early` where that is sure
 
-Both compute the frame's mean colour and let it leak into a running mean, `mean = leak * mean + (1 - leak) * colour`,
-so what they say depends on their state: half a second of red gives one `red`, grey gives `other`. From a zero state the
-two agree step by step. Each has two exits: `early` sees the frame alone, `final` the running mean. Both are sealed.
+They compute the frame's mean colour and let it leak into a running mean, `mean = leak * mean + (1 - leak) * colour`,
+so what they say depends on their state: half a second of red gives one `red`, grey gives `other`. From a zero state
+stream and clip agree step by step; so does the conditional one while it never stops early. Each has two exits: `early`
+sees the frame alone, `final` the running mean. All are sealed.
 
 A test that wants a manifest of its own passes `tiny_manifest("stream", rate_hz=15.0, events=EventRule(on=0.9))`.
 """
@@ -101,6 +103,61 @@ def tiny_stream_model(path: Path, manifest: Manifest | None = None) -> Path:
     return save(graph, manifest or tiny_manifest("stream"), path)
 
 
+def tiny_conditional_model(path: Path, manifest: Manifest | None = None) -> Path:
+    """Write a sealed stream model with an `If`: where `early` is sure, the running mean is not computed and stays.
+
+    `embedding` is the running mean.
+    """
+    floats, ints = TensorProto.FLOAT, TensorProto.INT64
+    stop = _branch(
+        "stop",
+        helper.make_node("Identity", ["logits_early"], ["stop_logits"]),
+        helper.make_node("Identity", ["mean"], ["stop_mean"]),
+        helper.make_node("Identity", ["first"], ["stop_exit"]),
+    )
+    go_on = _branch(
+        "go_on",
+        helper.make_node("Mul", ["mean", "leak"], ["kept"]),
+        helper.make_node("Mul", ["colour", "fresh"], ["added"]),
+        helper.make_node("Add", ["kept", "added"], ["go_on_mean"]),
+        helper.make_node("MatMul", ["go_on_mean", "weight"], ["product_final"]),
+        helper.make_node("Add", ["product_final", "bias"], ["go_on_logits"]),
+        helper.make_node("Identity", ["second"], ["go_on_exit"]),
+    )
+    nodes = [
+        *_colour("frame"),
+        *_head("colour", "early"),
+        helper.make_node("Softmax", ["logits_early"], ["scores_early"]),
+        helper.make_node("ReduceMax", ["scores_early", "labels_axis"], ["best_early"], keepdims=0),
+        helper.make_node("GreaterOrEqual", ["best_early", "threshold_early"], ["sure"]),
+        helper.make_node("If", ["sure"], ["logits_final", "next_mean", "exit"], then_branch=stop, else_branch=go_on),
+        helper.make_node("Identity", ["next_mean"], ["embedding"]),
+        helper.make_node("Reshape", ["colour", "column"], ["next_last"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny_conditional",
+        [
+            helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3]),
+            helper.make_tensor_value_info("mean", floats, [1, 3]),
+            helper.make_tensor_value_info("last", floats, [1, 3, 1, 1]),
+            helper.make_tensor_value_info("threshold_early", floats, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("logits_early", floats, [1, 4]),
+            helper.make_tensor_value_info("logits_final", floats, [1, 4]),
+            helper.make_tensor_value_info("embedding", floats, [1, 3]),
+            helper.make_tensor_value_info("next_mean", floats, [1, 3]),
+            helper.make_tensor_value_info("next_last", floats, [1, 3, 1, 1]),
+            helper.make_tensor_value_info("exit", ints, [1]),
+        ],
+        _constants(
+            leak=[LEAK], fresh=[1 - LEAK], column=[1, 3, 1, 1], axes=[1, 2], labels_axis=[1], first=[0], second=[1]
+        ),
+    )
+    return save(graph, manifest or tiny_manifest("stream", conditional=True), path)
+
+
 def tiny_clip_model(path: Path, manifest: Manifest | None = None, *, one_score: bool = False) -> Path:
     """Write a sealed clip model; `one_score` makes it give the last step's outputs only (T = 1 on the output side)."""
     steps = np.arange(T)
@@ -170,6 +227,16 @@ def _colour(pixels: str) -> list[onnx.NodeProto]:
         helper.make_node("ReduceMean", ["float", "axes"], ["grey_levels"], keepdims=0),
         helper.make_node("Div", ["grey_levels", "white"], ["colour"]),
     ]
+
+
+def _branch(name: str, *nodes: onnx.NodeProto) -> onnx.GraphProto:
+    """One side of the conditional model's `If`; it takes what it needs from around it."""
+    outputs = [
+        helper.make_tensor_value_info(f"{name}_logits", TensorProto.FLOAT, [1, 4]),
+        helper.make_tensor_value_info(f"{name}_mean", TensorProto.FLOAT, [1, 3]),
+        helper.make_tensor_value_info(f"{name}_exit", TensorProto.INT64, [1]),
+    ]
+    return helper.make_graph(list(nodes), name, [], outputs)
 
 
 def _head(feature: str, exit_name: str) -> list[onnx.NodeProto]:

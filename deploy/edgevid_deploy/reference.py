@@ -1,5 +1,8 @@
 """The trained student in torch behind the runtime's call contract: what exported models are measured against."""
 
+from collections.abc import Sequence
+from typing import Self
+
 import numpy as np
 import torch
 
@@ -15,7 +18,12 @@ class TorchStream:
 
     def __init__(self, student: Student, manifest: Manifest) -> None:
         self.manifest = manifest
+        self._student = student
         self._step = PixelStep(student)
+
+    def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
+        """The same student under a manifest with these exit thresholds."""
+        return type(self)(self._student, self.manifest.with_thresholds(thresholds))
 
     def zero_state(self) -> State:
         """The state at the start of a stream."""

@@ -113,6 +113,8 @@ def _sheet(manifest: "Manifest", path: Path) -> Any:
     for e in manifest.exits:
         sure = "" if e.threshold is None else f", decides from a score of {e.threshold:g}"
         rows.append((f"exit {e.name}", f"{e.macs / 1e6:.1f} million MACs a step{sure}"))
+    if manifest.conditional:
+        rows.append(("cascade", "later stages are computed only when no earlier exit is sure"))
     if manifest.states:
         rows.append(("state", f"{len(manifest.states)} tensors, {_size(state_bytes)}; valid {manifest.max_skip_s:g} s"))
     if manifest.embedding_size:

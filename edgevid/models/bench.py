@@ -36,7 +36,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class ExitCost:
-    """What it costs to compute up to an exit. `step_ms` is None where the graph cannot stop there to be timed."""
+    """What it costs to compute up to an exit. `step_ms` is None where the graph cannot stop there to be timed.
+
+    A conditional model is made to stop there by its thresholds: 0 for this exit, none for those before it.
+    """
 
     name: str
     macs: int
@@ -45,7 +48,8 @@ class ExitCost:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One measurement. `step_ms` is None for a clip model, `clip_ms` for a stream model that has no clip graph.
+    """One measurement. `step_ms`, a step with every exit computed, is None for a clip model; `clip_ms` for a stream
+    model that has no clip graph.
 
     `rss_mb`: resident memory of the process, 10^6 bytes, after the model's first runs and before a clip graph is loaded
     for comparison. `load_ms`: to read, check and open the file, once.
@@ -66,7 +70,8 @@ class Bench:
 def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
     """Run the model at `path` on random frames, `steps` steps of it, or as many clips.
 
-    For a stream model `NAME.onnx` the clip graph `NAME.clip.onnx`, where it lies beside it, is run in between.
+    For a stream model `NAME.onnx` the clip graph `NAME.clip.onnx`, where it lies beside it, is run in between. A
+    conditional model takes `steps` steps to each of its exits, by turns.
 
     Raises:
         InputError: a file is refused, or what lies beside a stream model is no clip model.
@@ -79,40 +84,52 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
         0, 256, (manifest.clip_frames, manifest.input.height, manifest.input.width, 3), np.uint8
     )
     clip_frames = manifest.clip_frames
-    step_s: list[float] = []
+    exit_s: dict[str, list[float]] = {}
     clip_s: list[float] = []
     if isinstance(model, StreamModel):
-        step = _stepper(model, frames)
-        for _ in range(WARM_UP):
-            step()
+        steppers = {name: _stepper(stopping, frames) for name, stopping in by_exit(model).items()}
+        exit_s = {name: [] for name in steppers}
+        for step in steppers.values():
+            for _ in range(WARM_UP):
+                step()
         memory_mb = rss_mb()
         whole = _clip_graph(path, manifest, threads)
         clip = frames if whole is None else np.resize(frames, (whole.manifest.clip_frames, *frames.shape[1:]))
         clip_frames = len(clip)
         for count in range(1, steps + 1):
-            step_s.append(_timed(step))
+            for name, step in steppers.items():
+                exit_s[name].append(_timed(step))
             if whole is not None and (count % STEPS_PER_CLIP == 0 or count == steps):
                 clip_s.append(_timed(partial(whole.run, clip)))
-                step()  # not counted: it finds caches that the clip has emptied, as no step of a stream does
+                for step in steppers.values():
+                    step()  # not counted: it finds caches that the clip has emptied, as no step of a stream does
     else:
         model.run(frames)
         memory_mb = rss_mb()
         clip_s = [_timed(partial(model.run, frames)) for _ in range(steps)]
 
-    step_ms = Latency.of(step_s) if step_s else None
-    last = manifest.exits[-1]  # every exit is computed on the way to it, so a whole step is what it costs
+    exit_ms = {name: Latency.of(durations) for name, durations in exit_s.items()}
     return Bench(
         model=manifest.id,
         threads=threads,
-        step_ms=step_ms,
+        step_ms=exit_ms.get(manifest.exits[-1].name),
         clip_ms=Latency.of(clip_s) if clip_s else None,
-        exits=tuple(ExitCost(e.name, e.macs, step_ms if e is last else None) for e in manifest.exits),
+        exits=tuple(ExitCost(e.name, e.macs, exit_ms.get(e.name)) for e in manifest.exits),
         load_ms=round(load_ms, 1),
         rss_mb=round(memory_mb, 1),
-        steps=len(step_s),
+        steps=steps if exit_s else 0,
         clips=len(clip_s),
         clip_frames=clip_frames,
     )
+
+
+def by_exit(model: StreamModel) -> dict[str, StreamModel]:
+    """Exit -> the model made to stop there. Where the graph computes every exit, the whole step is the last one's."""
+    exits = model.manifest.exits
+    if not model.manifest.conditional:
+        return {exits[-1].name: model}
+    sure_at = {e.name: [0.0 if other is e else None for other in exits] for e in exits}
+    return {name: model.with_thresholds(thresholds) for name, thresholds in sure_at.items()}
 
 
 def _stepper(model: StreamModel, frames: NDArray[np.uint8]) -> Callable[[], object]:

@@ -1,8 +1,8 @@
 """The call contract that every backend keeps, whatever computes inside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,15 @@ class Outputs:
     Attributes:
         logits: float32 `(exits, labels)` of a step; `(exits, T, labels)` of a clip. Exits in the manifest's order.
         embedding: float32 `(embedding_size,)` of a step; `(T, embedding_size)` of a clip.
+        exit: index of the exit at which a conditional model stopped: it decides, and the rows of `logits` after its own
+            repeat it. None: every exit was computed.
 
     A clip model that gives one score for all its frames has 1 in the place of T.
     """
 
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
+    exit: int | None = None
 
 
 @runtime_checkable
@@ -35,6 +38,10 @@ class StreamModel(Protocol):
 
     @property
     def manifest(self) -> Manifest: ...
+
+    def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
+        """The same network with other exit thresholds, as `Manifest.with_thresholds`; nothing is loaded again."""
+        ...
 
     def zero_state(self) -> State: ...
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from command_runs import run_command
-from tiny_models import T, tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import T, coloured_frames, tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 from edgevid.commands import bench
 from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
-from edgevid.models.bench import Latency, measure
+from edgevid.models.bench import Latency, by_exit, measure
+from edgevid.models.contract import StreamModel
+from edgevid.models.load import load
 
 
 def test_a_stream_model_is_measured_beside_its_clip_graph(tmp_path: Path) -> None:
@@ -38,6 +40,25 @@ def test_a_stream_model_alone_has_no_clip_figures(tmp_path: Path) -> None:
     result = measure(tiny_stream_model(tmp_path / "tiny.onnx"), steps=3)
     assert result.clip_ms is None
     assert (result.steps, result.clips) == (3, 0)
+
+
+def test_a_conditional_model_is_made_to_stop_at_each_exit(tmp_path: Path) -> None:
+    ran = run_command(bench.register, "bench", tiny_conditional_model(tmp_path / "tiny.onnx"), "--steps", 5)
+    assert ran.status == 0
+    assert "not apart" not in ran.out
+    result = measure(tmp_path / "tiny.onnx", steps=5)
+    assert [e.name for e in result.exits if e.step_ms] == ["early", "final"]
+    assert result.step_ms == result.exits[-1].step_ms
+    assert result.steps == 5
+
+
+def test_a_conditional_model_is_timed_at_the_exit_that_it_is_said_to_be(tmp_path: Path) -> None:
+    model = load(tiny_conditional_model(tmp_path / "tiny.onnx"))
+    assert isinstance(model, StreamModel)
+    grey = coloured_frames(("other", 1))[0]
+    stopping = by_exit(model)
+    assert list(stopping) == ["early", "final"]
+    assert [m.step(grey, m.zero_state())[0].exit for m in stopping.values()] == [0, 1]
 
 
 def test_a_clip_model_has_only_clip_figures(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import tiny_manifest
 
-from edgevid.cascade import deciding_exit
+from edgevid.cascade import decide, deciding_exit
 from edgevid.manifest import ExitSpec
+from edgevid.models.contract import Outputs
 
 
 def exits(*thresholds: float | None) -> tuple[ExitSpec, ...]:
@@ -34,6 +36,17 @@ def test_sure_background_decides_too() -> None:
 def test_scores_of_another_model_are_refused() -> None:
     with pytest.raises(ValueError, match="2 exits"):
         deciding_exit(best(0.5), exits(None, None))
+
+
+def test_a_conditional_model_has_decided_itself_and_later_exits_have_no_scores() -> None:
+    logits = np.array([[5, 0, 0, 0], [5, 0, 0, 0]], np.float32)  # the second row repeats the first
+    manifest = tiny_manifest("stream", conditional=True, exits=exits(0.0, None))
+    scores, chosen = decide(Outputs(logits, np.zeros(3, np.float32), exit=0), manifest)
+    assert (scores.shape, chosen) == ((1, 4), 0)
+    scores, chosen = decide(Outputs(logits, np.zeros(3, np.float32), exit=1), manifest)
+    assert (scores.shape, chosen) == ((2, 4), 1), "its word counts, whatever the thresholds say"
+    scores, chosen = decide(Outputs(logits, np.zeros(3, np.float32)), manifest)
+    assert (scores.shape, chosen) == ((2, 4), 0)
 
 
 @given(st.lists(st.tuples(st.floats(0.5, 1), st.none() | st.floats(0, 1)), min_size=1, max_size=5))

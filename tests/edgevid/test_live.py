@@ -234,6 +234,9 @@ class Still:
 
 
 class StillStream(Still):
+    def with_thresholds(self, thresholds: Sequence[float | None]) -> "StillStream":
+        return StillStream(self.manifest.with_thresholds(thresholds))
+
     def zero_state(self) -> State:
         return {}
 

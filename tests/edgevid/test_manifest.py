@@ -37,6 +37,10 @@ def manifests(draw: st.DrawFn) -> Manifest:
     """Any manifest that the schema allows."""
     off, on = sorted([draw(fractions), draw(fractions)])
     stream = draw(st.booleans())
+    exits = tuple(
+        ExitSpec(name=name, macs=draw(st.integers(0, 10**12)), threshold=draw(st.none() | fractions))
+        for name in draw(st.lists(identifiers, unique=True, min_size=1, max_size=4))
+    )
     return tiny_manifest(
         "stream" if stream else "clip",
         name=draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)),
@@ -58,10 +62,8 @@ def manifests(draw: st.DrawFn) -> Manifest:
             for name in draw(st.lists(identifiers, unique=True, max_size=4 if stream else 0))
         ),
         max_skip_s=draw(seconds),
-        exits=tuple(
-            ExitSpec(name=name, macs=draw(st.integers(0, 10**12)), threshold=draw(st.none() | fractions))
-            for name in draw(st.lists(identifiers, unique=True, min_size=1, max_size=4))
-        ),
+        exits=exits,
+        conditional=stream and len(exits) > 1 and draw(st.booleans()),
         clip_pool=draw(st.builds(ClipPool, kind=st.sampled_from(["last", "mean", "peak"]), smooth_s=seconds)),
         embedding_size=draw(st.integers(0, 4096)),
         calibration=draw(st.none() | st.builds(Calibration, risk=fractions, confidence=fractions, n=st.integers(1))),
@@ -125,6 +127,9 @@ def test_an_unknown_key_is_refused_wherever_it_stands(place: tuple[str | int, ..
         ({"states": [{"name": "frame", "shape": [1]}]}, "'frame'"),
         ({"states": [{"name": "a.b", "shape": [1]}]}, "states.0.name"),
         ({"kind": "clip"}, "a clip model has no state"),
+        ({"kind": "clip", "states": [], "conditional": True}, "a clip model computes every exit"),
+        ({"conditional": True, "exits": [{"name": "final", "macs": 1}]}, "two at least"),
+        ({"conditional": True, "states": [{"name": "threshold_early", "shape": [1]}]}, "'threshold_early'"),
         ({"events": {"on": 0.2, "off": 0.3}}, "off must not be above on"),
         ({"digest": "x" * 64}, "digest"),
     ],
@@ -148,6 +153,18 @@ def test_what_is_no_json_object_is_refused(text: str) -> None:
 def test_any_text_is_read_or_refused_but_never_crashes(text: str) -> None:
     with pytest.raises(InputError):
         Manifest.from_json(text, "m")
+
+
+def test_other_thresholds_leave_everything_else_as_it_is_but_the_promise_about_the_old_ones() -> None:
+    exits = (ExitSpec(name="early", macs=1, threshold=0.5), ExitSpec(name="final", macs=2, threshold=0.25))
+    manifest = tiny_manifest("stream", exits=exits)
+    changed = manifest.with_thresholds([None, 0.75])
+    assert [e.threshold for e in changed.exits] == [None, 0.25], "the last exit needs none"
+    assert changed.with_thresholds([0.5, None]) == manifest
+    assert FULL.calibration is not None
+    assert FULL.with_thresholds([0.5, None]).calibration is None
+    with pytest.raises(ValueError, match="2 exits, but 3"):
+        manifest.with_thresholds([0.5, 0.5, 0.5])
 
 
 def test_background_and_id() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from command_runs import run_command
-from tiny_models import tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 from edgevid.commands import models
 from edgevid.manifest import Calibration, ClipPool, ExitSpec, Manifest, Measurement
@@ -108,3 +108,9 @@ def test_show_refuses_a_model_whose_graph_does_not_keep_what_its_manifest_says(t
     assert ran.out == ""
     assert "do not fit" in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_show_says_that_a_model_is_conditional(tmp_path: Path) -> None:
+    ran = run_command(models.register, "models", "show", tiny_conditional_model(tmp_path / "tiny.onnx"))
+    assert ran.status == 0
+    assert "only when no earlier exit is sure" in " ".join(ran.out.split())

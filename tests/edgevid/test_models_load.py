@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
-from tiny_models import save, tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import save, tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 from edgevid.errors import InputError
 from edgevid.manifest import METADATA_KEY, NO_DIGEST, ExitSpec, InputSpec, StateSpec, seal
@@ -134,6 +134,12 @@ def test_a_manifest_that_does_not_fit_its_graph_is_refused_saying_where(tmp_path
     for says, changes in misfits.items():
         path = tiny_stream_model(tmp_path / "misfit.onnx", tiny_manifest("stream", **changes))
         assert says in refusal(path)
+
+    conditional = tmp_path / "conditional.onnx"
+    says = "the graph has no input 'threshold_early'"
+    assert says in refusal(tiny_stream_model(conditional, tiny_manifest("stream", conditional=True)))
+    says = "the manifest explains no input 'threshold_early'"
+    assert says in refusal(tiny_conditional_model(conditional, tiny_manifest("stream")))
 
     assert "has no input 'clip'" in refusal(tiny_stream_model(tmp_path / "misfit.onnx", tiny_manifest("clip")))
     assert "has no input 'frame'" in refusal(tiny_clip_model(tmp_path / "misfit.onnx", tiny_manifest("stream")))

@@ -1,11 +1,21 @@
 """The ONNX Runtime backend: state is carried, nothing of the caller's is changed, stream and clip agree."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import onnxruntime as ort
 import pytest
-from tiny_models import LEAK, coloured_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import (
+    LEAK,
+    coloured_frames,
+    tiny_clip_model,
+    tiny_conditional_model,
+    tiny_manifest,
+    tiny_stream_model,
+)
 
+from edgevid.errors import EdgevidError
 from edgevid.models.load import load
 from edgevid.models.onnx import OnnxClip, OnnxStream
 
@@ -13,6 +23,13 @@ from edgevid.models.onnx import OnnxClip, OnnxStream
 @pytest.fixture
 def stream(tmp_path: Path) -> OnnxStream:
     model = load(tiny_stream_model(tmp_path / "tiny.onnx"))
+    assert isinstance(model, OnnxStream)
+    return model
+
+
+@pytest.fixture
+def conditional(tmp_path: Path) -> OnnxStream:
+    model = load(tiny_conditional_model(tmp_path / "conditional.onnx"))
     assert isinstance(model, OnnxStream)
     return model
 
@@ -90,3 +107,49 @@ def test_a_clip_model_may_give_one_score_for_all_its_frames(tmp_path: Path, clip
     assert outputs.logits.shape == (2, 1, 4)
     assert outputs.embedding.shape == (1, 3)
     np.testing.assert_allclose(outputs.logits[:, 0], clip.run(frames).logits[:, -1], atol=1e-5)
+
+
+def test_a_conditional_model_stops_where_its_threshold_says(conditional: OnnxStream) -> None:
+    red = coloured_frames(("red", 1))[0]  # `early` is sure of it by 0.999
+    for threshold, stops in ((None, False), (0.0, True), (0.9, True), (1.0, False)):
+        model = conditional.with_thresholds([threshold, None])
+        assert [e.threshold for e in model.manifest.exits] == [threshold, None]
+        outputs, state = model.step(red, model.zero_state())
+        assert outputs.exit == (0 if stops else 1), threshold
+        assert (outputs.logits[1] == outputs.logits[0]).all() == stops
+        np.testing.assert_allclose(state["mean"], [[0 if stops else 1 - LEAK, 0, 0]])
+        np.testing.assert_allclose(state["last"].reshape(3), [1, 0, 0])
+        np.testing.assert_allclose(outputs.embedding, state["mean"][0])
+    assert [e.threshold for e in conditional.manifest.exits] == [None, None]
+
+
+def test_a_conditional_model_that_never_stops_early_is_the_stream_itself(
+    conditional: OnnxStream, stream: OnnxStream
+) -> None:
+    state, usual = conditional.zero_state(), stream.zero_state()
+    for pixels in coloured_frames(("other", 2), ("red", 3), ("blue", 2)):
+        outputs, state = conditional.step(pixels, state)
+        expected, usual = stream.step(pixels, usual)
+        assert (outputs.exit, expected.exit) == (1, None)
+        np.testing.assert_array_equal(outputs.logits, expected.logits)
+
+
+def test_thresholds_that_do_not_fit_are_refused(conditional: OnnxStream) -> None:
+    with pytest.raises(ValueError, match="2 exits, but 1 thresholds"):
+        conditional.with_thresholds([0.5])
+    with pytest.raises(ValueError, match="threshold"):
+        conditional.with_thresholds([1.5, None])
+
+
+class Lying:
+    """A session whose `exit` is one that the model does not have."""
+
+    def run(self, outputs: list[str], _inputs: dict[str, Any]) -> list[Any]:
+        shapes = {"embedding": (1, 3), "next_mean": (1, 3), "next_last": (1, 3, 1, 1), "exit": (1,)}
+        return [np.full(shapes.get(name, (1, 4)), 2) for name in outputs]
+
+
+def test_an_exit_that_does_not_exist_is_an_error(conditional: OnnxStream) -> None:
+    lying = OnnxStream(cast(ort.InferenceSession, Lying()), conditional.manifest)
+    with pytest.raises(EdgevidError, match="exit 2 decided"):
+        lying.step(coloured_frames(("red", 1))[0], lying.zero_state())

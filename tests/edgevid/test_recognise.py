@@ -7,7 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny_models import LABELS, coloured_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import (
+    LABELS,
+    coloured_frames,
+    tiny_clip_model,
+    tiny_conditional_model,
+    tiny_manifest,
+    tiny_stream_model,
+)
 
 from edgevid.errors import InputError
 from edgevid.frame import Frame
@@ -115,6 +122,17 @@ def test_an_exit_that_is_sure_decides_its_step(tmp_path: Path) -> None:
     scores = score_frames(coloured_frames(("other", 2), ("red", 1)), model)
     assert scores.exits.tolist() == [1, 1, 0]
     np.testing.assert_array_equal(scores.clip, scores.steps[0, 2])
+
+
+def test_what_a_conditional_model_did_not_compute_has_no_score(tmp_path: Path) -> None:
+    exits = (ExitSpec(name="early", macs=12, threshold=0.99), ExitSpec(name="final", macs=24))
+    manifest = tiny_manifest("stream", exits=exits, conditional=True, clip_pool=ClipPool(kind="mean"))
+    model = load(tiny_conditional_model(tmp_path / "sure.onnx", manifest))
+    scores = score_frames(coloured_frames(("other", 2), ("red", 1)), model)
+    assert scores.exits.tolist() == [1, 1, 0]
+    assert np.isnan(scores.steps).any(axis=-1).tolist() == [[False, False, False], [False, False, True]]
+    deployed = scores.steps[[1, 1, 0], [0, 1, 2]]
+    np.testing.assert_allclose(scores.clip, deployed.mean(axis=0), atol=1e-6)
 
 
 def test_no_frames_is_an_error(stream: StreamModel | ClipModel, clip: StreamModel | ClipModel) -> None:
