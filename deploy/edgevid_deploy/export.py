@@ -52,8 +52,9 @@ def export(
         InputError: no such checkpoint, a file is there already, or cannot be written.
         CheckFailedError: an exporter gave something else than it was asked for.
     """
-    student, recipe, labels, _ = load_student(checkpoint)
-    manifest = _renamed(describe(student, recipe, labels, read_measurements(measured) if measured else ()), name)
+    student, recipe, labels, info = load_student(checkpoint)
+    figures = read_measurements(measured) if measured else ()
+    manifest = _renamed(describe(student, recipe, labels, figures, info.split.trained_on), name)
 
     if to == "coreml":
         path, precision = out / f"{manifest.name}.mlpackage", precision or "fp16"

@@ -13,8 +13,11 @@ from tiny_run import RECIPE, write_clips
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
 from edgevid_train import commands
+from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
 from edgevid_train.dataset import TrainingClips
+from edgevid_train.describe import describe
+from edgevid_train.marks import trained_among
 from edgevid_train.synthetic.write import Request, write_dataset
 
 
@@ -42,7 +45,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Path:
     return folder
 
 
-def test_a_run_leaves_what_it_promises(finished: Path) -> None:
+def test_a_run_leaves_what_it_promises(finished: Path, clips: Path) -> None:
     run = finished / "run"
     student, recipe, labels, info = load_student(run)
     assert labels == ("left", "right", "other")
@@ -51,6 +54,9 @@ def test_a_run_leaves_what_it_promises(finished: Path) -> None:
     assert info.split.train_clips == 12
     assert info.split.val_clips == 3
     assert not set(info.split.train_groups) & set(info.split.val_groups)
+    seen = trained_among(read_data(clips), info.split.trained_on)
+    assert {record.group for record in seen} == set(info.split.train_groups)
+    assert describe(student, recipe, labels, (), info.split.trained_on).provenance.trained_on == info.split.trained_on
     teacher = load_teacher(run)
     assert teacher.labels == labels
     for phase in ("teacher", "student"):
@@ -173,9 +179,9 @@ def test_a_teacher_that_saw_the_held_out_groups_is_told(
         *("--teacher", finished / "run" / "teacher", "--set", "optim.epochs=1"),
     )
     assert ran.status == 0, ran.err
-    held_out = load_student(tmp_path / "run").info.split.val_groups
-    saw = load_teacher(finished / "run").info.split.train_groups
-    assert ("figures will be too good" in ran.out) == bool(set(held_out) & set(saw))
+    split, saw = load_student(tmp_path / "run").info.split, load_teacher(finished / "run").info.split
+    assert ("figures will be too good" in ran.out) == bool(set(split.val_groups) & set(saw.train_groups))
+    assert set(saw.trained_on) <= set(split.trained_on)  # what the teacher knows, the student may know too
 
 
 def test_extra_clips_take_their_share_of_an_epoch(recipe: Path, clips: Path, tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ WEIGHTS, RECIPE, INFO, TRAINER = "model.safetensors", "recipe.toml", "checkpoint
 
 
 class SplitInfo(BaseModel):
-    """What the weights have seen. `name` is for people: `fold 1 of 5`, `all clips`."""
+    """What the weights have seen. `name` is for people: `fold 1 of 5`, `all clips`.
+
+    `trained_on`: marks of the recordings (see `marks`), those of a given teacher's and of earlier weights' among them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,6 +40,7 @@ class SplitInfo(BaseModel):
     val_clips: int
     train_groups: tuple[str, ...]
     val_groups: tuple[str, ...]
+    trained_on: tuple[str, ...] = ()
 
 
 class CheckpointInfo(BaseModel):

@@ -6,9 +6,16 @@ from edgevid_train.recipe import Recipe
 
 
 def describe(
-    student: Student, recipe: Recipe, labels: tuple[str, ...], measured: tuple[Measurement, ...] = ()
+    student: Student,
+    recipe: Recipe,
+    labels: tuple[str, ...],
+    measured: tuple[Measurement, ...] = (),
+    trained_on: tuple[str, ...] = (),
 ) -> Manifest:
-    """The manifest of the stream graph, not yet sealed; no exit decides before the last until it is calibrated."""
+    """The manifest of the stream graph, not yet sealed; no exit decides before the last until it is calibrated.
+
+    `trained_on`: the marks that stand in the checkpoint.
+    """
     config = student.config
     macs = macs_per_exit(student)
     return Manifest(
@@ -28,6 +35,7 @@ def describe(
             weights=f"{config.backbone}: {student.weights_from}",
             licences=recipe.about.licences,
             recipe=recipe.name,
+            trained_on=trained_on,
         ),
         measured=measured,
     )

@@ -1,6 +1,6 @@
 """The two phases of distillation on one split: first the teacher, then the student that learns from it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -30,6 +30,7 @@ from edgevid_train.devices import Device, channels_last, make_accelerator
 from edgevid_train.evaluate.metrics import Prediction, figures, summarise
 from edgevid_train.evaluate.predict import answers, predictions, student_scores, teacher_scores
 from edgevid_train.interrupt import StoppedError
+from edgevid_train.marks import marks_of_all
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, build_teacher
 from edgevid_train.paths import learn_paths
@@ -60,19 +61,23 @@ class Fold:
     extra: int
     val: Sequence[ClipRecord]
 
-    def info(self) -> SplitInfo:
+    def info(self, seen_before: Collection[str]) -> SplitInfo:
         return SplitInfo(
             name=self.name,
             train_clips=len(self.train),
             val_clips=len(self.val),
             train_groups=tuple(sorted({record.group for record in self.train})),
             val_groups=tuple(sorted({record.group for record in self.val})),
+            trained_on=marks_of_all(self.train, seen_before),
         )
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all phases of a run share. `stop` says whether the person asked to stop."""
+    """What all phases of a run share. `stop` says whether the person asked to stop.
+
+    `seen_before`: marks of what a given teacher, or the weights to begin from, were trained on.
+    """
 
     recipe: Recipe
     labels: tuple[str, ...]
@@ -83,6 +88,7 @@ class Setting:
     report: Reporter
     stop: Callable[[], bool] = lambda: False
     init: Path | None = None
+    seen_before: Collection[str] = ()
 
 
 def train_teacher(fold: Fold, setting: Setting) -> Teacher:
@@ -226,7 +232,7 @@ def _job(
         kind=kind,
         labels=setting.labels,
         weights_from=weights_from,
-        split=fold.info(),
+        split=fold.info(setting.seen_before),
         edgevid=edgevid.__version__,
     )
     held_out = validate if fold.val else None

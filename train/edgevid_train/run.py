@@ -7,6 +7,7 @@ OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, pr
 OUT/fold-I/…         the same for every fold of a cross-validation; OUT/cv.json and confusion.png over all of them
 """
 
+import itertools
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import nn
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
 from edgevid_train.annotations import ClipRecord, read_data
-from edgevid_train.checkpoint import WEIGHTS, checkpoint_of, load_fitting, load_teacher
+from edgevid_train.checkpoint import WEIGHTS, checkpoint_of, load_fitting, load_teacher, read_info
 from edgevid_train.dataset import labels_of, read_clips
 from edgevid_train.decode import ClipCache, with_context
 from edgevid_train.devices import Device, make_accelerator
@@ -70,7 +71,8 @@ def train_distill(
     spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
     cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans)
     lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
-    setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init)
+    seen = _seen_before(request)
+    setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen)
     added = set(extra)
     pooled: list[Prediction] = []
     try:
@@ -173,6 +175,17 @@ def _given_teacher(
                 f"({leaked[0]} for one); the student's figures will be too good"
             )
     return loaded.teacher
+
+
+def _seen_before(request: RunRequest) -> set[str]:
+    """Marks of what a given teacher, and the weights to begin from, were trained on."""
+    kinds: tuple[Literal["teacher", "student"], ...] = ("teacher", "student")
+    seen: set[str] = set()
+    for path, kind in itertools.product((request.teacher, request.init), kinds):
+        folder = checkpoint_of(path, kind) if path else None
+        if folder:
+            seen.update(read_info(folder, kind).split.trained_on)
+    return seen
 
 
 def _read(
