@@ -1,0 +1,70 @@
+"""`edgevid calibrate` as words on the command line -> calls."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Threads, names_in
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the `calibrate` command. Nothing heavy is imported before it runs."""
+    app.command()(calibrate)
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="A bundled model's name, or the file of a stream model.")],
+    data: Annotated[Path, typer.Argument(help="Labelled videos that the model has never seen.")],
+    out: Annotated[Path, typer.Option(help="The model file to write, with thresholds and the promise.")],
+    risk: Annotated[float, typer.Option(help="Share that may be lost: whole network right, cascade wrong.")] = 0.02,
+    confidence: Annotated[float, typer.Option(help="How surely no more than that is lost.")] = 0.95,
+    unit: Annotated[
+        Literal["recording", "event"],
+        typer.Option(help="What counts: files by the label of each clip, or labelled clips by the events found."),
+    ] = "recording",
+    split: Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")] = None,
+    threads: Threads = 1,
+    format_: Format = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """Choose exit thresholds that, with the stated confidence, give up at most the stated risk.
+
+    Refuses (2) when there is too little data for the promise. Exit status 1, and no model written, when even the most
+    careful thresholds lose too much.
+    """
+    import cv2
+    from rich.console import Console
+
+    from edgevid.errors import CheckFailedError
+    from edgevid.files import check_output, write_json
+    from edgevid_train.annotations import ReadOptions
+    from edgevid_train.calibrate import calibrate as run
+    from edgevid_train.calibrate import write_calibrated
+    from edgevid_train.calibration_report import failure, show
+    from edgevid_train.progress import Reporter
+    from edgevid_train.rewrite import check_model_output
+    from edgevid_train.risk import Promise
+
+    promise = Promise(risk, confidence)
+    check_model_output(out, force=force)
+    if json:
+        check_output(json, force=force)
+    cv2.setNumThreads(threads)
+    report = Reporter(Console())
+    options = ReadOptions(format_, group, label_pattern, names_in(classes, "--classes"))
+    result = run(model, data, options, promise, unit=unit, split=split, threads=threads, report=report)
+    show(result, report)
+    written = None
+    if result.chosen is not None:
+        written = write_calibrated(model, result, out, force=force)
+        report.say(f"wrote {out}: {written.id}")
+    if json:
+        file = {"file": None, "calibrated": None} if written is None else {"file": str(out), "calibrated": written.id}
+        write_json(json, result.to_json() | file)
+    if written is None:
+        raise CheckFailedError(failure(result))
