@@ -1,0 +1,180 @@
+"""Choosing the numbers of an event rule on validation streams: coordinate search over a small grid."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevid.manifest import EventRule, Manifest
+from edgevid.models.load import load
+from edgevid_train.annotations import ReadOptions
+from edgevid_train.evaluate.matching import Counts, Stream, count, delays_s
+from edgevid_train.evaluate.stream_plan import StreamSettings
+from edgevid_train.evaluate.stream_run import Trace
+from edgevid_train.evaluate.streams import evaluate_streams, notes
+from edgevid_train.progress import Reporter
+from edgevid_train.rewrite import rewrite
+
+GRID: dict[str, tuple[float, ...]] = {
+    "smooth_s": (0.0, 0.2, 0.3, 0.4, 0.5, 0.7),
+    "on": (0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9),
+    "off": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
+    "min_s": (0.0, 0.12, 0.24, 0.36, 0.5),
+    "cooldown_s": (0.0, 0.3, 0.5, 0.8, 1.2),
+}
+"""The values tried of each number."""
+IN_TIME_S = 0.3
+"""A median delay above this costs: a tenth of a second more, a tenth of F1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a rule gives: `delay_s` is the median, None when no action was found."""
+
+    counts: Counts
+    delay_s: float | None
+
+    @property
+    def worth(self) -> float:
+        """F1 of streams and negatives together, an event in a negative being an extra one, less what lateness costs."""
+        return self.counts.f1 - max(0.0, (self.delay_s or 0.0) - IN_TIME_S)
+
+    def to_json(self) -> dict[str, Any]:
+        counts = self.counts
+        return {
+            "f1": counts.f1,
+            "precision": counts.precision,
+            "recall": counts.recall,
+            "delay_s": self.delay_s,
+            "worth": self.worth,
+        }
+
+
+def judge(streams: Sequence[Stream]) -> Figures:
+    """Figures of streams and negatives together."""
+    late = [delay_s for stream in streams for delay_s in delays_s(stream)]
+    return Figures(sum(map(count, streams), Counts()), float(np.median(late)) if late else None)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best rule, what it gives where it was chosen, what the manifest's gave there, and how many were tried."""
+
+    rule: EventRule
+    figures: Figures
+    was: EventRule
+    before: Figures
+    tried: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule.model_dump(),
+            "figures": self.figures.to_json(),
+            "was": self.was.model_dump(),
+            "before": self.before.to_json(),
+            "tried": self.tried,
+        }
+
+
+def fit_rule(traces: Sequence[Trace], manifest: Manifest, between: Callable[[], None] = lambda: None) -> Fitted:
+    """The rule that is worth most on `traces`, negatives among them; the manifest's own where none is better.
+
+    One number after the other takes its best value of the grid until none changes, from the manifest's rule and from
+    the middle of the grid. `between` is called after each rule.
+
+    Raises:
+        ValueError: no trace holds an action: then nothing is ever worth more than no events at all.
+    """
+    if not any(trace.actions for trace in traces):
+        raise ValueError("no stream shows an action")
+    seen: dict[EventRule, Figures] = {}
+
+    def figures(rule: EventRule) -> Figures:
+        if rule not in seen:
+            seen[rule] = judge([trace.under(rule, manifest) for trace in traces])
+            between()
+        return seen[rule]
+
+    middle = EventRule(**{name: values[len(values) // 2] for name, values in GRID.items()})
+    best = max((_climbed(start, figures) for start in (manifest.events, middle)), key=lambda r: figures(r).worth)
+    return Fitted(best, figures(best), manifest.events, figures(manifest.events), len(seen))
+
+
+def _climbed(rule: EventRule, figures: Callable[[EventRule], Figures]) -> EventRule:
+    while True:
+        before = rule
+        for name, values in GRID.items():
+            fields = rule.model_dump()
+            tried = [EventRule(**(fields | {name: value})) for value in values if _ordered(fields | {name: value})]
+            rule = max([rule, *tried], key=lambda candidate: figures(candidate).worth)  # of equals the first: no change
+        if rule == before:
+            return rule
+
+
+def _ordered(fields: dict[str, float]) -> bool:
+    return fields["off"] <= fields["on"]
+
+
+def fit_model(
+    model: str,
+    data: Path,
+    options: ReadOptions,
+    settings: StreamSettings,
+    *,
+    negatives: Sequence[Path] = (),
+    split: str | None = None,
+    gate: bool = True,
+    threads: int = 1,
+    report: Reporter,
+) -> Fitted:
+    """Run the model once over streams of the clips of `data` and over the negatives, and fit its rule to what it says.
+
+    Raises:
+        InputError: as `evaluate_streams`; or the model was trained on some of the clips.
+    """
+    played = evaluate_streams(
+        model,
+        data,
+        options,
+        settings,
+        negatives=negatives,
+        split=split,
+        gate=gate,
+        threads=threads,
+        report=report,
+        unseen=True,
+    )
+    for note in notes(played):
+        report.say(note)
+    # How many rules a search tries is not known beforehand.
+    with report.bar("trying event rules", len(GRID) * 40) as advance:
+        return fit_rule(played.traces, played.manifest, between=lambda: advance(""))
+
+
+def write_fitted(model: str, fitted: Fitted, out: Path, *, force: bool = False) -> Manifest:
+    """Write the model again with the fitted rule; gives back the sealed manifest.
+
+    Raises:
+        InputError: `out` exists and `force` is not given, or cannot be written.
+    """
+    manifest = load(model).manifest.model_copy(update={"events": fitted.rule})
+    return rewrite(model, manifest, out, force=force)
+
+
+def show(fitted: Fitted, to: Reporter) -> None:
+    """Print both rules and what they give, for a person."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table("", *GRID, "F1", "precision", "recall", "median delay", box=SIMPLE_HEAD, pad_edge=False)
+    for name, rule, figures in (("before", fitted.was, fitted.before), ("fitted", fitted.rule, fitted.figures)):
+        counts = figures.counts
+        delay = "" if figures.delay_s is None else f"{figures.delay_s:+.2f} s"
+        rates = (f"{value:.3f}" for value in (counts.f1, counts.precision, counts.recall))
+        table.add_row(name, *(f"{getattr(rule, number):g}" for number in GRID), *rates, delay)
+    to.console.print(table)
+    to.say(
+        f"{fitted.tried} rules tried; figures are those of the clips they were chosen on, events in negatives included"
+    )
