@@ -77,7 +77,7 @@ def test_changes_from_the_command_line() -> None:
         ("optim.epochs=many", "optim.epochs: Input should be a valid integer"),
         ("optim.lr=nan", "optim.lr"),
         ("student.exits=[3, 2]", "student: Value error, exits must be stage numbers from 1 on, in rising order"),
-        ("teacher.kind=big", "teacher.kind: Input should be 'tsm' or 'videomae'"),
+        ("teacher.kind=big", "teacher.kind: Input should be 'tsm', 'videomae' or 'ensemble'"),
         ("optim", "expected key=value"),
         ("=3", "expected key=value"),
         ("optim..lr=3", "expected key=value"),

@@ -24,9 +24,17 @@ from transformers import (
 
 from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
-from edgevid_train.checkpoint import Checkpoint, CheckpointInfo, SplitInfo, load_teacher
+from edgevid_train.checkpoint import (
+    Checkpoint,
+    CheckpointInfo,
+    SplitInfo,
+    gather,
+    load_teacher,
+    write_ensemble,
+)
 from edgevid_train.distill import DistillConfig, DistillTask, StepTargets
 from edgevid_train.models.teachers import ShiftTeacher, TeacherConfig, VideoMAETeacher, build_teacher
+from edgevid_train.models.videomae import VideoMAESize
 from edgevid_train.recipe import Recipe
 
 FRAMES, SIDE = 4, 32
@@ -269,10 +277,107 @@ def test_a_hub_id_without_a_network_is_one_line_at_once(monkeypatch, tmp_path, n
     assert f"hub id or folder {name!r} gives no VideoMAE" in refused(videomae(name))
 
 
-@pytest.mark.parametrize("word", ["auto", "package", "hub", "none"])
+@pytest.mark.parametrize("word", ["auto", "package", "hub"])
 def test_words_for_a_backbone_s_weights_mean_nothing_here(word):
-    with pytest.raises(ValidationError, match="weights of a videomae teacher are a folder or a hub id"):
+    with pytest.raises(ValidationError, match="weights of a videomae teacher are a folder, a hub id or none, not"):
         videomae(word)
+
+
+# --- VideoMAE of the recipe's own size
+
+OWN = VideoMAESize(width=24, layers=2, heads=2, patch=8, tubelet=2)
+
+
+def test_a_videomae_may_have_any_size_and_a_wide_input():
+    wide = InputSpec(height=24, width=32)
+    teacher = build_teacher(videomae("none", videomae=OWN, input=wide), len(LABELS))
+    assert isinstance(teacher, VideoMAETeacher)
+    assert teacher.feature_size == 24
+    assert len(teacher.network.videomae.encoder.layer) == 2
+    assert teacher.network.videomae.embeddings.num_patches == 3 * 4 * 2
+    frames = 255 * torch.rand(2, FRAMES, 3, 24, 32)
+    assert teacher(frames).logits.shape == (2, len(LABELS))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "a videomae teacher without weights needs its size"),
+        ({"videomae": VideoMAESize(patch=12)}, "an input of 32x32 does not divide into patches of 12 pixels"),
+        ({"videomae": OWN, "frames": 5}, "5 frames do not divide into tubelets of 2"),
+        ({"videomae": {"width": 20, "heads": 3}}, "width 20 is no multiple of 3 heads"),
+    ],
+)
+def test_sizes_that_make_no_videomae(changes, says):
+    with pytest.raises(ValidationError, match=says):
+        videomae("none", **changes)
+
+
+def test_a_checkpoint_of_another_size_than_the_recipe_says_is_refused(checkpoint):
+    size = VideoMAESize(width=16, layers=2, heads=2, patch=16, tubelet=2)
+    assert build_teacher(videomae(checkpoint, videomae=size), 3).feature_size == 16
+    other = size.model_copy(update={"layers": 3})
+    assert "has layers 2, the recipe's teacher.videomae 3" in refused(videomae(checkpoint, videomae=other))
+
+
+# --- an ensemble
+
+
+def save_teacher(folder: Path, teacher: VideoMAETeacher | ShiftTeacher, labels=LABELS) -> Path:
+    info = CheckpointInfo(
+        kind="teacher",
+        labels=labels,
+        weights_from="tests",
+        split=SplitInfo(name="none", train_clips=0, val_clips=0, train_groups=(), val_groups=()),
+    )
+    Checkpoint(teacher, Recipe(name="tiny", teacher=teacher.config), info).write(folder)
+    return folder
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_members(checkpoint, tmp_path):
+    small = InputSpec(height=SIDE, width=SIDE)
+    one = VideoMAETeacher(videomae(checkpoint), len(LABELS)).eval()
+    other = shift_teacher(frames=FRAMES)
+    other.config = other.config.model_copy(update={"input": small})
+    folders = [save_teacher(tmp_path / "a", one), save_teacher(tmp_path / "b", other)]
+    config = TeacherConfig(kind="ensemble", members=tuple(map(str, folders)), input=small, frames=FRAMES)
+    frames = clips()
+    with torch.inference_mode():
+        answer = gather(config, folders, LABELS)(frames)
+        alone = [member(frames) for member in (one, other)]
+    mean = sum(member.logits.softmax(-1) for member in alone) / 2
+    assert torch.allclose(answer.logits.softmax(-1), mean, atol=1e-6)
+    assert torch.allclose(answer.logits.exp().sum(-1), torch.ones(2), atol=1e-5)
+    assert not torch.allclose(mean, alone[0].logits.softmax(-1), atol=1e-3)
+    assert answer.features.shape == (2, one.feature_size + other.feature_size)
+    assert torch.allclose(answer.features[:, :16].mean(-1), torch.zeros(2), atol=1e-5)  # each member layer-normed
+
+
+def test_an_ensemble_s_checkpoint_needs_no_other_folder(checkpoint, tmp_path):
+    teachers = [VideoMAETeacher(videomae(checkpoint), len(LABELS)).eval() for _ in range(2)]
+    folders = [save_teacher(tmp_path / str(i), teacher) for i, teacher in enumerate(teachers)]
+    config = videomae(checkpoint).model_copy(update={"kind": "ensemble", "members": tuple(map(str, folders))})
+    info = CheckpointInfo.model_validate_json((folders[0] / "checkpoint.json").read_bytes())
+    write_ensemble(tmp_path / "both", folders, Recipe(name="tiny", teacher=config), info)
+    frames = clips()
+    with torch.inference_mode():
+        before = gather(config, folders, LABELS)(frames).logits
+        for folder in folders:
+            folder.rename(folder.with_name(f"{folder.name}-away"))
+        assert torch.equal(load_teacher(tmp_path / "both").teacher(frames).logits, before)
+
+
+def test_members_that_do_not_go_together_are_refused(checkpoint, tmp_path):
+    one = save_teacher(tmp_path / "a", VideoMAETeacher(videomae(checkpoint), len(LABELS)))
+    other = save_teacher(tmp_path / "b", shift_teacher(frames=6))
+    config = videomae(checkpoint).model_copy(update={"kind": "ensemble", "members": (str(one), str(other))})
+    with pytest.raises(InputError, match=r"member 2 takes 6 frames of 64x64 .*, the recipe gives 4 frames of 32x32"):
+        gather(config, [one, other], LABELS)
+    with pytest.raises(InputError, match="answers with left, right, tick, circle, other; the data has yes, no"):
+        gather(config, [one, one], ("yes", "no"))
+    with pytest.raises(ValidationError, match="an ensemble has at least two members, not 1"):
+        TeacherConfig(kind="ensemble", members=(str(one),))
+    assert "an ensemble is made of finished teachers" in refused(config)
 
 
 # --- temporal shift, both ways

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,19 @@ from torch import Tensor
 from edgevid_train.distill import StepTargets
 from edgevid_train.sampler import BatchPlan
 from edgevid_train.sequence import TrainStream
+
+
+class Samples(Protocol):
+    """What the training loop needs of a batch, whatever is in it; `split` gives parts of at most `size` samples."""
+
+    def __len__(self) -> int: ...
+
+    def split(self, size: int) -> Sequence["Samples"]: ...
+
+    def to(self, device: torch.device) -> "Samples": ...
+
+
+Made = TypeVar("Made", bound=Samples)
 
 AHEAD = 2
 """Batches that wait ready, per thread: enough to even out decoding, little enough for any memory."""
@@ -55,9 +68,7 @@ class Batch:
 
     def split(self, size: int) -> list["Batch"]:
         """Parts of at most `size` clips, as even as possible."""
-        parts = -(-len(self) // size)
-        ends = [round(i * len(self) / parts) for i in range(parts + 1)]
-        return [self._cut(slice(begin, end)) for begin, end in pairwise(ends)]
+        return [self._cut(part) for part in even_parts(len(self), size)]
 
     def _cut(self, part: slice) -> "Batch":
         return self._each(lambda x: x[part])
@@ -76,19 +87,26 @@ class Batch:
         )
 
 
+def even_parts(count: int, size: int) -> list[slice]:
+    """Cut `count` samples into parts of at most `size`, as even as possible."""
+    parts = -(-count // size)
+    ends = [round(i * count / parts) for i in range(parts + 1)]
+    return [slice(begin, end) for begin, end in pairwise(ends)]
+
+
 def as_input(frames: Tensor) -> Tensor:
     """uint8 `(B, T, H, W, 3)` -> float32 `(B, T, 3, H, W)` in 0..255: what every network here takes."""
     return frames.permute(0, 1, 4, 2, 3).float()
 
 
 def prefetch(
-    plans: Sequence[BatchPlan], load: Callable[[BatchPlan], Batch], threads: int
-) -> Generator[tuple[BatchPlan, Batch], None, None]:
+    plans: Sequence[BatchPlan], load: Callable[[BatchPlan], Made], threads: int
+) -> Generator[tuple[BatchPlan, Made], None, None]:
     """Load the planned batches in order, a few ahead of their use, in `threads` threads.
 
     An error while loading is raised where its batch would have come. Closing the iterator stops the threads.
     """
-    waiting: deque[tuple[BatchPlan, Future[Batch]]] = deque()
+    waiting: deque[tuple[BatchPlan, Future[Made]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="loader") as pool:
         try:
             for plan in plans:

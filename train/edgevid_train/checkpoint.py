@@ -1,6 +1,8 @@
 """A checkpoint is a folder: weights, the resolved recipe, and what the weights are.
 
     model.safetensors   the weights that are validated and exported (their moving average, where the recipe has one)
+    config.json         only of a VideoMAE: what transformers needs to load the folder by itself
+    members/            only of an ensemble, instead of weights: its members' checkpoints
     recipe.toml         every setting with its value
     checkpoint.json     `CheckpointInfo`: labels, split, epoch, figures
     trainer.pt          only in `last`: optimiser, counters and random states, for an exact resume
@@ -8,6 +10,8 @@
 Weights are data, not code: nothing here unpickles anything but tensors and plain values.
 """
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,11 +24,17 @@ from torch import Tensor, nn
 
 from edgevid.errors import InputError
 from edgevid.files import replacing
+from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import ShiftTeacher, VideoMAETeacher, build_teacher
+from edgevid_train.models.teachers import ShiftTeacher, TeacherConfig, VideoMAETeacher, build_teacher
+from edgevid_train.models.videomae import TransformersNetwork
 from edgevid_train.recipe import Recipe, read_resolved
 
 WEIGHTS, RECIPE, INFO, TRAINER = "model.safetensors", "recipe.toml", "checkpoint.json", "trainer.pt"
+MEMBERS = "members"
+
+Kind = Literal["student", "teacher", "pretrained"]
+"""`pretrained`: a VideoMAE that has seen videos and no label."""
 
 
 class SplitInfo(BaseModel):
@@ -44,12 +54,15 @@ class SplitInfo(BaseModel):
 
 
 class CheckpointInfo(BaseModel):
-    """What stands in `checkpoint.json`. `weights_from`: where the backbone's weights came from before training."""
+    """What stands in `checkpoint.json`. `weights_from`: where the backbone's weights came from before training.
+
+    `labels`: none of what was only pre-trained.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
-    kind: Literal["student", "teacher"]
+    kind: Kind
     labels: tuple[str, ...]
     weights_from: str
     split: SplitInfo
@@ -72,7 +85,7 @@ class LoadedStudent(NamedTuple):
 class LoadedTeacher(NamedTuple):
     """A teacher in evaluation mode on the CPU, and everything that was saved with it."""
 
-    teacher: ShiftTeacher | VideoMAETeacher
+    teacher: ShiftTeacher | VideoMAETeacher | Ensemble
     recipe: Recipe
     labels: tuple[str, ...]
     info: CheckpointInfo
@@ -91,17 +104,21 @@ class Checkpoint:
         """Write the folder as a whole, replacing an older one in one step. Raises InputError when that fails."""
         with replacing(folder) as temporary:
             temporary.mkdir()
-            network = self.network
-            if isinstance(network, VideoMAETeacher):
-                # Without our prefix and with its own config.json, so that the folder is a transformers checkpoint.
-                network.network.config.save_pretrained(temporary)
-                network = network.network
+            network = kept_part(self.network)
+            if isinstance(self.network, TransformersNetwork):
+                self.network.network.config.save_pretrained(temporary)
             state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
             save_file(state, temporary / WEIGHTS, {"format": "pt"})  # transformers asks for the metadata
             (temporary / RECIPE).write_text(self.recipe.to_toml(), encoding="utf-8")
             (temporary / INFO).write_text(self.info.model_dump_json(indent=2) + "\n", encoding="utf-8")
             if self.trainer is not None:
                 torch.save(self.trainer, temporary / TRAINER)
+
+
+def kept_part(network: nn.Module) -> nn.Module:
+    """The part of a network whose weights a checkpoint holds: of a transformers network that itself, not our frame."""
+    inner: nn.Module = network.network if isinstance(network, TransformersNetwork) else network
+    return inner
 
 
 def load_student(path: Path) -> LoadedStudent:
@@ -119,10 +136,14 @@ def load_student(path: Path) -> LoadedStudent:
 
 
 def load_teacher(path: Path) -> LoadedTeacher:
-    """As `load_student`, for a teacher."""
+    """As `load_student`, for a teacher of any kind."""
     folder = find_checkpoint(path, "teacher")
     info, recipe = read_info(folder, "teacher"), read_resolved(folder / RECIPE)
-    if recipe.teacher.kind == "videomae":
+    teacher: ShiftTeacher | VideoMAETeacher | Ensemble
+    if recipe.teacher.kind == "ensemble":
+        members = [folder / MEMBERS / str(number) for number in range(len(recipe.teacher.members))]
+        teacher = gather(recipe.teacher, members, info.labels)
+    elif recipe.teacher.kind == "videomae":
         teacher = build_teacher(recipe.teacher.model_copy(update={"weights": str(folder)}), len(info.labels))
     else:
         teacher = build_teacher(recipe.teacher.model_copy(update={"weights": "none"}), len(info.labels))
@@ -130,21 +151,53 @@ def load_teacher(path: Path) -> LoadedTeacher:
     return LoadedTeacher(teacher.eval(), recipe, info.labels, info)
 
 
-def find_checkpoint(path: Path, kind: Literal["student", "teacher"]) -> Path:
+def gather(config: TeacherConfig, members: Sequence[Path], labels: tuple[str, ...]) -> Ensemble:
+    """The ensemble of the teachers in these checkpoints.
+
+    Raises:
+        InputError: a checkpoint that cannot be loaded, that answers with other labels or that takes other frames.
+    """
+    loaded = [load_teacher(path) for path in members]
+    for path, member in zip(members, loaded, strict=True):
+        check_same_labels(path, member.labels, labels)
+    return Ensemble(config, [member.teacher for member in loaded]).eval()
+
+
+def check_same_labels(path: Path, theirs: tuple[str, ...], ours: tuple[str, ...]) -> None:
+    """Raises InputError when the teacher in `path` answers with other labels than the data has."""
+    if theirs != ours:
+        raise InputError(f"the teacher {path} answers with {', '.join(theirs)}; the data has {', '.join(ours)}")
+
+
+def write_ensemble(folder: Path, members: Sequence[Path], recipe: Recipe, info: CheckpointInfo) -> None:
+    """Write an ensemble's checkpoint, which holds copies of its members' checkpoints and needs no other folder."""
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        for number, member in enumerate(members):
+            found = find_checkpoint(member, "teacher")
+            shutil.copytree(found, temporary / MEMBERS / str(number), ignore=shutil.ignore_patterns(TRAINER))
+        (temporary / RECIPE).write_text(recipe.to_toml(), encoding="utf-8")
+        (temporary / INFO).write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def find_checkpoint(path: Path, kind: Kind) -> Path:
     """The checkpoint folder that `path` means: itself, its `best` or `last`, or those of its `student` or `teacher`.
+
+    Of a teacher `last` comes first: its best epoch was chosen by the held-out clips, by which its student is judged.
 
     Raises:
         InputError: there is none.
     """
     folder = path.parent if path.name == WEIGHTS else path
-    for inner in (folder, folder / "best", folder / "last", folder / kind / "best", folder / kind / "last"):
-        if (inner / WEIGHTS).is_file() and (inner / INFO).is_file():
+    names = ("last", "best") if kind == "teacher" else ("best", "last")
+    for inner in (folder, *(folder / name for name in names), *(folder / kind / name for name in names)):
+        if (inner / INFO).is_file() and ((inner / WEIGHTS).is_file() or (inner / MEMBERS).is_dir()):
             return inner
     what = "no such file or folder" if not path.exists() else f"holds no {WEIGHTS} with its {INFO}"
     raise InputError(f"{path} is no {kind} checkpoint: {what}")
 
 
-def checkpoint_of(path: Path, kind: Literal["student", "teacher"]) -> Path | None:
+def checkpoint_of(path: Path, kind: Kind) -> Path | None:
     """As `find_checkpoint`, but None where `path` holds none of this kind."""
     try:
         folder = find_checkpoint(path, kind)
@@ -152,6 +205,12 @@ def checkpoint_of(path: Path, kind: Literal["student", "teacher"]) -> Path | Non
     except InputError:
         return None
     return folder
+
+
+def beginning_of(path: Path, kind: Kind) -> Path | None:
+    """The checkpoint in `path` that a network of this kind may begin from; a teacher also from what was pre-trained."""
+    found = checkpoint_of(path, kind)
+    return checkpoint_of(path, "pretrained") if found is None and kind == "teacher" else found
 
 
 def read_info(folder: Path, kind: str) -> CheckpointInfo:

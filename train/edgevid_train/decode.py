@@ -141,8 +141,7 @@ class ClipCache:
             other.wait()
         try:
             clip = decode_clip(record, self.short_side, self.spans.get(record))
-            clip.frames.flags.writeable = False
-            self._keep(clip)
+            self.keep(clip)
             return clip
         except DecodeError as error:
             with self._lock:
@@ -153,7 +152,9 @@ class ClipCache:
                 del self._busy[record]
             done.set()
 
-    def _keep(self, clip: DecodedClip) -> None:
+    def keep(self, clip: DecodedClip) -> None:
+        """Remember a clip that was decoded here or elsewhere, while there is room."""
+        clip.frames.flags.writeable = False
         with self._lock:
             self.decoded += 1
             if clip.frames.nbytes > self.max_bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -16,12 +16,16 @@ from edgevid_train.checkpoint import (
     INFO,
     WEIGHTS,
     CheckpointInfo,
+    Kind,
     SplitInfo,
-    checkpoint_of,
+    beginning_of,
+    gather,
+    kept_part,
     load_fitting,
     load_student,
     load_teacher,
     read_info,
+    write_ensemble,
 )
 from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, spread
 from edgevid_train.decode import ClipCache
@@ -29,6 +33,7 @@ from edgevid_train.describe import describe
 from edgevid_train.devices import Device, channels_last, make_accelerator
 from edgevid_train.evaluate.metrics import Prediction, figures, summarise
 from edgevid_train.evaluate.predict import answers, predictions, student_scores, teacher_scores
+from edgevid_train.given import teacher_for
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.marks import marks_of_all
 from edgevid_train.models.student import Student
@@ -41,7 +46,6 @@ from edgevid_train.sampler import Sampler
 from edgevid_train.tasks import StudentTask, TeacherTask
 from edgevid_train.trainer import Job, Validate, train
 
-Kind = Literal["teacher", "student"]
 PREDICTIONS = "predictions.json"
 BACKBONE = ("network.stem.", "network.stages.", "network.network.videomae.")
 """Beginnings of the names of the weights that come from elsewhere, in any student or teacher."""
@@ -91,16 +95,25 @@ class Setting:
     seen_before: Collection[str] = ()
 
 
-def train_teacher(fold: Fold, setting: Setting) -> Teacher:
-    """Train the recipe's teacher on the labels, or load it where that has been done."""
-    recipe, labels = setting.recipe, setting.labels
-    folder = fold.folder / "teacher"
-    held_out = _held_out_for_teacher(fold, setting)
+def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Prediction]]:
+    """Train the recipe's teacher on the labels, gather it where it is an ensemble, or load it where that has been done.
+
+    Returns: it, with the weights after the last epoch, and its predictions of the held-out clips.
+    """
+    folder, held_out = fold.folder / "teacher", _held_out_for_teacher(fold, setting)
     if setting.resume and is_finished(folder, "teacher"):
-        finished = load_teacher(folder / "last").teacher
-        if not (folder / PREDICTIONS).exists():
-            _conclude(folder, _teacher_predictions(finished, held_out, labels, setting.stop), labels)
-        return finished
+        teacher: Teacher = load_teacher(folder / "last").teacher
+    elif setting.recipe.teacher.kind == "ensemble":
+        teacher = _gather_teacher(fold, setting)
+    else:
+        teacher = _train_teacher(fold, setting, held_out)
+    found = _teacher_predictions(teacher, held_out, setting.labels, setting.stop)
+    _conclude(folder, found, setting.labels)
+    return teacher, found
+
+
+def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teacher:
+    recipe, labels = setting.recipe, setting.labels
     torch.manual_seed(recipe.seed)
     network = build_teacher(recipe.teacher, len(labels))
     _begin_from(setting, network, "teacher")
@@ -114,9 +127,32 @@ def train_teacher(fold: Fold, setting: Setting) -> Teacher:
     task = TeacherTask(network, recipe.distill.label_smoothing)
     weights_from = recipe.teacher.weights if recipe.teacher.kind == "videomae" else recipe.teacher.backbone
     job = _job("teacher", fold, setting, task, recipe.teacher_optim, sampler, clips, validate, weights_from)
-    trained = cast(Teacher, _train(job, setting))
-    _conclude(folder, _teacher_predictions(trained, held_out, labels, setting.stop), labels)
-    return trained
+    return cast(Teacher, _train(job, setting))
+
+
+def _gather_teacher(fold: Fold, setting: Setting) -> Teacher:
+    """The ensemble of finished teachers: nothing is trained, and what it holds are copies."""
+    recipe, own = setting.recipe, fold.info(setting.seen_before)
+    members = [teacher_for(Path(path), own.val_groups) for path in recipe.teacher.members]
+    ensemble = gather(recipe.teacher, members, setting.labels)
+    infos = [read_info(member, "teacher") for member in members]
+    split = own.model_copy(
+        update={
+            "train_clips": max(info.split.train_clips for info in infos),
+            "train_groups": tuple(sorted({group for info in infos for group in info.split.train_groups})),
+            "trained_on": marks_of_all([], {mark for info in infos for mark in info.split.trained_on}),
+        }
+    )
+    info = CheckpointInfo(
+        kind="teacher",
+        labels=setting.labels,
+        weights_from="; ".join(info.weights_from for info in infos),
+        split=split,
+        finished=True,
+        edgevid=edgevid.__version__,
+    )
+    write_ensemble(fold.folder / "teacher" / "last", members, recipe, info)
+    return ensemble.to(make_accelerator(setting.device, recipe.precision).device)
 
 
 def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list[Prediction]:
@@ -187,10 +223,10 @@ def _sampler(
 
 def _begin_from(setting: Setting, network: nn.Module, kind: Kind) -> None:
     """Take what fits from the checkpoint that the person gave to begin from, and say what does not."""
-    folder = None if setting.init is None else checkpoint_of(setting.init, kind)
+    folder = None if setting.init is None else beginning_of(setting.init, kind)
     if folder is None:
         return
-    taken, fresh = load_fitting(network, folder / WEIGHTS)
+    taken, fresh = load_fitting(kept_part(network), folder / WEIGHTS)
     others = f"; {len(fresh)} begin anew, {fresh[0]} for one" if fresh else ""
     setting.report.say(f"{kind}: {taken} tensors from {folder}{others}")
 

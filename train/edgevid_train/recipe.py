@@ -14,6 +14,7 @@ from edgevid.errors import InputError
 from edgevid.manifest import ClipPool, EventRule
 from edgevid_train.augment import AugmentConfig
 from edgevid_train.distill import DistillConfig
+from edgevid_train.masked import PretrainConfig
 from edgevid_train.models.student import StudentConfig
 from edgevid_train.models.teachers import TeacherConfig
 from edgevid_train.paths import PathsConfig
@@ -91,6 +92,8 @@ class Recipe(_Part):
     student: StudentConfig = StudentConfig()
     teacher: TeacherConfig = TeacherConfig()
     distill: DistillConfig = DistillConfig()
+    pretrain: PretrainConfig = PretrainConfig()
+    pretrain_optim: OptimConfig = OptimConfig(ema=0.0)
     teacher_optim: OptimConfig = OptimConfig()
     optim: OptimConfig = OptimConfig()
     clip_pool: ClipPool = ClipPool(kind="peak", smooth_s=0.3)

@@ -1,9 +1,10 @@
 """What a run is asked for, kept beside it, so that it can be resumed in other words or in none."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -24,6 +25,7 @@ class RunRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    command: Literal["train-distill", "train-teacher"] = "train-distill"
     data: Path
     format: str | None = None
     group: str | None = None
@@ -52,18 +54,30 @@ class RunRequest(BaseModel):
         return ReadOptions(self.format, self.group, self.label_pattern, self.classes)
 
 
+class PretrainRequest(BaseModel):
+    """What a person asked of `edgevid pretrain`: folders of videos, absolute."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: Literal["pretrain"] = "pretrain"
+    data: tuple[Path, ...] = Field(min_length=1)
+
+
+Request = TypeVar("Request", RunRequest, PretrainRequest)
+
+
 @dataclass(frozen=True)
-class Start:
+class Start(Generic[Request]):
     """Everything a run begins with; `resume` when it is begun again."""
 
-    request: RunRequest
+    request: Request
     recipe: Recipe
     out: Path
     resume: bool
 
 
-def begun(out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start:
-    """A new run from what a person asked for, by the fields of `RunRequest`.
+def begun(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start[Request]:
+    """A new run from what a person asked for, by the fields of `kind`.
 
     The recipe may name the data; without `out` the run goes into `runs/RECIPE`.
 
@@ -72,11 +86,14 @@ def begun(out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> 
     """
     if recipe is None:
         raise InputError("--recipe is needed")
-    data = asked["data"] or (recipe.data.folder and Path(recipe.data.folder).absolute())
+    data = asked["data"]
     if not data:
-        raise InputError(f"--data is needed: recipe {recipe.name} names no folder")
+        if not recipe.data.folder:
+            raise InputError(f"--data is needed: recipe {recipe.name} names no folder")
+        folder = Path(recipe.data.folder).absolute()
+        data = folder if kind is RunRequest else (folder,)
     try:
-        request = RunRequest.model_validate({**asked, "data": data})
+        request = kind.model_validate({**asked, "data": data})
     except ValidationError as error:
         first = error.errors()[0]
         option = f"--{first['loc'][0]}: " if first["loc"] else ""
@@ -84,7 +101,7 @@ def begun(out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> 
     return Start(request, recipe, out or Path("runs") / recipe.name, resume=False)
 
 
-def resumed(out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start:
+def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start[Request]:
     """The run in `out` as it was begun. What is asked for again must be the same.
 
     Raises:
@@ -97,8 +114,12 @@ def resumed(out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -
     if not (out / RUN).is_file():
         raise InputError(f"--resume: {out} holds no run ({RUN} is missing)")
     try:
-        request = RunRequest.model_validate_json((out / RUN).read_bytes())
-    except (OSError, ValidationError) as error:
+        values = json.loads((out / RUN).read_bytes())
+        command = values.get("command", "train-distill")
+        if command != asked["command"]:
+            raise InputError(f"--resume: {out} holds a run of edgevid {command}, not of {asked['command']}")
+        request = kind.model_validate_json((out / RUN).read_bytes())
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"--resume: {out / RUN} is damaged: {str(error).splitlines()[0]}") from None
     saved = read_resolved(out / RECIPE)
     if recipe is not None and recipe != saved:

@@ -1,4 +1,4 @@
-"""`train-distill` from the data folder to the trained student: which clips, which folds, and what is kept of it.
+"""`train-distill` and `train-teacher` from the data folder to what is trained: which clips, which folds, what is kept.
 
 OUT/run.json         what was asked for, so that `--resume` needs nothing else
 OUT/recipe.toml      the resolved recipe
@@ -7,23 +7,35 @@ OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, pr
 OUT/fold-I/…         the same for every fold of a cross-validation; OUT/cv.json and confusion.png over all of them
 """
 
-import itertools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
 from edgevid_train.annotations import ClipRecord, read_data
-from edgevid_train.checkpoint import WEIGHTS, checkpoint_of, load_fitting, load_teacher, read_info
+from edgevid_train.checkpoint import (
+    WEIGHTS,
+    Kind,
+    beginning_of,
+    check_same_labels,
+    checkpoint_of,
+    gather,
+    kept_part,
+    load_fitting,
+    load_teacher,
+    read_info,
+)
 from edgevid_train.dataset import labels_of, read_clips
 from edgevid_train.decode import ClipCache, with_context
 from edgevid_train.devices import Device, make_accelerator
 from edgevid_train.evaluate.metrics import Prediction, confusion, summarise
 from edgevid_train.evaluate.plots import draw_confusion
+from edgevid_train.given import leaked, teacher_for
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.ledger import Ledger
 from edgevid_train.models.student import Student
@@ -38,8 +50,8 @@ from edgevid_train.split import Split, check_labels, grouped_folds, holdout
 LEDGER, CV = "ledger.csv", "cv.json"
 
 
-def train_distill(
-    start: Start,
+def train_folds(
+    start: Start[RunRequest],
     *,
     device: Device | None,
     force: bool,
@@ -62,8 +74,10 @@ def train_distill(
     labels = labels_of(records, request.classes)
     extra = _extra(request, labels)
     splits = _splits(request, recipe, records, extra)
-    given = _given_teacher(request, labels, splits, report)
-    _try_networks(request, recipe, len(labels), given is None)
+    given = _given_teachers(request, labels, splits)
+    _try_networks(request, recipe, labels, splits)
+    for line in _leaks(request, recipe, splits, given):
+        report.say(line)
     places = {file: where for folder in (request.data, *request.extra) for file, where in read_places(folder).items()}
     if not start.resume:
         _begin(request, recipe, out)
@@ -71,12 +85,12 @@ def train_distill(
     spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
     cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans)
     lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
-    seen = _seen_before(request)
+    seen = _seen_before(request, recipe)
     setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen)
     added = set(extra)
     pooled: list[Prediction] = []
     try:
-        for name, folder, split in splits:
+        for (name, folder, split), teacher_folder in zip(splits, given, strict=True):
             train = [record for record in split.train if record in lengths]
             check_labels(train)
             for line in Split(tuple(train), split.val).warnings():
@@ -85,10 +99,16 @@ def train_distill(
             own = f"{len(train) - more} clips" + (f" and {more} extra ones" if more else "")
             report.say(f"{name}: {own} to train on, {len(split.val)} held out")
             fold = Fold(name, out / folder, train, [lengths[record] for record in train], more, split.val)
-            teacher = given or (train_teacher(fold, setting) if recipe.needs_teacher else None)
-            pooled += train_student(fold, setting, teacher)
+            if request.command == "train-teacher":
+                pooled += train_teacher(fold, setting)[1]
+            elif teacher_folder is not None:
+                pooled += train_student(fold, *_with_teacher(setting, teacher_folder))
+            else:
+                teacher = train_teacher(fold, setting)[0] if recipe.needs_teacher else None
+                pooled += train_student(fold, setting, teacher)
     except StoppedError as error:
-        raise StoppedError(f"{error}; it is saved, go on with: edgevid train-distill --resume --out {out}") from None
+        again = f"edgevid {request.command} --resume --out {out}"
+        raise StoppedError(f"{error}; it is saved, go on with: {again}") from None
     if not pooled:
         return {}
     summary = summarise(pooled, labels) | {"predictions": [prediction.to_json() for prediction in pooled]}
@@ -142,50 +162,88 @@ def _splits(
     return [(name, folder, Split((*split.train, *extra), split.val)) for name, folder, split in chosen]
 
 
-def _try_networks(request: RunRequest, recipe: Recipe, labels: int, with_teacher: bool) -> None:
+def _try_networks(
+    request: RunRequest, recipe: Recipe, labels: tuple[str, ...], splits: Sequence[tuple[str, str, Split]]
+) -> None:
     """Build what will be trained, and throw it away: what cannot be built is found before the first clip is decoded."""
-    networks: dict[Literal["student", "teacher"], nn.Module] = {"student": Student(recipe.student, labels)}
-    if with_teacher and recipe.needs_teacher:
-        networks["teacher"] = build_teacher(recipe.teacher, labels)
+    networks: dict[Kind, nn.Module] = {}
+    if request.command == "train-distill":
+        networks["student"] = Student(recipe.student, len(labels))
+    if request.command == "train-teacher" or (request.teacher is None and recipe.needs_teacher):
+        if recipe.teacher.kind == "ensemble":
+            for _, _, split in splits:
+                members = [teacher_for(Path(member), _groups(split)) for member in recipe.teacher.members]
+                networks["teacher"] = gather(recipe.teacher, members, labels)
+        else:
+            networks["teacher"] = build_teacher(recipe.teacher, len(labels))
     if request.init is None:
         return
-    begins = {kind: folder for kind in networks if (folder := checkpoint_of(request.init, kind)) is not None}
+    begins = {kind: folder for kind in networks if (folder := beginning_of(request.init, kind)) is not None}
     if not begins:
         raise InputError(f"--init {request.init}: holds no checkpoint of a {' or a '.join(networks)}")
     for kind, folder in begins.items():
-        load_fitting(networks[kind], folder / WEIGHTS)
+        load_fitting(kept_part(networks[kind]), folder / WEIGHTS)
 
 
-def _given_teacher(
-    request: RunRequest, labels: tuple[str, ...], splits: Sequence[tuple[str, str, Split]], report: Reporter
-) -> Teacher | None:
+def _given_teachers(
+    request: RunRequest, labels: tuple[str, ...], splits: Sequence[tuple[str, str, Split]]
+) -> list[Path | None]:
+    """For every split the checkpoint of the teacher that was given, if one was."""
     if request.teacher is None:
-        return None
-    loaded = load_teacher(request.teacher)
-    if loaded.labels != labels:
-        raise InputError(
-            f"--teacher {request.teacher} answers with {', '.join(loaded.labels)}; the data has {', '.join(labels)}"
-        )
-    seen = set(loaded.info.split.train_groups)
-    for name, _, split in splits:
-        leaked = sorted(seen & {record.group for record in split.val})
-        if leaked:
-            report.say(
-                f"warning: {name}: the teacher was trained on {len(leaked)} of the held-out groups "
-                f"({leaked[0]} for one); the student's figures will be too good"
-            )
-    return loaded.teacher
+        return [None] * len(splits)
+    given = [teacher_for(request.teacher, _groups(split)) for _, _, split in splits]
+    for folder in given:
+        check_same_labels(folder, read_info(folder, "teacher").labels, labels)
+    return list(given)
 
 
-def _seen_before(request: RunRequest) -> set[str]:
-    """Marks of what a given teacher, and the weights to begin from, were trained on."""
-    kinds: tuple[Literal["teacher", "student"], ...] = ("teacher", "student")
-    seen: set[str] = set()
-    for path, kind in itertools.product((request.teacher, request.init), kinds):
-        folder = checkpoint_of(path, kind) if path else None
-        if folder:
-            seen.update(read_info(folder, kind).split.trained_on)
-    return seen
+def _leaks(
+    request: RunRequest,
+    recipe: Recipe,
+    splits: Sequence[tuple[str, str, Split]],
+    given: Sequence[Path | None],
+) -> Iterator[str]:
+    """What a person should know of weights that have seen what a split holds out, one line each."""
+    for (name, _, split), teacher in zip(splits, given, strict=True):
+        held_out = _groups(split)
+        used: list[tuple[str, Path, Kind]] = [("the teacher", teacher, "teacher")] if teacher is not None else []
+        if recipe.teacher.kind == "ensemble" and request.command == "train-teacher":
+            members = [teacher_for(Path(member), held_out) for member in recipe.teacher.members]
+            used += [(f"member {member}", member, "teacher") for member in members]
+        used += [("what it begins from", folder, kind) for folder, kind in _beginnings(request, recipe)]
+        for what, folder, kind in used:
+            seen = leaked(folder, kind, held_out)
+            if seen:
+                yield (
+                    f"warning: {name}: {what} was trained on {len(seen)} of the held-out groups ({seen[0]} for one)"
+                    f"{', without their labels' if kind == 'pretrained' else ''}; the figures will be too good"
+                )
+
+
+def _with_teacher(setting: Setting, folder: Path) -> tuple[Setting, Teacher]:
+    """A finished teacher, and the setting in which it gets the frames that it takes, whatever the recipe says."""
+    loaded = load_teacher(folder)
+    recipe = setting.recipe.model_copy(update={"teacher": loaded.recipe.teacher})
+    seen = {*setting.seen_before, *loaded.info.split.trained_on}
+    return replace(setting, recipe=recipe, seen_before=seen), loaded.teacher
+
+
+def _groups(split: Split) -> set[str]:
+    return {record.group for record in split.val}
+
+
+def _seen_before(request: RunRequest, recipe: Recipe) -> set[str]:
+    """Marks of what the weights to begin from were trained on."""
+    begins = _beginnings(request, recipe)
+    return {mark for folder, kind in begins for mark in read_info(folder, kind).split.trained_on}
+
+
+def _beginnings(request: RunRequest, recipe: Recipe) -> list[tuple[Path, Kind]]:
+    """Our own checkpoints among what the networks of a run begin from."""
+    paths = [request.init, Path(recipe.teacher.weights) if recipe.teacher.kind == "videomae" else None]
+    kinds: tuple[Kind, ...] = ("teacher", "student", "pretrained")
+    found = ((checkpoint_of(path, kind), kind) for path in paths if path is not None for kind in kinds)
+    return [(folder, kind) for folder, kind in found if folder is not None]
 
 
 def _read(

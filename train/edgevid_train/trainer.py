@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from edgevid.errors import CheckFailedError, InputError
-from edgevid_train.batch import Batch, prefetch
+from edgevid_train.batch import Samples, prefetch
 from edgevid_train.checkpoint import (
     WEIGHTS,
     Checkpoint,
     CheckpointInfo,
+    kept_part,
     load_state,
     load_trainer,
     load_weights,
@@ -41,7 +42,7 @@ class Task(Protocol):
 
     network: nn.Module
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]: ...
+    def __call__(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]: ...
 
 
 Validate = Callable[[nn.Module, Callable[[], bool]], dict[str, float]]
@@ -57,7 +58,7 @@ class Job:
         optim: how.
         sampler, load: which clips make which batch, and how a batch is made.
         backbone: beginnings of the names of the parameters that learn at `optim.backbone_lr`.
-        validate: figures of a network, among them `top1` by which the best epoch is chosen; None to hold nothing out.
+        validate: figures of a network, by which the best epoch is chosen (see `better`); None to hold nothing out.
         info: what checkpoints say; epoch, step and figures are filled in.
         folder: gets `last/`, `best/` and `tensorboard/`.
     """
@@ -66,7 +67,7 @@ class Job:
     optim: OptimConfig
     recipe: Recipe
     sampler: Sampler
-    load: Callable[[BatchPlan], Batch]
+    load: Callable[[BatchPlan], Samples]
     validate: Validate | None
     info: CheckpointInfo
     folder: Path
@@ -174,7 +175,7 @@ class Run:
         network: nn.Module = self.average.module if self.average is not None else self.job.task.network
         return network
 
-    def learn(self, task: Task, batch: Batch, report: Reporter) -> dict[str, float]:
+    def learn(self, task: Task, batch: Samples, report: Reporter) -> dict[str, float]:
         """One step of the optimiser on one batch, in as many parts as memory asks for.
 
         Returns: the loss and its terms.
@@ -201,7 +202,7 @@ class Run:
                 f"over {parts} parts; a step is still {self.job.optim.batch} clips"
             )
 
-    def _step(self, task: Task, batch: Batch) -> dict[str, float]:
+    def _step(self, task: Task, batch: Samples) -> dict[str, float]:
         sums: dict[str, Tensor] = {}
         for part in batch.split(self.progress.micro_batch):
             share = len(part) / len(batch)
@@ -255,7 +256,7 @@ class Run:
         state = load_trainer(folder)
         load_state(self.job.task, state["task"], str(folder))
         if self.average is not None:
-            load_weights(self.average.module, folder / WEIGHTS)
+            load_weights(kept_part(self.average.module), folder / WEIGHTS)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
@@ -284,8 +285,12 @@ def learning_rate(optim: OptimConfig, step: int, total: int, per_epoch: int) -> 
 
 
 def better(metrics: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Higher top-1; of equals the lower loss, which small held-out sets need to tell epochs apart."""
-    return not best or (metrics["top1"], -metrics["loss"]) > (best["top1"], -best["loss"])
+    """Higher top-1, where there are labels; of equals the lower loss, which small held-out sets need."""
+
+    def rank(figures: Mapping[str, float]) -> tuple[float, float]:
+        return figures.get("top1", 0.0), -figures["loss"]
+
+    return not best or rank(metrics) > rank(best)
 
 
 def random_states() -> dict[str, Any]:

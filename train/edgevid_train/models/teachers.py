@@ -4,15 +4,11 @@ Every teacher takes the same float frames `(B, T, 3, H, W)` in 0..255, at its ow
 them itself, so that a student's and a teacher's normalisation can never be mistaken for one another.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from edgevid.errors import InputError
@@ -20,18 +16,21 @@ from edgevid.manifest import InputSpec
 from edgevid_train.models.backbones import add_shifts, build_backbone
 from edgevid_train.models.heads import WhatAndWhere
 from edgevid_train.models.temporal import BothWaysShift, Carry
+from edgevid_train.models.videomae import TransformersNetwork, VideoMAESize, load_classifier, new_classifier
 
 
 class TeacherConfig(BaseModel):
-    """`kind`: `tsm` (a timm backbone with temporal shift, both ways) or `videomae` (transformers).
+    """`kind`: `tsm` (a timm backbone with temporal shift, both ways), `videomae` (transformers) or `ensemble`.
 
-    `weights`: for `tsm` see `build_backbone`; for `videomae` a local folder or a hub id of a checkpoint.
-    `frozen`: of `tsm`, stages that keep their weights (see `StudentConfig`). `frames`: spread evenly over the action.
+    `weights`: for `tsm` see `build_backbone`; for `videomae` a local folder or a hub id of a checkpoint, or `none` for
+    random ones; then `videomae` says the size. `frozen`: of `tsm`, stages that keep their weights (see
+    `StudentConfig`). `frames`: spread evenly over the action. `members`: of an `ensemble`, runs or checkpoints of
+    finished teachers that take the same frames; of a cross-validated run each fold takes its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["tsm", "videomae"] = "tsm"
+    kind: Literal["tsm", "videomae", "ensemble"] = "tsm"
     backbone: str = "tf_efficientnet_lite0"
     weights: str = "auto"
     stages: int = 7
@@ -41,11 +40,21 @@ class TeacherConfig(BaseModel):
     points: int = Field(default=32, ge=0)
     size: int = Field(default=256, gt=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
+    videomae: VideoMAESize | None = None
+    members: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _weights_of_a_kind(self) -> Self:
-        if self.kind == "videomae" and self.weights in ("auto", "package", "hub", "none"):
-            raise ValueError(f"weights of a videomae teacher are a folder or a hub id, not {self.weights!r}")
+    def _whole(self) -> Self:
+        if self.kind == "videomae":
+            if self.weights in ("auto", "package", "hub"):
+                raise ValueError(f"weights of a videomae teacher are a folder, a hub id or none, not {self.weights!r}")
+            if self.weights == "none" and self.videomae is None:
+                raise ValueError("a videomae teacher without weights needs its size: teacher.videomae.width and others")
+            fault = None if self.videomae is None else self.videomae.fault(self.input, self.frames)
+            if fault is not None:
+                raise ValueError(fault)
+        if self.kind == "ensemble" and len(self.members) < 2:
+            raise ValueError(f"an ensemble has at least two members, not {len(self.members)}")
         return self
 
 
@@ -131,94 +140,31 @@ class ShiftTeacher(nn.Module):
         return TeacherOutputs(self.decide(self.dropout(features)), features, places.reshape(*frames.shape[:2], -1, 2))
 
 
-class VideoMAETeacher(nn.Module):
-    """transformers' `VideoMAEForVideoClassification` (Tong et al. 2022), ImageNet normalisation, square input.
-
-    A checkpoint trained for other labels, or for none, keeps its body and gets a new classifier.
-    """
-
-    mean: Tensor
-    std: Tensor
+class VideoMAETeacher(TransformersNetwork):
+    """transformers' `VideoMAEForVideoClassification` (Tong et al. 2022), of the recipe's size or a checkpoint's."""
 
     def __init__(self, config: TeacherConfig, labels: int) -> None:
-        super().__init__()
+        size, spec, frames = config.videomae, config.input, config.frames
+        if config.weights == "none" and size is not None:
+            super().__init__(new_classifier(size, spec, frames, labels))
+        else:
+            super().__init__(load_classifier(config.weights, size, spec, frames, labels))
         self.config = config
-        self.network = _load_videomae(config, labels)
         self.feature_size = int(self.network.config.hidden_size)
-        self.register_buffer("mean", 255 * torch.tensor([0.485, 0.456, 0.406]).view(1, 1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor([0.229, 0.224, 0.225]).view(1, 1, 3, 1, 1), persistent=False)
 
     def forward(self, frames: Tensor) -> TeacherOutputs:
-        out = self.network.videomae((frames - self.mean) / self.std)[0]
+        out = self.network.videomae(self.normal(frames))[0]
         norm = self.network.fc_norm
         features = norm(out.mean(1)) if norm is not None else out[:, 0]
         return TeacherOutputs(self.network.classifier(features), features)
 
 
 def build_teacher(config: TeacherConfig, labels: int) -> ShiftTeacher | VideoMAETeacher:
-    """The teacher that `config` describes, for `labels` classes.
+    """The teacher to train that `config` describes, for `labels` classes.
 
     Raises:
-        InputError: weights that cannot be had, or that do not fit.
+        InputError: weights that cannot be had, or that do not fit; or an ensemble, which is gathered and not built.
     """
+    if config.kind == "ensemble":
+        raise InputError("an ensemble is made of finished teachers: edgevid train-teacher with teacher.members")
     return VideoMAETeacher(config, labels) if config.kind == "videomae" else ShiftTeacher(config, labels)
-
-
-def _load_videomae(config: TeacherConfig, labels: int) -> Any:
-    """`VideoMAEForVideoClassification` in float32, with every tensor of its body from the checkpoint."""
-    from transformers import AutoConfig, VideoMAEForVideoClassification
-
-    weights, local = config.weights, Path(config.weights).is_dir()
-    where = f"the {'folder' if local else 'hub id or folder'} {weights!r}"
-    try:
-        with _without_reports():
-            inner = AutoConfig.from_pretrained(weights, local_files_only=local, trust_remote_code=False)
-            if inner.model_type != "videomae":
-                raise InputError(f"teacher weights: {where} holds a {inner.model_type}, not a videomae")
-            _check_input(inner, config)
-            network, found = VideoMAEForVideoClassification.from_pretrained(
-                weights,
-                num_labels=labels,
-                ignore_mismatched_sizes=True,
-                local_files_only=local,
-                use_safetensors=True,  # data, not code
-                dtype=torch.float32,  # whatever it was saved in: it is trained, and shares its input with the student
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"teacher weights: {where} gives no VideoMAE: {_first_line(error)}") from None
-    misfits = [key if isinstance(key, str) else key[0] for key in found["mismatched_keys"]]
-    # A size that differs is refused as a name that is missing. Early transformers 5 lost the published checkpoints'
-    # q_bias and v_bias in this way, and carried on with zeros (its pull request 48675).
-    new = sorted(key for key in (*found["missing_keys"], *misfits) if not key.startswith(("classifier.", "fc_norm.")))
-    if new:
-        raise InputError(f"teacher weights: {where} lacks {len(new)} tensors of a VideoMAE's body, such as {new[0]}")
-    return network
-
-
-def _check_input(inner: Any, config: TeacherConfig) -> None:
-    size = inner.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    wanted, given = (inner.num_frames, height, width), (config.frames, config.input.height, config.input.width)
-    if wanted != given:
-        raise InputError(
-            f"the checkpoint {config.weights} takes {wanted[0]} frames of {wanted[2]}x{wanted[1]}, "
-            f"the recipe gives {given[0]} of {given[2]}x{given[1]}"
-        )
-
-
-@contextmanager
-def _without_reports() -> Iterator[None]:
-    """transformers prints a table of what it loaded and what not; here one line says what is wrong, if anything is."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -1,0 +1,98 @@
+"""What a masked VideoMAE makes of what it cannot see: figures, and a picture to look at."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgevid.files import replacing
+from edgevid_train.batch import as_input
+from edgevid_train.masked import MaskedBatch
+from edgevid_train.models.videomae import MaskedVideoMAE, VideoMAESize
+
+_SHOWN = 6
+_GREY = 128
+
+
+def to_cubes(frames: Tensor, size: VideoMAESize) -> Tensor:
+    """Float `(B, T, 3, H, W)` -> `(B, cubes, tubelet * patch * patch, 3)`, cubes by time, row and column."""
+    b, t, c, h, w = frames.shape
+    p, q = size.patch, size.tubelet
+    cut = frames.reshape(b, t // q, q, c, h // p, p, w // p, p)
+    return cut.permute(0, 1, 4, 6, 2, 5, 7, 3).reshape(b, -1, q * p * p, c)
+
+
+def from_cubes(cubes: Tensor, size: VideoMAESize, height: int, width: int) -> Tensor:
+    """The inverse of `to_cubes`."""
+    b, c = cubes.shape[0], cubes.shape[-1]
+    p, q = size.patch, size.tubelet
+    cut = cubes.reshape(b, -1, height // p, width // p, q, p, p, c)
+    return cut.permute(0, 1, 4, 7, 2, 5, 3, 6).reshape(b, -1, c, height, width)
+
+
+@torch.no_grad()
+def reconstruction_figures(network: MaskedVideoMAE, batches: Iterable[MaskedBatch]) -> dict[str, float]:
+    """Over all hidden cubes of held-out clips.
+
+    Returns: `loss`; `mean`, the loss of whoever says each cube's mean everywhere; `explained`, the share of `mean`
+    that the network saves: 0 when it has learned nothing, 1 when it sees through the mask.
+    """
+    device = network.mean.device
+    loss = mean = count = 0.0
+    for batch in batches:
+        moved = batch.to(device)
+        frames = as_input(moved.frames)
+        loss += float(network(frames, moved.hidden).loss) * len(batch)
+        mean += _loss_of_means(frames, moved.hidden, network) * len(batch)
+        count += len(batch)
+    return {"loss": loss / count, "mean": mean / count, "explained": 1 - loss / max(mean, 1e-9)}
+
+
+def _loss_of_means(frames: Tensor, hidden: Tensor, network: MaskedVideoMAE) -> float:
+    """The mean square of the targets: their own mean is 0."""
+    cubes = to_cubes(frames / 255, network.size)
+    normal = (cubes - cubes.mean(2, keepdim=True)) / (cubes.var(2, keepdim=True).sqrt() + 1e-6)
+    return float(normal[hidden.repeat(1, network.steps)].square().mean())
+
+
+@torch.no_grad()
+def draw_reconstruction(network: MaskedVideoMAE, batch: MaskedBatch, path: Path) -> None:
+    """Four rows a clip, some of its frames beside each other, as a PNG: as it is, masked, the hidden cubes' means, and
+    what the network makes of them.
+
+    The network says what is in a cube relative to its mean and deviation; those are the original's in both last rows.
+    """
+    size, moved = network.size, batch.to(network.mean.device)
+    frames = as_input(moved.frames)
+    height, width = frames.shape[-2:]
+    cubes = to_cubes(frames, size)
+    mean, deviation = cubes.mean(2, keepdim=True), cubes.var(2, keepdim=True).sqrt()
+    hidden = moved.hidden.repeat(1, network.steps)
+    masked, flat, said = cubes.clone(), cubes.clone(), cubes.clone()
+    masked[hidden] = _GREY
+    flat[hidden] = mean.expand_as(cubes)[hidden]
+    normal = network(frames, moved.hidden).cubes.reshape(-1, *cubes.shape[2:])
+    said[hidden] = normal.to(cubes.dtype) * deviation[hidden] + mean[hidden]
+    shown = np.linspace(0, frames.shape[1] - 1, min(_SHOWN, frames.shape[1])).round().astype(int)
+    rows: list[Any] = []
+    versions = [from_cubes(version, size, height, width) for version in (cubes, masked, flat, said)]
+    for clip in range(len(batch)):
+        for version in versions:
+            chosen = version[clip, shown].clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+            rows.append(_beside(list(chosen), 2))
+        rows.append(np.full((6, rows[-1].shape[1], 3), 255, np.uint8))
+    sheet = np.concatenate(rows[:-1])
+    scale = max(1, round(160 / width))
+    sheet = np.repeat(np.repeat(sheet, scale, 0), scale, 1)
+    with replacing(path) as temporary:
+        cv2.imwrite(str(temporary), sheet[..., ::-1])
+
+
+def _beside(pictures: list[Any], gap: int) -> Any:
+    """Pictures in a row on white, with a gap around each."""
+    padded = [np.pad(p, ((0, gap), (0, gap), (0, 0)), constant_values=255) for p in pictures]
+    return np.concatenate(padded, 1)

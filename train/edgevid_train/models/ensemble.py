@@ -1,0 +1,45 @@
+"""Several finished teachers that answer as one."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgevid.errors import InputError
+from edgevid_train.models.teachers import Teacher, TeacherConfig, TeacherOutputs
+
+
+class Ensemble(nn.Module):
+    """The mean of its members' probabilities; as logits its logarithm, so that a temperature softens it like any other.
+
+    Its features are those of all members side by side, each layer-normed: no member is heard for being loud.
+
+    Raises:
+        InputError: fewer than two members, or they do not take the same frames.
+    """
+
+    def __init__(self, config: TeacherConfig, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.config = config
+        self.members = nn.ModuleList(members)
+        self.feature_size = sum(member.feature_size for member in self._teachers())
+        for number, member in enumerate(self._teachers(), start=1):
+            theirs, ours = taken(member.config), taken(config)
+            if theirs != ours:
+                raise InputError(f"teacher.members: member {number} takes {theirs}, the recipe gives {ours}")
+
+    def forward(self, frames: Tensor) -> TeacherOutputs:
+        answers = [member(frames) for member in self._teachers()]
+        chances = torch.stack([answer.logits.float().softmax(-1) for answer in answers]).mean(0)
+        features = [functional.layer_norm(answer.features, answer.features.shape[-1:]) for answer in answers]
+        return TeacherOutputs(chances.clamp(min=1e-12).log(), torch.cat(features, -1))
+
+    def _teachers(self) -> list[Teacher]:
+        return list(self.members)  # type: ignore[arg-type]  # modules are teachers here, which torch cannot know
+
+
+def taken(config: TeacherConfig) -> str:
+    """What a teacher takes, for people: `16 frames of 96x72 (stretch)`."""
+    spec = config.input
+    return f"{config.frames} frames of {spec.width}x{spec.height} ({spec.fit})"

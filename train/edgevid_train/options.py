@@ -1,0 +1,29 @@
+"""Words that several commands of training share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Device = Literal["cpu", "cuda", "mps"]
+Format = Annotated[
+    str | None, typer.Option("--format", help="Layout of the data: clips, folders or names; found out when not given.")
+]
+Group = Annotated[str | None, typer.Option(help="Column of clips.csv that says what must not be split.")]
+LabelPattern = Annotated[str | None, typer.Option(help="Regular expression that finds the label in a file's name.")]
+Classes = Annotated[str | None, typer.Option(help="Labels to keep, in this order: a,b,c.")]
+Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the network's arithmetic.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+
+
+def names_in(text: str | None, option: str) -> tuple[str, ...] | None:
+    """`a,b,c`. Raises InputError when a name is empty or occurs twice."""
+    from edgevid.errors import InputError
+
+    if text is None:
+        return None
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names) or len(set(names)) != len(names):
+        raise InputError(f"{option} {text!r}: expected names, each once, with commas between")
+    return names

@@ -1,0 +1,177 @@
+"""`edgevid pretrain`, `train-teacher` and `train-distill`: words -> calls."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgevid_train.options import Classes, Device, Force, Format, Group, Json, LabelPattern, Threads, names_in
+
+RecipeName = Annotated[str | None, typer.Option(help="A bundled recipe's name, or a .toml file.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of labelled videos; the recipe may name one.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE when not given.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key=value. Repeatable.")]
+Where = Annotated[Device | None, typer.Option("--device", help="Where to compute; the best there is when not given.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, as it was begun.")]
+Init = Annotated[Path | None, typer.Option(help="A run or checkpoint whose weights to begin from.")]
+Cv = Annotated[int | None, typer.Option(help="Grouped cross-validation over so many folds.")]
+Folds = Annotated[int | None, typer.Option(help="With --fold: hold out one of so many grouped folds.")]
+Fold = Annotated[int | None, typer.Option(help="Which fold to hold out, counting from 1.")]
+All = Annotated[bool, typer.Option("--all", help="Train on every clip, hold nothing out.")]
+Extra = Annotated[list[Path] | None, typer.Option(help="More clips, only ever trained on. Repeatable.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the three commands. Nothing heavy is imported before one runs."""
+    app.command("pretrain")(pretrain)
+    app.command("train-teacher")(train_teacher)
+    app.command("train-distill")(train_distill)
+
+
+def pretrain(
+    recipe: RecipeName = None,
+    data: Annotated[list[Path] | None, typer.Option(help="Folder of videos; labels are ignored. Repeatable.")] = None,
+    out: Out = None,
+    set_: Set = None,
+    device: Where = None,
+    threads: Threads = 1,
+    resume: Resume = False,
+    force: Force = False,
+    json: Json = None,
+) -> None:
+    """Pre-train a VideoMAE on videos without labels: it learns to say what is behind a mask."""
+    asked = {"command": "pretrain", "data": tuple(folder.absolute() for folder in data or [])}
+    _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
+
+
+def train_teacher(
+    recipe: RecipeName = None,
+    data: Data = None,
+    out: Out = None,
+    set_: Set = None,
+    device: Where = None,
+    threads: Threads = 1,
+    resume: Resume = False,
+    force: Force = False,
+    init: Init = None,
+    cv: Cv = None,
+    folds: Folds = None,
+    fold: Fold = None,
+    all_: All = False,
+    extra: Extra = None,
+    format_: Format = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    json: Json = None,
+) -> None:
+    """Train a teacher alone on labelled videos; train-distill --teacher takes it."""
+    asked = {
+        "command": "train-teacher",
+        "data": data and data.absolute(),
+        "format": format_,
+        "group": group,
+        "label_pattern": label_pattern,
+        "classes": names_in(classes, "--classes"),
+        "extra": tuple(folder.absolute() for folder in extra or []),
+        "init": init and init.absolute(),
+        "cv": cv,
+        "folds": folds,
+        "fold": fold,
+        "all": all_,
+    }
+    _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
+
+
+def train_distill(
+    recipe: RecipeName = None,
+    data: Data = None,
+    out: Out = None,
+    set_: Set = None,
+    device: Where = None,
+    threads: Threads = 1,
+    resume: Resume = False,
+    force: Force = False,
+    teacher: Annotated[Path | None, typer.Option(help="A teacher's run or checkpoint, not to train one.")] = None,
+    init: Init = None,
+    cv: Cv = None,
+    folds: Folds = None,
+    fold: Fold = None,
+    all_: All = False,
+    extra: Extra = None,
+    format_: Format = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    json: Json = None,
+) -> None:
+    """Train a teacher on labelled videos and distil a small streaming student from it."""
+    asked = {
+        "command": "train-distill",
+        "data": data and data.absolute(),
+        "format": format_,
+        "group": group,
+        "label_pattern": label_pattern,
+        "classes": names_in(classes, "--classes"),
+        "extra": tuple(folder.absolute() for folder in extra or []),
+        "teacher": teacher and teacher.absolute(),
+        "init": init and init.absolute(),
+        "cv": cv,
+        "folds": folds,
+        "fold": fold,
+        "all": all_,
+    }
+    _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
+
+
+def _run(
+    recipe: str | None,
+    out: Path | None,
+    changes: list[str] | None,
+    asked: Mapping[str, Any],
+    device: Device | None,
+    threads: int,
+    json: Path | None,
+    *,
+    resume: bool,
+    force: bool,
+) -> None:
+    """`asked`: the fields of a `RunRequest` or a `PretrainRequest`."""
+    import cv2
+    import torch
+    from rich.console import Console
+
+    from edgevid.errors import InputError
+    from edgevid.files import check_output, write_json
+    from edgevid_train.allocator import keep_freed_memory
+    from edgevid_train.interrupt import interruptible
+    from edgevid_train.pretrain import pretrain
+    from edgevid_train.progress import Reporter
+    from edgevid_train.recipe import load_recipe
+    from edgevid_train.request import PretrainRequest, RunRequest, begun, resumed
+    from edgevid_train.run import train_folds
+
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # the loaders are threads already
+    if json:
+        check_output(json, force=force)
+    chosen = load_recipe(recipe, changes or []) if recipe is not None else None
+    if changes and chosen is None:
+        raise InputError("--set changes a recipe; give --recipe too")
+    start = resumed if resume else begun
+    report = Reporter(Console())
+    heard = "stopping after this step; press Ctrl-C again to quit at once"
+    with interruptible(lambda: report.say(heard)) as stop:
+        if asked["command"] == "pretrain":
+            masked = start(PretrainRequest, out, chosen, asked)
+            result = pretrain(masked, device=device, force=force, report=report, stop=stop)
+            report.say(f"begin a teacher from it: edgevid train-teacher --init {masked.out}")
+        else:
+            labelled = start(RunRequest, out, chosen, asked)
+            result = train_folds(labelled, device=device, force=force, report=report, stop=stop)
+            what = "teacher" if asked["command"] == "train-teacher" else "student"
+            report.say(f"the {what} is in {labelled.out}")
+    if json:
+        write_json(json, result)
