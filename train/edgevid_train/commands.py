@@ -7,6 +7,8 @@ import typer
 
 from edgevid_train.calibrate_command import add_to as add_calibrate
 from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Threads, names_in
+from edgevid_train.stream_commands import Gate, Laps, Minutes, Negatives, Seed
+from edgevid_train.stream_commands import add_to as add_fit_events
 from edgevid_train.synthetic.command import add_to as add_synthesize
 from edgevid_train.training_commands import add_to as add_training
 
@@ -19,6 +21,7 @@ def register(app: typer.Typer) -> None:
     add_training(app)
     app.command("evaluate")(evaluate)
     add_calibrate(app)
+    add_fit_events(app)
     data = typer.Typer(no_args_is_help=True, help="Labelled videos: look at them, make them.")
     data.command("stats")(stats)
     add_synthesize(data)
@@ -29,8 +32,14 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A bundled model's name, a model file, or a student's checkpoint.")],
     data: Annotated[Path, typer.Argument(help="Folder of labelled videos.")],
     json: Json = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the report: report.json, confusion.png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report: report.json and pictures.")] = None,
     split: Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Make long streams of the clips; judge events.")] = False,
+    negatives: Negatives = None,
+    minutes: Minutes = 3.0,
+    laps: Laps = 1,
+    seed: Seed = 0,
+    gate: Gate = True,
     threads: Threads = 1,
     format_: Format = None,
     group: Group = None,
@@ -38,14 +47,37 @@ def evaluate(
     classes: Classes = None,
     force: Force = False,
 ) -> None:
-    """How often a model is right on labelled clips, scored as on a device."""
+    """How often a model is right on labelled clips, scored as on a device.
+
+    With --stream the clips stand in long streams between gaps, the live path runs over them, and its events are judged;
+    --negatives, --minutes, --laps, --seed and --no-gate are for that.
+    """
+    from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
     from edgevid_train.evaluate.report import evaluate_model, show, write_report
+    from edgevid_train.evaluate.stream_plan import StreamSettings
+    from edgevid_train.stream_commands import evaluate_streams
 
     for path in (json, out):
         if path:
             check_output(path, force=force)
     options = _options(format_, group, label_pattern, classes)
+    if stream:
+        evaluate_streams(
+            model,
+            data,
+            options,
+            StreamSettings(minutes=minutes, laps=laps, seed=seed),
+            negatives=negatives or [],
+            split=split,
+            gate=gate,
+            threads=threads,
+            out=out,
+            json=json,
+        )
+        return
+    if negatives:
+        raise InputError("--negatives is for --stream")
     report = evaluate_model(model, data, options, split=split, threads=threads)
     show(report)
     if out:

@@ -1,0 +1,117 @@
+"""`edgevid evaluate --stream` and `edgevid fit-events` as words on the command line -> calls."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Threads, names_in
+
+if TYPE_CHECKING:
+    from edgevid_train.annotations import ReadOptions
+    from edgevid_train.evaluate.stream_plan import StreamSettings
+
+Negatives = Annotated[
+    list[Path] | None, typer.Option(help="Video without any action: a file, or a folder. Repeatable.")
+]
+Minutes = Annotated[float, typer.Option(help="About how long each stream is.")]
+Laps = Annotated[int, typer.Option(min=1, max=100, help="How often each clip is shown, between other gaps.")]
+Seed = Annotated[int, typer.Option(min=0, help="Order of the clips, and what stands between them.")]
+Gate = Annotated[bool, typer.Option("--gate/--no-gate", help="Compute nothing while nothing moves. Default: --gate.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the `fit-events` command. Nothing heavy is imported before it runs."""
+    app.command("fit-events")(fit_events)
+
+
+def evaluate_streams(
+    model: str,
+    data: Path,
+    options: "ReadOptions",
+    settings: "StreamSettings",
+    *,
+    negatives: list[Path],
+    split: str | None,
+    gate: bool,
+    threads: int,
+    out: Path | None,
+    json: Path | None,
+) -> None:
+    """What `edgevid evaluate --stream` does once its words are understood."""
+    import cv2
+    from rich.console import Console
+
+    from edgevid.files import write_json
+    from edgevid_train.evaluate import streams
+    from edgevid_train.progress import Reporter
+
+    cv2.setNumThreads(threads)
+    report = Reporter(Console())
+    found = streams.evaluate_streams(
+        model, data, options, settings, negatives=negatives, split=split, gate=gate, threads=threads, report=report
+    )
+    streams.show(found, report)
+    if out:
+        streams.write_report(found, out)
+    if json:
+        write_json(json, found.to_json())
+
+
+def fit_events(
+    model: Annotated[str, typer.Argument(help="A bundled model's name, or a model file.")],
+    data: Annotated[Path, typer.Argument(help="Labelled videos that the model has never seen.")],
+    out: Annotated[Path, typer.Option(help="The model file to write, with the fitted rule.")],
+    negatives: Negatives = None,
+    split: Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")] = None,
+    minutes: Minutes = 3.0,
+    laps: Laps = 1,
+    seed: Seed = 0,
+    gate: Gate = True,
+    threads: Threads = 1,
+    format_: Format = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """Choose the numbers of the event rule on streams made of validation clips, and write the model again with them.
+
+    What they are chosen on cannot tell how good they are: `evaluate --stream` on other clips and negatives does.
+    """
+    import cv2
+    from rich.console import Console
+
+    from edgevid.files import check_output, write_json
+    from edgevid_train.annotations import ReadOptions
+    from edgevid_train.evaluate.fit_events import fit_model, show, write_fitted
+    from edgevid_train.evaluate.stream_plan import StreamSettings
+    from edgevid_train.progress import Reporter
+    from edgevid_train.rewrite import check_model_output
+
+    check_model_output(out, force=force)
+    if json:
+        check_output(json, force=force)
+    cv2.setNumThreads(threads)
+    report = Reporter(Console())
+    options = ReadOptions(format_, group, label_pattern, names_in(classes, "--classes"))
+    settings = StreamSettings(minutes=minutes, laps=laps, seed=seed)
+    fitted = fit_model(
+        model,
+        data,
+        options,
+        settings,
+        negatives=negatives or [],
+        split=split,
+        gate=gate,
+        threads=threads,
+        report=report,
+    )
+    show(fitted, report)
+    written = write_fitted(model, fitted, out, force=force)
+    report.say(f"wrote {out}: {written.id}")
+    if json:
+        write_json(
+            json, {"model": model, "data": str(data), "file": str(out), "written": written.id} | fitted.to_json()
+        )
