@@ -92,7 +92,7 @@ def show(result: Result, report: Reporter) -> None:
     titles = ("sure from", *(f"by {name}" for name in names), "M MACs", "right", "lost", "p-value")
     table = Table(*(Column(title, justify="right") for title in titles), "", box=SIMPLE_HEAD, pad_edge=False)
     for i, row in enumerate((result.full, *result.rows)):
-        passes = {0: "whole network", result.passed: "chosen", result.passed + 1: "stops here"}.get(i, "")
+        passes = {0: "", result.passed: "chosen", result.passed + 1: "fails"}.get(i, "")
         level, p = row.thresholds[0], f"{row.p_value:.2g}" if 0 < i <= result.passed + 1 else ""
         shares = (f"{share:.0%}" for share in row.shares)
         figures = (f"{row.macs / 1e6:.2f}", f"{row.right / result.clips:.1%}", str(row.losses), p)
