@@ -9,10 +9,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_linear_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from edgevid.manifest import Manifest
 from edgevid_train.models.student import Student
+from edgevid_train.models.temporal import CausalConv
 
 
 class StreamStep(nn.Module):
@@ -67,16 +68,19 @@ class PixelClip(nn.Module):
 
 
 def folded(student: Student) -> Student:
-    """A copy for inference whose batch norms after linear layers are part of those layers.
+    """A copy for inference in which batch norms are part of the layers before them, where converters do not see to it.
 
-    Converters fold a norm into a convolution by themselves, but Core ML's leaves one after a linear layer standing.
+    They fold a norm into a plain convolution by themselves; but Core ML's leaves one after a linear layer standing, and
+    to none of them does the memory's sum of two convolutions look like one.
     """
     copy = deepcopy(student).eval()
     for module in copy.modules():
         if isinstance(module, nn.Sequential) and len(module) > 1:
-            linear, norm = module[0], module[1]
-            if isinstance(linear, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
-                module[0], module[1] = fuse_linear_bn_eval(linear, norm), nn.Identity()
+            layer, norm = module[0], module[1]
+            if isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
+                module[0], module[1] = fuse_linear_bn_eval(layer, norm), nn.Identity()
+            elif isinstance(layer, CausalConv) and isinstance(norm, nn.BatchNorm2d):
+                layer.conv, module[1] = fuse_conv_bn_eval(layer.conv, norm), nn.Identity()
     return copy
 
 

@@ -96,6 +96,9 @@ def test_frames_that_cannot_show_the_state_prove_nothing(stream):
 
         manifest = stream.manifest
 
+        def with_thresholds(self, thresholds):
+            return self
+
         def zero_state(self):
             return stream.zero_state()
 
@@ -113,6 +116,9 @@ def test_a_model_that_keeps_something_beside_its_state_is_found_out(stream):
     class Keeping:
         manifest = stream.manifest
         calls = 0
+
+        def with_thresholds(self, thresholds):
+            return self
 
         def zero_state(self):
             return stream.zero_state()
@@ -134,6 +140,9 @@ def test_one_element_of_a_state_may_stray_four_times_as_far_as_logits(stream, of
 
         manifest = stream.manifest
 
+        def with_thresholds(self, thresholds):
+            return self
+
         def zero_state(self):
             return stream.zero_state()
 
@@ -153,6 +162,9 @@ def test_one_element_of_a_state_may_stray_four_times_as_far_as_logits(stream, of
 def test_nan_is_never_agreement(stream):
     class Broken:
         manifest = stream.manifest
+
+        def with_thresholds(self, thresholds):
+            return self
 
         def zero_state(self):
             return stream.zero_state()

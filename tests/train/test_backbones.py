@@ -199,9 +199,9 @@ def test_exits_are_stage_numbers_in_rising_order(exits):
 @pytest.mark.parametrize(
     ("changes", "still", "moving"),
     [
-        ({"frozen": 2}, ("stem.", "stages.0.", "stages.1."), ("stages.2.", "stages.3.", "heads.")),
-        ({"norm": "frozen"}, ("stem.", "stages."), ("heads.",)),
-        ({}, (), ("stem.", "stages.0.", "stages.3.", "heads.")),
+        ({"frozen": 2}, ("stem.", "stages.0.", "stages.1."), ("stages.2.", "stages.3.", "eyes.", "memory.")),
+        ({"norm": "frozen"}, ("stem.", "stages."), ("eyes.", "memory.")),
+        ({}, (), ("stem.", "stages.0.", "stages.3.", "eyes.", "memory.")),
     ],
 )
 def test_batch_statistics_move_where_they_should_and_nowhere_else(changes, still, moving):

@@ -14,6 +14,7 @@ from edgevid_train.distill import (
     StepTargets,
     feature_loss,
     place_loss,
+    pointing_loss,
     response_loss,
     task_loss,
 )
@@ -36,6 +37,7 @@ def steps(targets: list[list[int]], *, weights: Tensor | None = None, decisive: 
         torch.ones(of.shape) if weights is None else weights,
         of >= 0 if decisive is None else decisive,
         torch.full((*of.shape, 2), torch.nan),
+        torch.full(of.shape, torch.nan),
     )
 
 
@@ -97,7 +99,7 @@ def test_terms_do_not_change_when_the_batch_is_doubled_by_itself():
     def twice(x: Tensor) -> Tensor:
         return torch.cat([x, x])
 
-    both = StepTargets(*(twice(x) for x in (of.targets, of.weights, of.decisive, of.places)))
+    both = StepTargets(*(twice(x) for x in vars(of).values()))
     pairs = [
         (
             response_loss(logits, answer, of.decisive, 2.0),
@@ -107,7 +109,7 @@ def test_terms_do_not_change_when_the_batch_is_doubled_by_itself():
             feature_loss(projected, features, of.decisive),
             feature_loss(twice(projected), twice(features), both.decisive),
         ),
-        (task_loss(logits, of, 0.1), task_loss(twice(logits), both, 0.1)),
+        (task_loss(logits, of.targets, of.weights, 0.1), task_loss(twice(logits), both.targets, both.weights, 0.1)),
     ]
     for one, doubled in pairs:
         assert float(one) == pytest.approx(float(doubled), rel=1e-5)
@@ -147,7 +149,7 @@ def test_task_by_hand():
     logits = torch.tensor([[[0.0, 0.0], [math.log(3), 0.0], [5.0, -5.0]]])
     of = steps([[0, 0, IGNORE]], weights=torch.tensor([[1.0, 0.5, 9.0]]))
     expected = (1.0 * math.log(2) + 0.5 * math.log(4 / 3)) / 1.5
-    assert float(task_loss(logits, of, 0.0)) == pytest.approx(expected, rel=1e-6)
+    assert float(task_loss(logits, of.targets, of.weights, 0.0)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_task_with_equal_weights_is_torch_s_cross_entropy():
@@ -156,21 +158,23 @@ def test_task_with_equal_weights_is_torch_s_cross_entropy():
     reference = functional.cross_entropy(
         logits.flatten(0, 1), of.targets.flatten(), ignore_index=IGNORE, label_smoothing=0.1
     )
-    assert float(task_loss(logits, of, 0.1)) == pytest.approx(float(reference), rel=1e-5)
+    assert float(task_loss(logits, of.targets, of.weights, 0.1)) == pytest.approx(float(reference), rel=1e-5)
 
 
 def test_steps_without_target_or_weight_get_no_gradient():
     logits = answers()[0].requires_grad_()
     weights = torch.ones(B, T)
     weights[:, 0] = 0
-    task_loss(logits, steps([[4, 4, IGNORE, 2, IGNORE, 2]] * B, weights=weights), 0.1).backward()
+    of = steps([[4, 4, IGNORE, 2, IGNORE, 2]] * B, weights=weights)
+    task_loss(logits, of.targets, of.weights, 0.1).backward()
     reached = logits.grad.abs().sum((0, 2)) > 0
     assert reached.tolist() == [False, True, False, True, False, True]
 
 
 def test_a_batch_in_which_nothing_is_asked_costs_nothing():
     logits = answers()[0].requires_grad_()
-    loss = task_loss(logits, steps([[IGNORE] * T] * B), 0.1)
+    of = steps([[IGNORE] * T] * B)
+    loss = task_loss(logits, of.targets, of.weights, 0.1)
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(logits.grad).all()
@@ -205,6 +209,13 @@ def test_place_loss_looks_at_the_first_place_where_it_is_known():
     assert float(place_loss(looked_at[:, :, :0], places)) == 0
 
 
+def test_pointing_loss_is_of_the_steps_where_it_is_known():
+    seen = torch.tensor([[0.0, 5.0, -math.log(3)]])
+    known = torch.tensor([[1.0, torch.nan, 1.0]])
+    assert float(pointing_loss(seen, known)) == pytest.approx((math.log(2) + math.log(4)) / 2, rel=1e-5)
+    assert float(pointing_loss(seen, torch.full((1, 3), torch.nan))) == 0
+
+
 # --- the task of a student
 
 
@@ -213,6 +224,7 @@ def outputs_of(student, exits: int) -> StudentOutputs:
         tuple(torch.randn(B, T, L) for _ in range(exits)),
         torch.randn(B, T, student.embedding_size),
         tuple(torch.rand(B, T, 4, 2) for _ in range(exits)),
+        tuple(torch.randn(B, T) for _ in range(exits)),
     )
 
 
@@ -222,14 +234,25 @@ def test_the_terms_are_weighted_over_exits_and_add_up():
     task = DistillTask(config, student, D)
     outputs, of = outputs_of(student, 3), some_steps()
     of.places[:, 3:] = 0.3
+    of.pointing[:, 2:] = torch.tensor([0.0, 1.0, 1.0, 1.0])
     teacher = TeacherOutputs(torch.randn(B, L), torch.randn(B, D))
     loss, terms = task(outputs, of, teacher)
 
-    of_exits = list(zip([0.25, 0.25, 1.0], outputs.logits, outputs.places, strict=True))
+    weights, smoothing = [0.25, 0.25, 1.0], config.label_smoothing
+    places = [
+        place_loss(place, of.places) + pointing_loss(pointing, of.pointing)
+        for place, pointing in zip(outputs.places, outputs.pointing, strict=True)
+    ]
+    tasks = [task_loss(x, of.targets, of.weights, smoothing) for x in outputs.logits]
+    responses = [response_loss(x, teacher.logits, of.decisive, 3.0) for x in outputs.logits]
+
+    def over_exits(terms: list[Tensor]) -> Tensor:
+        return sum(weight * term for weight, term in zip(weights, terms, strict=True))
+
     expected = {
-        "task": 0.7 * sum(w * task_loss(x, of, config.label_smoothing) for w, x, _ in of_exits),
-        "place": 0.9 * sum(w * place_loss(p, of.places) for w, _, p in of_exits),
-        "response": 0.6 * sum(w * response_loss(x, teacher.logits, of.decisive, 3.0) for w, x, _ in of_exits),
+        "task": 0.7 * over_exits(tasks),
+        "place": 0.9 * over_exits(places),
+        "response": 0.6 * over_exits(responses),
         "feature": 0.2 * feature_loss(task.project(outputs.embedding), teacher.features, of.decisive),
     }
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
@@ -253,8 +276,9 @@ def test_every_exit_learns_and_the_teacher_does_not():
     of = steps([[4, 4, IGNORE, 2]] * 2, decisive=torch.tensor([[False, False, False, True]] * 2))
     loss, _ = task(student(255 * torch.rand(2, 4, 3, 64, 64)), of, answer)
     loss.backward()
-    for head in student.heads:
-        assert head.decide.weight.grad.abs().sum() > 0
+    for told in student.memory.what:
+        assert told.weight.grad.abs().sum() > 0
+    assert student.memory.decide.weight.grad.abs().sum() > 0
     assert next(student.stem.parameters()).grad.abs().sum() > 0
     assert task.project.weight.grad.abs().sum() > 0
 

@@ -210,7 +210,7 @@ def test_a_run_may_begin_from_the_weights_of_another(finished: Path, recipe: Pat
     assert "begin anew" not in ran.out
     before = load_file(finished / "run" / "student" / "best" / "model.safetensors")
     after = load_file(tmp_path / "same" / "student" / "last" / "model.safetensors")
-    assert torch.equal(before["heads.0.decide.weight"], after["heads.0.decide.weight"])
+    assert torch.equal(before["memory.decide.weight"], after["memory.decide.weight"])
     ran = distill(*args, "--out", tmp_path / "two", "--classes", "left,right", *none)
     assert ran.status == 0, ran.err
     ran = distill(*args, "--out", tmp_path / "other", *none, "--set", "student.size=8")

@@ -160,6 +160,7 @@ def test_invariants(clip, others, steps, rate_hz, seed, before, after, flip):
     assert (stream.frames.dtype, stream.targets.dtype, stream.weights.dtype) == (np.uint8, np.int64, np.float32)
     assert stream.targets.shape == stream.weights.shape == stream.decisive.shape == (steps,)
     assert stream.places.shape == (steps, 2)
+    assert stream.pointing.shape == (steps,)
     assert np.isin(stream.targets, [IGNORE, stream.label, OTHER]).all()
     assert (stream.weights >= 0).all()
     assert (stream.targets[stream.decisive] == stream.label).all()
@@ -175,7 +176,9 @@ def test_invariants(clip, others, steps, rate_hz, seed, before, after, flip):
         longest_s = (clip.end_s - clip.start_s) / augment.speed[0] + config.hold_s
         assert len(steps_asked) <= longest_s * rate_hz + 2
     for name in vars(stream):
-        assert np.array_equal(getattr(stream, name), getattr(again, name), equal_nan=name.endswith("places")), name
+        assert np.array_equal(
+            getattr(stream, name), getattr(again, name), equal_nan=name.endswith(("places", "pointing"))
+        ), name
 
 
 # --- frames
@@ -415,10 +418,20 @@ def test_an_action_shorter_than_what_is_sure_is_not_asked_for_before_it_begins()
         assert min(np.array(shown(stream.frames))[stream.decisive]) >= 54
 
 
+def test_a_hand_that_is_known_to_be_nowhere_does_not_point():
+    clip = placed(a_clip(frames=16))
+    clip = replace(clip, place=np.where(np.arange(16)[:, None] < 8, np.nan, clip.places).astype(np.float32))
+    stream = a_stream(clip, 16, 0, config=StreamConfig(before=0, after=0))
+    assert np.array_equal(stream.pointing, np.isfinite(stream.places).all(1).astype(np.float32))
+    assert set(stream.pointing.tolist()) == {0.0, 1.0}
+
+
 def test_places_come_with_their_frames():
     clip, other = placed(a_clip(frames=16)), replace(a_clip("right", 30), frames=np.zeros((30, 6, 8, 3), np.uint8))
     stream = a_stream(clip, 20, 0, (other,), config=StreamConfig(before=1, after=0))
     assert np.isnan(stream.places[:11]).all()  # of the other clip nobody knows where it points
+    assert np.isnan(stream.pointing[:11]).all()
+    assert (stream.pointing[11:] == 1).all()
     where = [int(np.flatnonzero((clip.frames == frame).all((1, 2, 3)))[0]) for frame in stream.frames[11:]]
     assert np.allclose(stream.places[11:], clip.places[where])
     assert np.allclose(stream.teacher_places[[0, -1]], clip.places[[0, -1]])

@@ -66,6 +66,7 @@ def train_stream(label: int, pixels: Pixels) -> TrainStream:
         decisive=np.ones(steps, bool),
         label=label,
         places=nowhere,
+        pointing=nowhere[:, 0],
         teacher_places=nowhere[:2],
     )
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Protocol, Self, TypeVar
 
@@ -39,7 +39,7 @@ class Batch:
     Attributes:
         frames: uint8 `(B, T, H, W, 3)`.
         teacher_frames: uint8 `(B, Tt, h, w, 3)`.
-        steps: targets, weights and decisive steps, `(B, T)` each.
+        steps: what every step is to say.
         labels: int64 `(B,)`.
         teacher_places: float32 `(B, Tt, 2)`.
     """
@@ -58,7 +58,7 @@ class Batch:
         return cls(
             tensors("frames"),
             tensors("teacher_frames"),
-            StepTargets(tensors("targets"), tensors("weights"), tensors("decisive"), tensors("places")),
+            StepTargets(**{field.name: tensors(field.name) for field in fields(StepTargets)}),
             torch.tensor([stream.label for stream in streams]),
             tensors("teacher_places"),
         )
@@ -77,11 +77,10 @@ class Batch:
         return self._each(lambda x: x.to(device, non_blocking=True))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        parts = (self.steps.targets, self.steps.weights, self.steps.decisive, self.steps.places)
         return Batch(
             change(self.frames),
             change(self.teacher_frames),
-            StepTargets(*map(change, parts)),
+            StepTargets(**{field.name: change(getattr(self.steps, field.name)) for field in fields(StepTargets)}),
             change(self.labels),
             change(self.teacher_places),
         )

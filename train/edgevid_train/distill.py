@@ -15,6 +15,9 @@ from edgevid_train.sequence import IGNORE
 class DistillConfig(BaseModel):
     """Weights of the terms. `inner_exits`: weight of every exit's loss but the last, whose weight is 1.
 
+    `skipping`: share of training streams whose past is that of a cascade: at each step some exit decided, drawn by lot.
+    `place`: where the hand points and whether it does, in clips that know it.
+
     `temperature` softens both answers; the term is multiplied by its square, so that its gradient keeps its size
     (Hinton et al. 2015).
     """
@@ -27,26 +30,28 @@ class DistillConfig(BaseModel):
     feature: float = Field(default=0.3, ge=0)
     temperature: float = Field(default=2.0, gt=0)
     inner_exits: float = Field(default=0.5, ge=0)
+    skipping: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
 
 
 @dataclass(frozen=True)
 class StepTargets:
-    """Of a batch, as in `TrainStream`: `targets`, `weights` and `decisive` `(B, T)`, `places` `(B, T, 2)`."""
+    """Of a batch, as in `TrainStream`: all `(B, T)`, but `places` `(B, T, 2)`."""
 
     targets: Tensor
     weights: Tensor
     decisive: Tensor
     places: Tensor
+    pointing: Tensor
 
 
-def task_loss(logits: Tensor, steps: StepTargets, smoothing: float) -> Tensor:
-    """Weighted cross-entropy over the steps that have a target. `logits` `(B, T, L)`."""
+def task_loss(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float) -> Tensor:
+    """Weighted cross-entropy over the steps that have a target. `logits` `(B, T, L)`, the others `(B, T)`."""
     per_step = functional.cross_entropy(
-        logits.flatten(0, 1), steps.targets.flatten(), ignore_index=IGNORE, reduction="none", label_smoothing=smoothing
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none", label_smoothing=smoothing
     )
-    weights = steps.weights.flatten() * (steps.targets.flatten() != IGNORE)
-    return (per_step * weights).sum() / weights.sum().clamp(min=1e-6)
+    counted = weights.flatten() * (targets.flatten() != IGNORE)
+    return (per_step * counted).sum() / counted.sum().clamp(min=1e-6)
 
 
 def place_loss(looked_at: Tensor, places: Tensor) -> Tensor:
@@ -59,6 +64,14 @@ def place_loss(looked_at: Tensor, places: Tensor) -> Tensor:
     if looked_at.shape[2] == 0 or not known.any():
         return looked_at.new_zeros(())
     return functional.smooth_l1_loss(10 * looked_at[:, :, 0][known], 10 * places[known])
+
+
+def pointing_loss(seen: Tensor, pointing: Tensor) -> Tensor:
+    """Cross-entropy between whether a hand seems to point, a logit, and whether it does, NaN where unknown; `(B, T)`."""
+    known = ~pointing.isnan()
+    if not known.any():
+        return seen.new_zeros(())
+    return functional.binary_cross_entropy_with_logits(seen[known], pointing[known])
 
 
 def response_loss(logits: Tensor, answer: Tensor, decisive: Tensor, temperature: float) -> Tensor:
@@ -101,10 +114,12 @@ class DistillTask(nn.Module):
         config = self.config
         terms: dict[str, Tensor] = {"task": outputs.embedding.new_zeros(())}
         for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):
-            terms["task"] = terms["task"] + weight * config.task * task_loss(logits, steps, config.label_smoothing)
+            loss = task_loss(logits, steps.targets, steps.weights, config.label_smoothing)
+            terms["task"] = terms["task"] + weight * config.task * loss
         terms["place"] = outputs.embedding.new_zeros(())
-        for looked_at, weight in zip(outputs.places, self.exit_weights, strict=True):
-            terms["place"] = terms["place"] + weight * config.place * place_loss(looked_at, steps.places)
+        for looked_at, seen, weight in zip(outputs.places, outputs.pointing, self.exit_weights, strict=True):
+            loss = place_loss(looked_at, steps.places) + pointing_loss(seen, steps.pointing)
+            terms["place"] = terms["place"] + weight * config.place * loss
         if teacher is not None and self.project is not None:
             response = outputs.embedding.new_zeros(())
             for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):

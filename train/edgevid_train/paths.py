@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from edgevid.errors import InputError
-from edgevid_train.distill import StepTargets, task_loss
-from edgevid_train.models.heads import ExitHead
+from edgevid_train.distill import task_loss
 from edgevid_train.models.student import Student
 from edgevid_train.sequence import StreamConfig, step_targets
 from edgevid_train.synthetic.choreography import plan_gesture
@@ -56,7 +55,7 @@ def learn_paths(
     seed: int,
     on_step: Callable[[float], None] = _ignore,
 ) -> None:
-    """Train the memory of the student's last head on drawn paths and give every head a copy of it.
+    """Train the student's memory on drawn paths.
 
     Raises:
         InputError: the student looks at no place, or its labels are not those of the drawn gestures.
@@ -64,29 +63,27 @@ def learn_paths(
     unknown = [label for label in labels if label not in LABELS]
     if unknown or student.config.points == 0:
         raise InputError(f"paths teach {', '.join(LABELS)} to a student with points, not {unknown[:1] or 'this one'}")
-    heads = [head for head in student.heads if isinstance(head, ExitHead)]
-    head, rng = heads[-1], np.random.default_rng([seed, 77])
+    memory, rng = student.memory, np.random.default_rng([seed, 77])
     bank = PathBank(Path(config.file)) if config.file else None
-    parts = [part for part in (head.where, head.remember, head.decide) if part is not None]
+    parts = [part for part in (memory.where, memory.remember, memory.decide) if part is not None]
     optimizer = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr=config.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps, pct_start=0.1)
-    head.train()
+    memory.train()
     for _ in range(config.steps):
         drawn = [_stream(rng, labels, config, stream, student.config.rate_hz, bank) for _ in range(config.batch)]
-        places, targets, weights, decisive = (torch.from_numpy(np.stack(column)) for column in zip(*drawn, strict=True))
-        loss = task_loss(head.follow(places), StepTargets(targets, weights, decisive, places), smoothing=0.05)
+        columns = [np.stack(column) for column in zip(*drawn, strict=True)]
+        places, pointing, targets, weights = map(torch.from_numpy, columns)
+        loss = task_loss(memory.follow(places, pointing), targets, weights, smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(memory.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         on_step(float(loss.detach()))
-    for other in heads[:-1]:
-        for name in ("where", "remember", "decide"):
-            getattr(other, name).load_state_dict(getattr(head, name).state_dict())
 
 
-Drawn = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]
+Drawn = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]
+"""Places `(T, 2)`, whether a hand points there, targets and weights of the steps `(T,)`."""
 
 
 def _stream(
@@ -103,8 +100,9 @@ def _stream(
         pieces.append(_movement(rng, labels, config, stream, rate_hz, bank))
     # half of the streams begin with a movement, the other half in the middle of one
     part = slice(config.length) if rng.random() < 0.5 else slice(-config.length, None)
-    places, targets, weights, decisive = (np.concatenate(column)[part] for column in zip(*pieces, strict=True))
-    return _as_seen(rng, places, config), targets, weights, decisive
+    places, pointing, targets, weights = (np.concatenate(column)[part] for column in zip(*pieces, strict=True))
+    seen, sure = _as_seen(rng, places, pointing, config)
+    return seen, sure, targets, weights
 
 
 def _movement(
@@ -124,11 +122,12 @@ def _movement(
     times_s = start + (rng.uniform(0, 1 / rate_hz) + ticks) * speed
     if plan.hands:
         places = plan.hands[0].moves.at(times_s) / [ASPECT, 1.0]
-    else:  # nothing to see: a network looks at this and that
-        places = np.repeat(rng.uniform(0, 1, (len(times_s) // 4 + 1, 2)), 4, axis=0)[: len(times_s)]
+        pointing = ((places > 0) & (places < 1)).all(1) & plan.hands[0].by_tip
+    else:
+        places, pointing = np.zeros((len(times_s), 2)), np.zeros(len(times_s), bool)
     action = plan.actions[0] if plan.actions else None
     start_s, end_s = (action.start_s, action.end_s) if action else (0.0, float(times_s[-1]))
-    targets, weights, decisive = step_targets(
+    targets, weights, _ = step_targets(
         (times_s - start_s) / speed,
         (end_s - start_s) / speed,
         labels.index(label),
@@ -136,15 +135,24 @@ def _movement(
         stream,
         rate_hz,
     )
-    return places.astype(np.float32), targets, weights, decisive
+    return np.asarray(places, np.float32), np.asarray(pointing, np.float32), targets, weights
 
 
-def _as_seen(rng: np.random.Generator, places: NDArray[np.float32], config: PathsConfig) -> NDArray[np.float32]:
-    """Errors of a fingertip detector: a steady bias, jitter, now and then something else; never outside the picture."""
+def _as_seen(
+    rng: np.random.Generator, places: NDArray[np.float32], pointing: NDArray[np.float32], config: PathsConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Errors of an eye: a steady bias, jitter, now and then something else; never sure, never outside the picture.
+
+    Where no hand points it looks at this and that.
+    """
     zoom, turn = np.exp(rng.uniform(-0.25, 0.25, 2)), rng.normal(0, 0.08)
     rotate = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     seen = ((places - 0.5) * [ASPECT, 1.0]) @ rotate.T / [ASPECT, 1.0] * zoom + 0.5 + rng.normal(0, 0.06, 2)
     seen = seen + rng.normal(0, config.jitter * rng.uniform(0.2, 1.5), seen.shape)
+    elsewhere = np.repeat(rng.uniform(0, 1, (len(seen) // 4 + 1, 2)), 4, axis=0)[: len(seen)]
     lost = rng.random(len(seen)) < config.lost
-    seen[lost] = rng.uniform(0, 1, (int(lost.sum()), 2))
-    return np.asarray(np.clip(seen, 0.02, 0.98), np.float32)
+    seen = np.where((lost | (pointing == 0))[:, None], elsewhere, seen)
+    unsure = rng.uniform(0, 0.3) * rng.random(len(seen))  # a whole stream is seen well or badly
+    mistaken = rng.random(len(seen)) < config.lost
+    sure = np.where((pointing > 0) ^ mistaken, 1 - unsure, unsure)
+    return np.asarray(np.clip(seen, 0.02, 0.98), np.float32), np.asarray(sure, np.float32)

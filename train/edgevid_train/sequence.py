@@ -77,6 +77,7 @@ class TrainStream:
         decisive: bool `(T,)`: the steps at which the action is to be recognised; there the teacher's answer counts.
         label: index of the action.
         places, teacher_places: float32 `(T, 2)` and `(Tt, 2)`: where the hand points in each frame; NaN where unknown.
+        pointing: float32 `(T,)`: 1 where a hand points, 0 where none does, NaN where unknown.
     """
 
     frames: Clip
@@ -86,27 +87,29 @@ class TrainStream:
     decisive: NDArray[np.bool_]
     label: int
     places: Points
+    pointing: NDArray[np.float32]
     teacher_places: Points
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Frames of a stream and where the hand points in them."""
+    """Frames of a stream, where the hand points in them, and whether it does."""
 
     frames: Clip
     places: Points
+    pointing: NDArray[np.float32]
 
     @classmethod
     def of(cls, clip: LabelledClip, chosen: NDArray[np.intp], view: View, spec: InputSpec, shake: float) -> "_Piece":
         view = fitted(view, spec, *clip.frames.shape[1:3])
         places = place_points(clip.places[chosen], view, shake)
-        return cls(apply_view(clip.frames[chosen], view, spec.height, spec.width, shake), places)
+        unknown = np.full(len(chosen), np.nan, np.float32)
+        pointing = unknown if clip.place is None else np.asarray(np.isfinite(places).all(1), np.float32)
+        return cls(apply_view(clip.frames[chosen], view, spec.height, spec.width, shake), places, pointing)
 
     def held(self, index: int, count: int) -> "_Piece":
         """One of its frames, `count` times."""
-        return _Piece(
-            np.repeat(self.frames[index][None], count, axis=0), np.repeat(self.places[index][None], count, axis=0)
-        )
+        return _Piece(*(np.repeat(x[index][None], count, axis=0) for x in (self.frames, self.places, self.pointing)))
 
 
 def steps_of(clip: LabelledClip, rate_hz: float) -> int:
@@ -200,6 +203,7 @@ def build_stream(
         decisive=np.concatenate(all_decisive),
         label=label,
         places=np.concatenate([part.places for part in parts]),
+        pointing=np.concatenate([part.pointing for part in parts]),
         teacher_places=theirs.places,
     )
 
@@ -214,7 +218,9 @@ def step_targets(
     is_late = (progress >= config.late) | (since_s >= length_s - sure_s)
     is_late &= since_s <= length_s + config.hold_s
     if label == background:
-        return np.full(len(since_s), label), np.ones(len(since_s), np.float32), is_late
+        # its other steps count no more than those of a gesture's beginning, or background would be the safe answer
+        weights = np.where(is_late, 1.0, config.background_weight).astype(np.float32)
+        return np.full(len(since_s), label), weights, is_late
     is_early = (progress < config.early) & ~is_late
     is_over = since_s > length_s + 2 * config.hold_s
     targets = np.where(is_late, label, np.where(is_early | is_over, background, IGNORE))

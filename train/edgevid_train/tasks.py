@@ -48,5 +48,19 @@ class StudentTask(nn.Module):
         if teacher is not None:
             with torch.no_grad():
                 answer = teacher(as_input(batch.teacher_frames))
-        loss, terms = self.distill(self.network(as_input(batch.frames)), batch.steps, answer)
+        frames = as_input(batch.frames)
+        exits, skipping = len(self.network.exit_names), self.distill.config.skipping
+        deciding = draw_deciding(frames.shape[0], frames.shape[1], exits, skipping)
+        loss, terms = self.distill(self.network(frames, deciding.to(frames.device)), batch.steps, answer)
         return loss, {name: term.detach() for name, term in terms.items()}
+
+
+def draw_deciding(batch: int, steps: int, exits: int, share: float) -> Tensor:
+    """Which exit decided each step, int64 `(batch, steps)`: in a `share` of streams by lot, else always the last.
+
+    Each of these streams has a lot of its own: some hardly go deep, some nearly always.
+    """
+    skipping = torch.rand(batch, 1) < share
+    last = torch.rand(batch, 1)
+    drawn = torch.where(torch.rand(batch, steps) < last, exits - 1, torch.randint(exits, (batch, steps)))
+    return torch.where(skipping, drawn, exits - 1)

@@ -1,39 +1,88 @@
-"""Heads: from a feature map to what a frame shows, and from that, over time, to what is being done."""
+"""What an exit sees of a frame, and the one memory that all exits share.
+
+One memory, many eyes: each exit has an eye of its own, which tells the memory what the frame shows, the deeper ones
+better than the earlier ones. What the memory keeps of a step is what the deciding exit told it. So stopping early
+leaves no hole in anybody's past, and stages that can be skipped carry no state that could go stale.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from edgevid_train.models.temporal import Carry, CausalConv
 
+LOOK = 64
+"""Channels of the map in which an eye searches for places."""
 
-class WhatAndWhere(nn.Module):
-    """Pools a feature map into what is in it (mean) and where (spatial soft-argmax, Levine et al. 2016, sec. 4.1).
 
-    A mean forgets place, and a pointing gesture is nothing but the path of a place. `(N, C, H, W)` -> what `(N, size)`,
-    and the places `(N, points, 2)`, x and y in 0..1 of the picture. Clips that know where the hand points teach the
-    first. `more`: features of another kind, `(N, more)`, that go in with the mean.
+class Sight(NamedTuple):
+    """What an eye saw in N frames.
+
+    `what` `(N, size)`; `places` `(N, points, 2)`, x and y in 0..1 of the picture; `pointing` `(N,)`, logit of whether a
+    hand points at the first of them at all.
     """
 
-    def __init__(self, channels: int, points: int, size: int, more: int = 0) -> None:
+    what: Tensor
+    places: Tensor
+    pointing: Tensor
+
+
+class Eye(nn.Module):
+    """Pools a feature map into what is in it (mean) and where (spatial soft-argmax, Levine et al. 2016, sec. 4.1).
+
+    A mean forgets place, and a pointing gesture is nothing but the path of a place. The deepest maps have the best
+    idea of a hand and the worst of where it is (5 x 6 cells of a picture of 72 x 96), so places are searched in an
+    earlier, finer map beside the deep one, and each cell says how far beside its middle the place lies (as key point
+    offsets do, Papandreou et al. 2017, sec. 3.1).
+
+    `channels`: of the map; `finer`: channels of the finer map, 0 where the map itself is searched; `before`: size of
+    what the eye before it saw, 0 for none.
+    """
+
+    def __init__(self, channels: int, finer: int, points: int, size: int, before: int = 0) -> None:
         super().__init__()
-        self.attend = nn.Conv2d(channels, points, 1) if points else None
+        self.points = points
+        self.search = (
+            nn.Sequential(nn.Conv2d(channels + finer, LOOK, 1, bias=False), nn.BatchNorm2d(LOOK), nn.ReLU(inplace=True))
+            if points
+            else None
+        )
+        # per point: how likely it is in a cell, and how far beside the cell's middle; and whether a hand points there
+        self.aim = nn.Conv2d(LOOK, 3 * points + 1, 1) if points else None
         self.mix = nn.Sequential(
-            nn.Linear(channels + more + 2 * points, size, bias=False), nn.BatchNorm1d(size), nn.ReLU(inplace=True)
+            nn.Linear(channels + before + 2 * points, size, bias=False), nn.BatchNorm1d(size), nn.ReLU(inplace=True)
         )
 
-    def forward(self, x: Tensor, more: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        places = x.new_zeros(len(x), 0, 2)
-        seen = [x.mean((2, 3))] if more is None else [x.mean((2, 3)), more]
-        if self.attend is not None:
-            height, width = x.shape[2:]
-            weight = self.attend(x).flatten(2).softmax(2)  # (N, points, H*W)
-            ys = ((torch.arange(height, device=x.device) + 0.5) / height).repeat_interleave(width)
-            xs = ((torch.arange(width, device=x.device) + 0.5) / width).repeat(height)
-            px, py = (weight * xs).sum(2), (weight * ys).sum(2)
-            places = torch.stack([px, py], 2)
-            seen += [about_zero(px), about_zero(py)]
-        what: Tensor = self.mix(torch.cat(seen, 1))
-        return what, places
+    def forward(self, x: Tensor, finer: Tensor | None = None, before: Tensor | None = None) -> Sight:
+        """`x` `(N, C, H, W)`, `finer` `(N, F, h, w)`, `before` `(N, size)`."""
+        seen = [x.mean((2, 3))] if before is None else [x.mean((2, 3)), before]
+        places, pointing = x.new_zeros(len(x), 0, 2), x.new_zeros(len(x))
+        if self.search is not None and self.aim is not None:
+            searched: Tensor = self.search(x if finer is None else torch.cat([_as_fine(x, finer), finer], 1))
+            places, pointing = self._aim(self.aim(searched))
+            seen += [about_zero(places[:, :, 0]), about_zero(places[:, :, 1])]
+        return Sight(self.mix(torch.cat(seen, 1)), places, pointing)
+
+    def _aim(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = maps.shape[2:]
+        likely, beside_x, beside_y, points_there = maps.flatten(2).split_with_sizes([*[self.points] * 3, 1], 1)
+        weight = likely.softmax(2)  # (N, points, H*W)
+        ys = (torch.arange(height, device=maps.device) + 0.5).repeat_interleave(width)
+        xs = (torch.arange(width, device=maps.device) + 0.5).repeat(height)
+        px, py = (weight * (xs + beside_x)).sum(2) / width, (weight * (ys + beside_y)).sum(2) / height
+        return torch.stack([px, py], 2), (weight[:, 0] * points_there[:, 0]).sum(1)
+
+
+def _as_fine(x: Tensor, finer: Tensor) -> Tensor:
+    """`x` repeated to the size of `finer`, of which it is a whole fraction but for the border."""
+    height, width = finer.shape[2:]
+    if x.shape[2:] == finer.shape[2:]:
+        return x
+    factor = -(-height // x.shape[2])
+    return functional.interpolate(x, scale_factor=float(factor), mode="nearest")[:, :, :height, :width]
 
 
 def about_zero(places: Tensor) -> Tensor:
@@ -42,7 +91,7 @@ def about_zero(places: Tensor) -> Tensor:
 
 
 class CausalTower(nn.Module):
-    """Residual causal convolutions of growing reach (Bai et al. 2018, TCN). `(B, C, 1, T)` -> the same shape."""
+    """Residual causal convolutions of growing reach (Bai et al. 2018, TCN). `(K*B, C, 1, T)` -> the same shape."""
 
     def __init__(self, carry: Carry, size: int, dilations: tuple[int, ...], dropout: float) -> None:
         super().__init__()
@@ -59,11 +108,8 @@ class CausalTower(nn.Module):
         return x
 
 
-class ExitHead(nn.Module):
-    """An exit: what and where, over time, to scores.
-
-    Feature map `(N, C, H, W)`, and what the exit before it saw `(N, size)` if there is one, to logits `(B, L, 1, T)`,
-    embedding `(B, size, 1, T)`, what it saw itself `(N, size)` and the places it looked at `(N, points, 2)`; N = B*T.
+class Memory(nn.Module):
+    """What eyes saw, over time, to scores; one for all exits.
 
     The first place, where the hand points, has a way of its own into memory, beside that of everything else. So the
     memory can learn from paths alone what a gesture is (`edgevid_train.paths`), thousands of times faster than from
@@ -73,44 +119,58 @@ class ExitHead(nn.Module):
     def __init__(
         self,
         carry: Carry,
-        channels: int,
+        eyes: int,
         labels: int,
         *,
         points: int,
         size: int,
         dilations: tuple[int, ...],
         dropout: float,
-        follows: bool,
     ) -> None:
         super().__init__()
         self.carry = carry
-        self.look = WhatAndWhere(channels, points, size, size if follows else 0)
-        self.what = nn.Linear(size, size)
-        self.where = nn.Linear(2, size) if points else None
+        self.what = nn.ModuleList(nn.Linear(size, size) for _ in range(eyes))
+        self.where = nn.Linear(3, size) if points else None
         if self.where is not None:
-            nn.init.zeros_(self.what.weight)
-            nn.init.zeros_(self.what.bias)
+            for layer in self.what.parameters():
+                nn.init.zeros_(layer)
         self.remember = CausalTower(carry, size, dilations, dropout)
         self.decide = nn.Conv2d(size, labels, 1)
 
-    def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        what, places = self.look(x, before)
-        seen: Tensor = self.what(what)
-        if self.where is not None:
-            seen = seen + self.where(about_zero(places[:, 0]))
-        logits, embedding = self.judge(seen)
-        return logits, embedding, what, places
+    def forward(self, sights: Sequence[Sight], first: int = 0) -> tuple[list[Tensor], Tensor]:
+        """Of each eye, as if it decided: logits `(B, L, 1, T)`. And the embedding `(B, size, 1, T)` of the last.
 
-    def follow(self, path: Tensor) -> Tensor:
-        """Logits `(B, T, L)` of paths alone, `(B, T, 2)` in 0..1, as if nothing else had been seen."""
+        `sights` are those of the eyes from number `first` on. A step's past is what the deciding exits saw
+        (`Carry.deciding`), by default the last of these.
+        """
+        seen = []
+        for i, sight in enumerate(sights, start=first):
+            told: Tensor = self.what[i](sight.what)
+            if self.where is not None:
+                told = told + self.point_out(sight.places[:, 0], sight.pointing.sigmoid())
+            seen.append(told)
+        return self._judge(seen)
+
+    def point_out(self, place: Tensor, pointing: Tensor) -> Tensor:
+        """What memory takes of places `(N, 2)` and of how sure it is `(N,)` that a hand points there."""
+        assert self.where is not None
+        sure = pointing.unsqueeze(1)
+        out: Tensor = self.where(torch.cat([about_zero(place) * sure, 2 * sure - 1], 1))
+        return out
+
+    def follow(self, path: Tensor, pointing: Tensor) -> Tensor:
+        """Logits `(B, T, L)` of paths alone, `(B, T, 2)` in 0..1 and `(B, T)`, as if nothing else had been seen."""
         if self.where is None:
-            raise RuntimeError("a head without points follows no path")
+            raise RuntimeError("a student without points follows no path")
         self.carry.clip(path.shape[1])
-        logits, _ = self.judge(self.where(about_zero(path.flatten(0, 1))))
+        (logits,), _ = self._judge([self.point_out(path.flatten(0, 1), pointing.flatten())])
         return logits.squeeze(2).transpose(1, 2)
 
-    def judge(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def _judge(self, seen: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        self.carry.eyes = len(seen)
+        together = torch.cat(list(seen))
         frames = 1 if self.carry.frames is None else self.carry.frames
-        over_time = seen.reshape(-1, frames, seen.shape[1]).transpose(1, 2).unsqueeze(2)  # (B, size, 1, T)
-        embedding = self.remember(over_time)
-        return self.decide(embedding), embedding
+        over_time = together.reshape(-1, frames, together.shape[1]).transpose(1, 2).unsqueeze(2)  # (K*B, size, 1, T)
+        embedding: Tensor = self.remember(over_time)
+        logits: Tensor = self.decide(embedding)
+        return list(logits.chunk(len(seen))), embedding.chunk(len(seen))[-1]

@@ -2,11 +2,15 @@
 
 One set of weights, two graphs. `Student.forward` is the clip graph (training), `Student.step` the stream graph (what
 runs on a device). With every exit computed they agree, exit by exit, for T frames from a zero state.
+
+The stream graph is made of parts, one for each exit: `begin` goes to the first, `go_on` from one to the next, and the
+thresholds say after which a step ends (BranchyNet, Teerapittayanon et al. 2016). All state is in what every step
+computes, the stages up to the first exit and the memory; a stage that can be skipped has none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,7 +18,7 @@ from torch import Tensor, nn
 
 from edgevid.manifest import InputSpec
 from edgevid_train.models.backbones import add_shifts, build_backbone
-from edgevid_train.models.heads import ExitHead
+from edgevid_train.models.heads import Eye, Memory, Sight
 from edgevid_train.models.temporal import Carry, CausalConv, CausalShift, name_states
 
 State = dict[str, Tensor]
@@ -26,8 +30,8 @@ class StudentConfig(BaseModel):
     `exits`: after which stages (1 is the first) the network may stop; the last is the end of the network.
     `weights`: see `build_backbone`. `frozen`: the stem and the first so many stages keep these weights and look at one
     frame only, without a shift: they hold edges and textures, and a third of a training step's cost. `shift_divisor`:
-    0 for no shift in the backbone. `dilations`: of the causal convolutions in every exit's head; with three taps the
-    head sees `1 + 2 * sum(dilations)` steps.
+    of the shifts in the stages up to the first exit, 0 for none. `dilations`: of the causal convolutions in the memory;
+    with three taps it sees `1 + 2 * sum(dilations)` steps.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,7 +57,7 @@ class StudentConfig(BaseModel):
 
     @property
     def reach(self) -> int:
-        """Steps that the heads can see; the backbone's shifts add a few more."""
+        """Steps that the memory can see; the backbone's shifts add a few more."""
         return 1 + 2 * sum(self.dilations)
 
 
@@ -61,12 +65,29 @@ class StudentConfig(BaseModel):
 class StudentOutputs:
     """Of a clip. `logits`: one `(B, T, L)` per exit; `embedding` `(B, T, E)`, the last exit's.
 
-    `places`: one `(B, T, points, 2)` per exit: where in the picture its head looked.
+    `places`: one `(B, T, points, 2)` per exit: where in the picture its eye looked; `pointing`: one `(B, T)` per exit,
+    logit of whether a hand points at the first place.
     """
 
     logits: tuple[Tensor, ...]
     embedding: Tensor
     places: tuple[Tensor, ...]
+    pointing: tuple[Tensor, ...]
+
+
+class Glance(NamedTuple):
+    """What a step has got to at an exit, and what the next part goes on from.
+
+    `x`: the stage's map `(B, C, H, W)`; `finer`: the first exit's; `what` `(B, size)`: what the exit's eye saw.
+    `logits` `(B, L)` and `embedding` `(B, E)` are the step's if it ends here, `memory` the memory's state after it.
+    """
+
+    x: Tensor
+    finer: Tensor
+    what: Tensor
+    logits: Tensor
+    embedding: Tensor
+    memory: State
 
 
 class Student(nn.Module):
@@ -84,20 +105,21 @@ class Student(nn.Module):
         self.stem = backbone.stem
         self.stages = backbone.stages
         if config.shift_divisor:
-            moving = self.stages[config.frozen :]
+            moving = self.stages[config.frozen : config.exits[0]]
             add_shifts(moving, lambda channels: CausalShift(self.carry, channels, config.shift_divisor))
-        self.heads = nn.ModuleList(
-            ExitHead(
-                self.carry,
-                backbone.channels[stage - 1],
-                labels,
-                points=config.points,
-                size=config.size,
-                dilations=config.dilations,
-                dropout=config.dropout,
-                follows=i > 0,
-            )
-            for i, stage in enumerate(config.exits)
+        channels = [backbone.channels[stage - 1] for stage in config.exits]
+        self.eyes = nn.ModuleList(
+            Eye(n, channels[0] if i else 0, config.points, config.size, config.size if i else 0)
+            for i, n in enumerate(channels)
+        )
+        self.memory = Memory(
+            self.carry,
+            len(channels),
+            labels,
+            points=config.points,
+            size=config.size,
+            dilations=config.dilations,
+            dropout=config.dropout,
         )
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
@@ -128,22 +150,32 @@ class Student(nn.Module):
     def embedding_size(self) -> int:
         return self.config.size
 
-    def forward(self, frames: Tensor) -> StudentOutputs:
-        """The clip graph: float `(B, T, 3, H, W)` in 0..255, from a zero state."""
-        self.carry.clip(frames.shape[1])
-        logits, embedding, places = self._compute(frames.flatten(0, 1))
+    def forward(self, frames: Tensor, deciding: Tensor | None = None) -> StudentOutputs:
+        """The clip graph: float `(B, T, 3, H, W)` in 0..255, from a zero state.
+
+        Every exit answers at every step. `deciding`: index of the exit that decided each step, int64 `(B, T)`, so that
+        the past is what a cascade would have seen; None: the last one always.
+        """
+        self.carry.clip(frames.shape[1], deciding)
+        sights = self._look(frames.flatten(0, 1))
+        logits, embedding = self.memory(sights)
         self.carry.release()
         over_time = tuple(x.squeeze(2).transpose(1, 2) for x in (*logits, embedding))
-        by_clip = tuple(x.reshape(*frames.shape[:2], -1, 2) for x in places)
-        return StudentOutputs(over_time[:-1], over_time[-1], by_clip)
+        clips = frames.shape[:2]
+        return StudentOutputs(
+            over_time[:-1],
+            over_time[-1],
+            tuple(sight.places.reshape(*clips, -1, 2) for sight in sights),
+            tuple(sight.pointing.reshape(clips) for sight in sights),
+        )
 
     def step(self, frame: Tensor, state: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor, State]:
-        """The stream graph: one float frame `(B, 3, H, W)` in 0..255 and the state before it.
+        """The stream graph, every exit computed: one float frame `(B, 3, H, W)` in 0..255 and the state before it.
 
         Returns: logits `(B, L)` per exit, embedding `(B, E)`, the state after it.
         """
         self.carry.stream(state)
-        logits, embedding, _ = self._compute(frame)
+        logits, embedding = self.memory(self._look(frame))
         new = self.carry.release()
         return (
             tuple(x.flatten(1) for x in logits),
@@ -151,25 +183,72 @@ class Student(nn.Module):
             {name: new[name] for name in self.state_shapes},
         )
 
+    def decide(
+        self, frame: Tensor, state: Mapping[str, Tensor], thresholds: Sequence[float | None]
+    ) -> tuple[int, Tensor, Tensor, State]:
+        """As `step`, but of one stream, and no further than to the first exit that is sure.
+
+        `thresholds`: an exit is sure when its best score reaches its threshold, with None never.
+
+        Returns: index of the exit that decided, its logits `(1, L)`, the embedding `(1, E)`, the state after it.
+        """
+        glance, shifts = self.begin(frame, state)
+        deciding = 0
+        for threshold in thresholds[: len(self.eyes) - 1]:
+            if threshold is not None and float(glance.logits.softmax(1).max()) >= threshold:
+                break
+            deciding += 1
+            glance = self.go_on(deciding, glance, state)
+        after = {**shifts, **glance.memory}
+        return deciding, glance.logits, glance.embedding, {name: after[name] for name in self.state_shapes}
+
+    def begin(self, frame: Tensor, state: Mapping[str, Tensor]) -> tuple[Glance, State]:
+        """From the frame `(B, 3, H, W)` to the first exit; and the state of what no step skips."""
+        self.carry.stream(state)
+        x = self._stages((frame - self.mean) / self.std, 0)
+        sight: Sight = self.eyes[0](x)
+        glance, new = self._judge(0, x, x, sight)
+        shifts = {name: value for name, value in new.items() if name not in glance.memory}
+        return glance, shifts
+
+    def go_on(self, i: int, glance: Glance, state: Mapping[str, Tensor]) -> Glance:
+        """From exit `i - 1` to exit `i`; `state` is that before the step."""
+        self.carry.stream(state)
+        x = self._stages(glance.x, i)
+        sight: Sight = self.eyes[i](x, glance.finer, glance.what)
+        return self._judge(i, x, glance.finer, sight)[0]
+
+    def _judge(self, i: int, x: Tensor, finer: Tensor, sight: Sight) -> tuple[Glance, State]:
+        (logits,), embedding = self.memory([sight], first=i)
+        new = self.carry.release()
+        memory = {name: new[name] for name in self.memory_states}
+        return Glance(x, finer, sight.what, logits.flatten(1), embedding.flatten(1), memory), new
+
     def zero_state(self, batch: int = 1) -> State:
         """The state at the start of a stream."""
         return {
             name: torch.zeros(batch, *shape[1:], device=self.mean.device) for name, shape in self.state_shapes.items()
         }
 
-    def _compute(self, x: Tensor) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-        x = self.stem((x - self.mean) / self.std)
-        logits: list[Tensor] = []
-        places: list[Tensor] = []
-        before: Tensor | None = None
-        heads = dict(zip(self.config.exits, self.heads, strict=True))
-        for number, stage in enumerate(self.stages, start=1):
+    def _stages(self, x: Tensor, i: int) -> Tensor:
+        """The stages between exit `i - 1`, or the normalised picture, and exit `i`."""
+        first = self.config.exits[i - 1] if i else 0
+        if i == 0:
+            x = self.stem(x)
+        for stage in self.stages[first : self.config.exits[i]]:
             x = stage(x)
-            if number in heads:
-                scores, embedding, before, looked_at = heads[number](x, before)
-                logits.append(scores)
-                places.append(looked_at)
-        return logits, embedding, places
+        return x
+
+    def _look(self, frames: Tensor) -> list[Sight]:
+        """What every exit's eye sees of frames `(N, 3, H, W)`."""
+        x = (frames - self.mean) / self.std
+        sights: list[Sight] = []
+        finer: Tensor | None = None
+        for i, eye in enumerate(self.eyes):
+            x = self._stages(x, i)
+            sights.append(eye(x, finer, sights[-1].what if i else None))
+            finer = x if i == 0 else finer
+        return sights
 
     def _find_state_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the state tensors for one stream, by letting a clip of one frame through and looking."""
@@ -187,38 +266,38 @@ class Student(nn.Module):
         self.train(training)
         for hook in hooks:
             hook.remove()
-        for head in self.heads:
-            assert isinstance(head, ExitHead)
-            for layer in head.remember.modules():
-                if isinstance(layer, CausalConv):
-                    shapes[layer.state_name] = (1, self.config.size, 1, layer.reach)
-        return shapes
+        return shapes | {name: (1, self.config.size, 1, reach) for name, reach in self.memory_states.items()}
+
+    @property
+    def memory_states(self) -> dict[str, int]:
+        """Names of the memory's states, and how many steps each holds."""
+        return {m.state_name: m.reach for m in self.memory.modules() if isinstance(m, CausalConv)}
 
 
 def macs_per_exit(student: Student) -> list[int]:
-    """Multiply-accumulates of one step up to and including each exit: convolutions and linear layers are counted."""
-    ran: list[tuple[nn.Module, int]] = []
+    """Multiply-accumulates of a step that ends at each exit: convolutions and linear layers are counted.
+
+    The memory answers anew at every exit, so a step to the last one pays for it as often as there are exits.
+    """
+    total = 0
 
     def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
         weight = module.weight
         assert isinstance(weight, Tensor)
-        per_output = weight[0].numel()
-        ran.append((module, per_output * output[0].numel()))
+        total += weight[0].numel() * output[0].numel()
 
-    layers = [m for m in student.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    hooks = [m.register_forward_hook(count) for m in layers]
+    hooks = [m.register_forward_hook(count) for m in student.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     training = student.training
     student.eval()
-    spec = student.config.input
+    spec, state, totals = student.config.input, student.zero_state(), []
     with torch.no_grad():
-        student.step(torch.zeros(1, 3, spec.height, spec.width), student.zero_state())
+        glance, _ = student.begin(torch.zeros(1, 3, spec.height, spec.width), state)
+        totals.append(total)
+        for i in range(1, len(student.eyes)):
+            glance = student.go_on(i, glance, state)
+            totals.append(total)
     student.train(training)
     for hook in hooks:
         hook.remove()
-    totals, total = [], 0
-    ends = [head.decide for head in student.heads if isinstance(head, ExitHead)]
-    for module, macs in ran:
-        total += macs
-        if any(module is end for end in ends):
-            totals.append(total)
     return totals

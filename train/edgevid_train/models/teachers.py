@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
 from edgevid_train.models.backbones import add_shifts, build_backbone
-from edgevid_train.models.heads import WhatAndWhere
+from edgevid_train.models.heads import Eye
 from edgevid_train.models.temporal import BothWaysShift, Carry
 from edgevid_train.models.videomae import TransformersNetwork, VideoMAESize, load_classifier, new_classifier
 
@@ -97,10 +97,11 @@ class ShiftTeacher(nn.Module):
             part.requires_grad_(False)
         add_shifts(self.stages[config.frozen :], lambda channels: BothWaysShift(self.carry, channels))
         size = config.size
-        # One look at the finest map that is cheap (1/16), where a fingertip still has a place, and one at the end.
-        self.middle = max(0, config.stages - 3)
-        self.look_middle = WhatAndWhere(backbone.channels[self.middle], config.points, size)
-        self.look = WhatAndWhere(backbone.channels[-1], config.points, size)
+        # One look half-way, with the finer map of 1/8 where a fingertip still has a place, and one at the end.
+        self.middle, self.finer = max(0, config.stages - 3), max(0, config.stages - 5)
+        channels = backbone.channels
+        self.look_middle = Eye(channels[self.middle], channels[self.finer], config.points, size)
+        self.look = Eye(channels[-1], 0, config.points, size)
         self.over_time = nn.Sequential(
             nn.Conv1d(2 * size, size, 5, padding=2, bias=False),
             nn.BatchNorm1d(size),
@@ -127,15 +128,13 @@ class ShiftTeacher(nn.Module):
         count = frames.shape[1]
         self.carry.clip(count)
         x = self.stem((frames.flatten(0, 1) - self.mean) / self.std)
-        middle = x
-        for number, stage in enumerate(self.stages):
+        maps: list[Tensor] = []
+        for stage in self.stages:
             x = stage(x)
-            if number == self.middle:
-                middle = x
+            maps.append(x)
         self.carry.release()
-        seen_middle, places = self.look_middle(middle)
-        seen_last, _ = self.look(x)
-        seen = torch.cat([seen_middle, seen_last], 1).reshape(-1, count, 2 * self.feature_size).transpose(1, 2)
+        half_way, places, _ = self.look_middle(maps[self.middle], maps[self.finer])
+        seen = torch.cat([half_way, self.look(x).what], 1).reshape(-1, count, 2 * self.feature_size).transpose(1, 2)
         features = torch.relu(self.read(self.dropout(self.over_time(seen).flatten(1))))
         return TeacherOutputs(self.decide(self.dropout(features)), features, places.reshape(*frames.shape[:2], -1, 2))
 

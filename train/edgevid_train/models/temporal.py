@@ -19,22 +19,37 @@ class Carry:
     """Shared by all temporal modules of one network.
 
     `frames`: T of the clip graph; None while the stream graph runs. `old` and `new`: state tensors by name.
+
+    `eyes`: K, how many exits the memory answers at once; they stand one after the other in its batch. `deciding`: which
+    of them decided each step of a clip, int64 `(B, T)`: of a step the memory keeps what that exit saw. None: the last.
     """
 
     frames: int | None = None
+    eyes: int = 1
+    deciding: Tensor | None = None
     old: Mapping[str, Tensor] = field(default_factory=dict)
     new: dict[str, Tensor] = field(default_factory=dict)
 
-    def clip(self, frames: int) -> None:
-        self.frames, self.old, self.new = frames, {}, {}
+    def clip(self, frames: int, deciding: Tensor | None = None) -> None:
+        self.frames, self.deciding, self.old, self.new = frames, deciding, {}, {}
 
     def stream(self, state: Mapping[str, Tensor]) -> None:
-        self.frames, self.old, self.new = None, state, {}
+        self.frames, self.deciding, self.old, self.new = None, None, state, {}
 
     def release(self) -> dict[str, Tensor]:
         """The new state; afterwards no tensor is held here."""
-        new, self.old, self.new = self.new, {}, {}
+        new, self.deciding, self.old, self.new = self.new, None, {}, {}
         return new
+
+    def kept(self, x: Tensor) -> Tensor:
+        """Of `(K*B, C, 1, T)` what the memory keeps: `(B, C, 1, T)`."""
+        batch = len(x) // self.eyes
+        if self.deciding is None:
+            return x[-batch:]
+        by_eye = x.reshape(self.eyes, batch, *x.shape[1:])
+        index = self.deciding[None, :, None, None].expand(1, *by_eye.shape[1:])
+        chosen: Tensor = by_eye.gather(0, index)[0]
+        return chosen
 
 
 class Temporal(nn.Module):
@@ -98,23 +113,31 @@ class BothWaysShift(Temporal):
 class CausalConv(Temporal):
     """Convolution over time that sees the present and `(taps - 1) * dilation` steps of the past.
 
-    Input and output `(B, C, 1, T)`, T = 1 in the stream graph; state `(B, C, 1, (taps - 1) * dilation)`. The memory is
-    finite: what lies further back has no influence, so a stream is as right after ten minutes as after ten seconds.
+    Input and output `(K*B, C, 1, T)`, T = 1 in the stream graph: K exits' present, each with the one past that the
+    deciding exits left; state `(B, C, 1, (taps - 1) * dilation)`. The memory is finite: what lies further back has no
+    influence, so a stream is as right after ten minutes as after ten seconds.
     """
 
     def __init__(self, carry: Carry, channels: int, dilation: int, taps: int = 3) -> None:
         super().__init__(carry)
+        self.dilation = (1, dilation)
         self.reach = (taps - 1) * dilation
         self.conv = nn.Conv2d(channels, channels, (1, taps), dilation=(1, dilation), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        kept, eyes = self.carry.kept(x), self.carry.eyes
         if self.carry.frames is None:
-            x = torch.cat([self.past(), x], 3)
-            self.keep(x[..., 1:])
+            past = self.past()
+            self.keep(torch.cat([past, kept], 3)[..., 1:])
         else:
-            x = functional.pad(x, (self.reach, 0))
-        out: Tensor = self.conv(x)
-        return out
+            past = functional.pad(kept, (self.reach, 0))[..., :-1]
+        if eyes == 1:
+            whole: Tensor = self.conv(torch.cat([past, x[..., -1:]], 3))
+            return whole
+        # the past is the same for every eye, so its taps are computed once
+        weight = self.conv.weight
+        before = functional.conv2d(past, weight[..., :-1], dilation=self.dilation)[..., : x.shape[3]]
+        return functional.conv2d(x, weight[..., -1:], self.conv.bias) + before.repeat(eyes, 1, 1, 1)
 
 
 class Shifted(nn.Module):
