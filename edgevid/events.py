@@ -161,6 +161,11 @@ class EventDetector:
         """Labels of the actions going on."""
         return tuple(t.label for t in self._tracks.values() if t.open is not None)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether no action is going on or may be beginning: every smoothed score is below the rule's `off`."""
+        return all(track.open is None and track.above_off_s is None for track in self._tracks.values())
+
     def update(self, time_s: float, scores: Scores) -> list[Change]:
         """The scores, 0..1 `(labels,)`, of the step at `time_s`; what they changed, ends first.
 

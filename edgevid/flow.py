@@ -101,6 +101,11 @@ class Flow:
         with self._changed:
             self._counts.settle(due, "computed")
 
+    def gated(self, due: Due) -> None:
+        """What was taken need not be computed: nothing had moved."""
+        with self._changed:
+            self._counts.settle(due, "gated")
+
     def lost(self, due: Due) -> None:
         """What was taken could not be computed: its frames had left the ring, or the run failed there."""
         with self._changed:

@@ -1,4 +1,4 @@
-"""A run: source -> ring -> sampling -> network -> events -> sinks. It owns threads, clock and shutdown.
+"""A run: source -> ring -> sampling -> gate -> network -> events -> sinks. It owns threads, clock and shutdown.
 
 The reader thread moves frames from the source into the ring and says what is due; the network thread computes it and
 emits events; the main thread stays free for what must be done there: windows. `Pipeline` is the same without threads:
@@ -19,10 +19,11 @@ from edgevid.errors import EdgevidError
 from edgevid.events import Change, Event, EventDetector
 from edgevid.flow import Flow
 from edgevid.frame import Frame
+from edgevid.gate import MotionGate
 from edgevid.manifest import EventRule
 from edgevid.metrics import Latencies, Rates, rss_mb
 from edgevid.models.contract import ClipModel, StreamModel
-from edgevid.network import network_for
+from edgevid.network import Decision, network_for
 from edgevid.ring import OvertakenError, Ring
 from edgevid.sampling import schedule_for
 from edgevid.sinks.contract import Sink, View
@@ -52,6 +53,7 @@ class Options:
         paced: frames come at the source's own tempo, so that processing delays what is emitted.
         rule: how scores become events; the manifest's when None.
         stride_s: from one window of a clip model to the next; None for a quarter of it.
+        gate: where nothing has moved, nothing is computed and the last scores hold.
         only_sampled: nobody looks at frames that the model does not take, so that of those only the time is read.
     """
 
@@ -59,6 +61,7 @@ class Options:
     paced: bool = True
     rule: EventRule | None = None
     stride_s: float | None = None
+    gate: bool = False
     only_sampled: bool = False
 
 
@@ -66,6 +69,7 @@ class Pipeline:
     """Everything between a source's frames and the sinks, as two halves that may run on two threads.
 
     `read` belongs to one thread, `compute` and `finish` to one other; the rest may be called from the main one.
+    `detector`: the one to tell the scores to, for those who want to know them; its rule is then the one that counts.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Pipeline:
         options: Options,
         sinks: Sequence[Sink] = (),
         *,
+        detector: EventDetector | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source = source
@@ -100,8 +105,9 @@ class Pipeline:
             source.wanted = self.flow.wants
         self._frames = iter(source)
         self._ring: Ring | None = None
+        self._gate = MotionGate(self.manifest) if options.gate else None
         self._network = network_for(model)
-        self._detector = EventDetector(
+        self._detector = detector or EventDetector(
             self.rule, self.manifest.labels, self.manifest.background, self.manifest.activation
         )
         self._run = secrets.token_hex(4)
@@ -140,11 +146,17 @@ class Pipeline:
         if due is None:
             return False
         assert self._ring is not None, "something is due although no frame was read"
+        held_s: list[float] = []
+        decisions: list[Decision] = []
         settle = self.flow.lost
         try:
             frames = self._ring.take(due.steps)
-            decisions = self._network.compute(frames, reset=due.reset)
-            settle = self.flow.computed
+            if self._gate and self._gate.is_closed(frames, reset=due.reset, quiet=self._detector.quiet):
+                held_s = self._network.hold(frames)
+                settle = self.flow.gated
+            else:
+                decisions = self._network.compute(frames, reset=due.reset)
+                settle = self.flow.computed
         except OvertakenError as error:
             if self._options.every_frame:
                 raise EdgevidError(
@@ -155,12 +167,15 @@ class Pipeline:
         finally:
             settle(due)
         self._decided = frames[-1]
+        for time_s in held_s:
+            self._emit(self._detector.hold(time_s))
         for decision in decisions:
             self._exit = self.manifest.exits[decision.exit].name
             self.exits[self._exit] += 1
             changes = self._detector.finish() if decision.reset else []
             self._emit(changes + self._detector.update(decision.time_s, decision.scores))
-        self.latencies.add(self._latency_ms(self._decided))
+        if decisions:
+            self.latencies.add(self._latency_ms(self._decided))
         return True
 
     def finish(self) -> None:

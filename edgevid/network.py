@@ -45,6 +45,11 @@ class StreamNetwork:
         self._last_s: float | None = None
         self.resets = 0
 
+    def hold(self, frames: Sequence[Frame]) -> list[float]:
+        """Nothing has moved up to these frames: the state stands for them too. Their times, in seconds, by tick."""
+        self._last_s = frames[-1].time_s
+        return [frame.time_s for frame in frames]
+
     def compute(self, frames: Sequence[Frame], *, reset: bool) -> list[Decision]:
         """One decision for each of `frames`; the same frame several times in a row repeats its tick.
 
@@ -79,6 +84,12 @@ class ClipNetwork:
         self._model = model
         self._last_index = -1
         self.resets = 0
+
+    def hold(self, frames: Sequence[Frame]) -> list[float]:
+        """Nothing has moved in these frames, which will not be computed: the times, in seconds, of the new ones."""
+        new = [frame.time_s for frame in frames if frame.index > self._last_index]
+        self._last_index = frames[-1].index
+        return new
 
     def compute(self, frames: Sequence[Frame], *, reset: bool) -> list[Decision]:
         """Decisions for the new ones of the window's T `frames`, oldest first.

@@ -2,7 +2,7 @@
 
 Frames are sampled at the manifest's rate and go through the network as a live stream's do: a stream model steps from a
 zero state, a clip model gets sliding windows, the exit that decides gives each tick's scores. `clip_pool` makes one
-score of them. Nothing looks at the clip's length first.
+score of them. Nothing looks at the clip's length first, and there is no motion gate: a clip's score is of every tick.
 """
 
 from collections.abc import Iterable, Sequence

@@ -27,6 +27,9 @@ def detect(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Video files.")],
     model: Annotated[str, typer.Option(help="A bundled model's name, or a file.")] = DEFAULT_MODEL,
     events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write events as JSON lines.")] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate/--no-gate", help="Compute nothing while nothing moves. Default: --gate.")
+    ] = True,
     on: On = None,
     off: Off = None,
     min_s: MinS = None,
@@ -35,7 +38,7 @@ def detect(
     json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:
-    """The actions in recorded video, each with its start and end. Every sampled frame is computed.
+    """The actions in recorded video, each with its start and end. Every sampled frame counts.
 
     A file that cannot be read is named and skipped; the exit status is then 2.
     """
@@ -56,7 +59,7 @@ def detect(
     cv2.setNumThreads(threads)
     network = load(model, threads=threads)
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
-    options = Options(every_frame=True, paced=False, rule=rule, only_sampled=True)
+    options = Options(every_frame=True, paced=False, rule=rule, gate=gate, only_sampled=True)
     lines = JsonLines.open(events, sources=tuple(files), force=force) if events else None
     done: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
@@ -139,7 +142,10 @@ def _show(done: list[dict[str, Any]], *, to_stderr: bool) -> None:
     console = Console(stderr=to_stderr)
     for result in done:
         seconds, took_s = result["seconds"], result["took_s"]
-        figures = f"{seconds:.1f} s of video in {took_s:.1f} s, {result['frames']['computed']} frames computed"
+        frames = result["frames"]
+        figures = f"{seconds:.1f} s of video in {took_s:.1f} s, {frames['computed']} frames computed"
+        if frames["gated"]:
+            figures += f", {frames['gated']} gated"
         console.print(Text.assemble((result["file"], "bold"), f"  {figures}"), soft_wrap=True)
         table = Table(
             Column("event", no_wrap=True),

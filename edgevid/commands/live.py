@@ -34,6 +34,9 @@ def live(
         float | None,
         typer.Option(help="Seconds from one window of a clip model to the next. Default: a quarter of one."),
     ] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate/--no-gate", help="Compute nothing while nothing moves. Default: --gate.")
+    ] = True,
     on: On = None,
     off: Off = None,
     min_s: MinS = None,
@@ -93,7 +96,7 @@ def live(
             queues.append(QueuedSink(terminal, "events to the terminal"))
         outputs = Outputs(queues, screens.window(window))
         collected = Collected()
-        options = Options(every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride)
+        options = Options(every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride, gate=gate)
         pipeline = Pipeline(opened, network, options, [*queues, *([collected] if json else [])])
 
         interrupted = False

@@ -12,6 +12,9 @@ def summary(metrics: dict[str, Any]) -> str:
         f"{frames['computed']} computed",
         f"{frames['dropped']} dropped",
     ]
+    if frames["gated"]:
+        share = frames["gated"] / (frames["gated"] + frames["computed"] + frames["dropped"])
+        parts.insert(3, f"{frames['gated']} gated ({share:.0%} of those due)")
     if latency_ms["p50"] is not None:
         parts.append(f"latency p50 {latency_ms['p50']:.1f} ms, p95 {latency_ms['p95']:.1f} ms")
     lines = [", ".join(parts)]

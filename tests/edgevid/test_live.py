@@ -202,6 +202,47 @@ def test_when_the_network_falls_behind_the_newest_wins_and_a_gap_in_what_was_ski
     assert pipeline.metrics()["state_resets"] == 1
 
 
+@pytest.mark.parametrize("kind", ["stream", "clip"])
+@pytest.mark.parametrize("rate_hz", [4.0, 10.0, 29.97])
+def test_the_gate_skips_what_stands_still_and_the_events_are_the_same(
+    stream: StreamModel, clip: ClipModel, kind: str, rate_hz: float
+) -> None:
+    model = stream if kind == "stream" else clip
+    play = (("other", 6.0), ("red", 4.0), ("other", 6.0), ("blue", 0.8), ("other", 0.4))
+    told = []
+    for gate in (False, True):
+        options = Options(every_frame=True, paced=False, gate=gate)
+        pipeline, sink = through(model, coloured(*play, rate_hz=rate_hz), options)
+        counts = pipeline.flow.counts
+        counts.check()
+        told.append([(e.type, e.label, e.start_s, e.end_s, e.exit) for e in sink.events])
+        assert sum(pipeline.exits.values()) >= counts.computed
+        assert pipeline.metrics()["state_resets"] == 0
+    assert sink.brief() == [("start", "red"), ("end", "red"), ("start", "blue"), ("end", "blue")]
+    assert told[0] == told[1]
+    assert counts.gated > 0.3 * (counts.gated + counts.computed)
+    assert pipeline.time_s == pytest.approx(sum(seconds for _, seconds in play), abs=0.3), "held frames count as seen"
+
+
+def test_what_is_gated_takes_no_latency_and_no_step(stream: StreamModel) -> None:
+    options = Options(every_frame=True, paced=False, gate=True)
+    pipeline, _ = through(stream, coloured(("other", 10)), options)
+    counts = pipeline.flow.counts
+    assert (counts.gated + counts.computed, counts.pending) == (100, 0)
+    assert counts.computed == 10 + 9, "ten until it closes, then one a second"
+    assert pipeline.latencies.n == pipeline.exits["final"] == counts.computed
+
+
+def test_a_gap_opens_the_gate(stream: StreamModel) -> None:
+    before = coloured(("other", 5))
+    after = [Frame(f.pixels, f.time_s + 8, f.index + len(before)) for f in coloured(("other", 0.5))]
+    options = Options(every_frame=True, paced=False, gate=True)
+    alone, _ = through(stream, before, options)
+    pipeline, _ = through(stream, [*before, *after], options)
+    assert alone.flow.counts.gated == pipeline.flow.counts.gated > 0
+    assert pipeline.metrics()["state_resets"] == 1
+
+
 def test_a_source_that_ends_at_once_and_a_stop_in_mid_run_leave_nothing_pending(stream: StreamModel) -> None:
     empty, sink = through(stream, [], FILE)
     assert sink.events == []
@@ -255,15 +296,16 @@ class StillClip(Still):
     turns=st.lists(st.sampled_from(["read", "read", "compute", "end"]), max_size=200),
     every_frame=st.booleans(),
     stride_s=st.sampled_from([None, 0.1, 0.5, 3.0]),
+    gate=st.booleans(),
 )
 @settings(max_examples=300, deadline=None)
 def test_every_frame_has_one_fate_under_any_schedule(
-    manifest: Manifest, deltas_s: list[float], turns: list[str], every_frame: bool, stride_s: float | None
+    manifest: Manifest, deltas_s: list[float], turns: list[str], every_frame: bool, stride_s: float | None, gate: bool
 ) -> None:
     model = StillStream(manifest) if manifest.kind == "stream" else StillClip(manifest)
     times_s = np.cumsum([0.0, *deltas_s])
     frames = [Frame(np.zeros((24, 32, 3), np.uint8), float(t), i) for i, t in enumerate(times_s)]
-    options = Options(every_frame=every_frame, stride_s=stride_s)
+    options = Options(every_frame=every_frame, stride_s=stride_s, gate=gate)
     pipeline = Pipeline(Frames(frames), model, options, clock=lambda: 0.0)
     ended = False
     for turn in turns:
@@ -287,6 +329,7 @@ def test_every_frame_has_one_fate_under_any_schedule(
     counts = pipeline.flow.counts
     counts.check()
     assert counts.pending == 0
+    assert gate or counts.gated == 0
 
 
 def test_the_threads_of_a_run_compute_every_frame_of_a_file(stream: StreamModel) -> None:
