@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgevid.frame import NO_PIXELS, Frame, Pixels
 from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
+from edgevid.sampling import TOLERANCE_S
 from edgevid.sources import Source, SourceInfo, open_source
 from edgevid_train.decode import RUNTIME_SHORT_SIDE
 from edgevid_train.evaluate.matching import Action
@@ -93,7 +94,7 @@ class StreamSource(Source):
             return since_s + min(time_s - before_s, MOST_STEP_S) if begun else 0.0
 
         def taken(time_s: float) -> bool:
-            return time_s >= piece.start_s and (not begun or time_s - first_s >= shown_s)
+            return time_s >= piece.start_s and (not begun or time_s - first_s >= shown_s - TOLERANCE_S)
 
         with closing(open_source(piece.file, short_side=RUNTIME_SHORT_SIDE, pace="fast")) as source:
             source.wanted = lambda time_s: taken(time_s) and self.wanted(self._begin_s + at(time_s))
