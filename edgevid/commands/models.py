@@ -136,7 +136,8 @@ def _sheet(manifest: "Manifest", path: Path) -> Any:
             "calibration",
             "no promise"
             if promise is None
-            else f"gives up at most {promise.risk:g} with confidence {promise.confidence:g} (n = {promise.n})",
+            else f"gives up at most {promise.risk:g} of {promise.unit}s with confidence {promise.confidence:g} "
+            f"(n = {promise.n}{'' if promise.date is None else f', {promise.date}'})",
         ),
         ("trained on", made.data),
         ("from weights", made.weights),

@@ -289,7 +289,7 @@ def test_nan_is_an_error(tmp_path: Path, data: Path, conditional: Path) -> None:
         (("MODEL", "DATA", "--out", "DATA"), "is a folder; give the name of a file"),
         (("MODEL", "DATA", "--out", "MODEL"), "exists; give --force"),
         (("MODEL", "DATA", "--out", "OUT", "--json", "DATA"), "exists; give --force"),
-        (("MODEL", "DATA", "--out", "OUT", "--risk", "0"), "--risk 0: a share above 0 and below 1"),
+        (("MODEL", "DATA", "--out", "OUT", "--risk", "0"), "--risk 0: expected a share above 0 and below 1"),
         (("MODEL", "DATA", "--out", "OUT", "--risk", "1"), "--risk 1: "),
         (("MODEL", "DATA", "--out", "OUT", "--risk", "nan"), "--risk nan: "),
         (("MODEL", "DATA", "--out", "OUT", "--confidence", "1"), "--confidence 1: "),

@@ -89,7 +89,7 @@ def show(result: Result, report: Reporter) -> None:
     from rich.table import Column, Table
 
     names = [e.name for e in result.model.exits]
-    titles = ("sure from", *(f"by {name}" for name in names), "M MACs", "right", "lost", "p-value")
+    titles = ("sure from", *(f"by {name}" for name in names), "M MACs", "right", "lost", "p")
     table = Table(*(Column(title, justify="right") for title in titles), "", box=SIMPLE_HEAD, pad_edge=False)
     for i, row in enumerate((result.full, *result.rows)):
         passes = {0: "", result.passed: "chosen", result.passed + 1: "fails"}.get(i, "")

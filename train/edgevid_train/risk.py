@@ -24,7 +24,7 @@ class Promise:
     def __post_init__(self) -> None:
         for option, value in (("--risk", self.risk), ("--confidence", self.confidence)):
             if not 0 < value < 1:  # NaN is not either
-                raise InputError(f"{option} {value:g}: a share above 0 and below 1; no number of recordings shows more")
+                raise InputError(f"{option} {value:g}: expected a share above 0 and below 1")
 
     @property
     def level(self) -> float:
