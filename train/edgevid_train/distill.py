@@ -67,7 +67,7 @@ def place_loss(looked_at: Tensor, places: Tensor) -> Tensor:
 
 
 def pointing_loss(seen: Tensor, pointing: Tensor) -> Tensor:
-    """Cross-entropy between whether a hand seems to point, a logit, and whether it does, NaN where unknown; `(B, T)`."""
+    """Cross-entropy between whether a hand seems to point, a logit, and whether it does, `(B, T)`; NaN is unknown."""
     known = ~pointing.isnan()
     if not known.any():
         return seen.new_zeros(())

@@ -122,7 +122,7 @@ def _movement(
     times_s = start + (rng.uniform(0, 1 / rate_hz) + ticks) * speed
     if plan.hands:
         places = plan.hands[0].moves.at(times_s) / [ASPECT, 1.0]
-        pointing = ((places > 0) & (places < 1)).all(1) & plan.hands[0].by_tip
+        pointing = ((places > 0) & (places < 1)).all(1)
     else:
         places, pointing = np.zeros((len(times_s), 2)), np.zeros(len(times_s), bool)
     action = plan.actions[0] if plan.actions else None

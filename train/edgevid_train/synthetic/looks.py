@@ -1,6 +1,7 @@
 """Skin, nails, clothes and the light on them, by lot."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevid_train.synthetic.backgrounds import colour
 from edgevid_train.synthetic.noise import fractal
@@ -19,14 +20,17 @@ _SKIN = np.array(
 )
 
 
-def random_look(rng: np.random.Generator, scene_level: float, height: int) -> Look:
-    """Skin, clothes and light of one arm in a room of that mean brightness."""
+def skin_tone(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Somebody's skin, RGB `(3,)` in 0..1."""
     tone = rng.uniform(0, len(_SKIN) - 1)
     skin = np.array([np.interp(tone, np.arange(len(_SKIN)), _SKIN[:, c]) for c in range(3)])
-    skin = np.clip(skin * np.exp(rng.normal(0, 0.06, 3)), 0.03, 1.0)
-    nail = np.clip(skin * 1.15 + (0.08, 0.03, 0.03), 0, 1)
-    if rng.random() < 0.1:
-        nail = colour(rng)
+    return np.asarray(np.clip(skin * np.exp(rng.normal(0, 0.06, 3)), 0.03, 1.0))
+
+
+def random_look(rng: np.random.Generator, scene_level: float, height: int) -> Look:
+    """Skin, clothes and light of one arm in a room of that mean brightness."""
+    skin = skin_tone(rng)
+    nail = colour(rng) if rng.random() < 0.1 else np.clip(skin * 1.15 + (0.08, 0.03, 0.03), 0, 1)
     sleeve = colour(rng, 0.03, 1.0)
     mark = colour(rng, 0.03, 1.0) if rng.random() < 0.5 else sleeve * rng.uniform(0.4, 0.8)
     albedo = np.stack([skin, nail, sleeve, mark, colour(rng, 0.02, 1.0), np.array((0.9, 0.75, 0.4))]).astype(np.float32)

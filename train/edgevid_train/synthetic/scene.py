@@ -12,6 +12,7 @@ from edgevid_train.synthetic.camera import MARGIN, CameraPath, camera_path, look
 from edgevid_train.synthetic.choreography import plan_gesture
 from edgevid_train.synthetic.hands import HandShape, PlacedHand, place
 from edgevid_train.synthetic.layers import Shadow, composite
+from edgevid_train.synthetic.lookalikes import add_lookalikes
 from edgevid_train.synthetic.looks import random_look
 from edgevid_train.synthetic.negatives import plan_other
 from edgevid_train.synthetic.noise import log_uniform
@@ -146,6 +147,5 @@ def frame_times(rng: np.random.Generator, duration_s: float, fps: float | None) 
 
 def _background(rng: np.random.Generator, width: int, height: int, bank: BackgroundBank | None) -> Floats:
     h, w = round(height * MARGIN), round(width * MARGIN)
-    if bank is not None and rng.random() < 0.5:
-        return bank.pick(rng, h, w)
-    return procedural(rng, h, w)
+    picture = bank.pick(rng, h, w) if bank is not None and rng.random() < 0.5 else procedural(rng, h, w)
+    return add_lookalikes(rng, picture) if rng.random() < 0.45 else picture
