@@ -59,11 +59,13 @@ class MotionSense:
         if abs(gain - 1) > EXPOSURE:
             return True
         places = np.abs(cv2.blur(now - np.float32(gain) * before, (PLACE, PLACE)))
-        self._learn(time_s, float(np.median(places[::2, ::2])))
+        apart = places[::PLACE, ::PLACE].ravel()
+        self._learn(time_s, float(np.partition(apart, apart.size // 2)[apart.size // 2]))
         levels = min(max(LEVELS_PER_NOISE * self._noise, LEAST_LEVELS), MOST_LEVELS)
         return bool(places.max() > levels)
 
     def _learn(self, time_s: float, typical: float) -> None:
+        """`typical`: the median difference of places that do not overlap."""
         passed_s = 0.0 if self._looked_s is None else time_s - self._looked_s
         self._looked_s = time_s
         least = LEAST_LEVELS / LEVELS_PER_NOISE  # below it noise changes nothing, so there it need not rise from

@@ -132,4 +132,21 @@ def test_real_recordings_that_break_readers(
     for file in told["files"]:
         frames = file["frames"]
         assert frames["dropped"] == frames["pending"] == 0
-        assert frames["captured"] == frames["unsampled"] + frames["computed"] > 0
+        assert frames["captured"] == frames["unsampled"] + frames["gated"] + frames["computed"] > 0
+
+
+def test_a_still_scene_is_gated_and_said_to_be(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = coloured_frames(("other", 120), ("red", 30), ("other", 30), height=48, width=64)
+    still = write_video(tmp_path / "still.mp4", list(frames), fps=30)
+    told = {}
+    for option in ("--gate", "--no-gate"):
+        result = tmp_path / f"{option[2:]}.json"
+        assert run(monkeypatch, here, still, option, "--json", result) == 0
+        (told[option],) = json.loads(result.read_text())["files"]
+    assert told["--gate"]["frames"]["gated"] > 20
+    assert told["--no-gate"]["frames"]["gated"] == 0
+    due = [told[o]["frames"]["gated"] + told[o]["frames"]["computed"] for o in told]
+    assert due == [60, 60]
+    events = [[(e["label"], e["start_s"], e["end_s"]) for e in told[o]["events"]] for o in told]
+    assert events[0] == events[1]
+    assert [label for label, *_ in events[0]] == ["red"]
