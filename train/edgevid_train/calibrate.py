@@ -113,9 +113,10 @@ class Tally:
     losses: NDArray[np.int64] = field(init=False)
     right: NDArray[np.int64] = field(init=False)
     steps: NDArray[np.int64] = field(init=False)
+    gated: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.losses, self.right = np.zeros((2, len(self.rows)), np.int64)
+        self.losses, self.right, self.gated = np.zeros((3, len(self.rows)), np.int64)
         self.steps = np.zeros((len(self.rows), len(self.manifest.exits)), np.int64)
 
     def add(self, judged: Sequence[Judged]) -> None:
@@ -127,11 +128,12 @@ class Tally:
         self.losses += lost.any(axis=1) if self.unit == "recording" else lost.sum(axis=1)
         self.right += right.sum(axis=1)
         self.steps += np.array([one.steps for one in judged])
+        self.gated += np.array([one.gated for one in judged])
 
     def result(self) -> list[Row]:
         """Every row, not yet tested."""
         macs = np.array([e.macs for e in self.manifest.exits], np.float64)
-        shares = self.steps / np.maximum(1, self.steps.sum(axis=1, keepdims=True))
+        shares = self.steps / np.maximum(1, self.steps.sum(axis=1) + self.gated)[:, None]
         return [
             Row(row, int(lost), int(right), tuple(map(float, share)), float(share @ macs))
             for row, lost, right, share in zip(self.rows, self.losses, self.right, shares, strict=True)

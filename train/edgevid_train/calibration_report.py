@@ -16,8 +16,8 @@ Unit = Literal["recording", "event"]
 class Row:
     """What one row of thresholds did. `losses`: units that the whole network gets right and this cascade does not.
 
-    `right`: labelled clips that the cascade gets right. `shares`: of steps, decided by each exit. `macs`: mean of a
-    step, multiply-accumulates.
+    `right`: labelled clips that the cascade gets right. `shares`: of steps, decided by each exit; the others the gate
+    held. `macs`: mean of a step, multiply-accumulates.
     """
 
     thresholds: Thresholds
@@ -63,6 +63,7 @@ class Result:
                 "p_value": row.p_value,
                 "right": row.right / self.clips,
                 "exits": dict(zip(names, row.shares, strict=True)),
+                "gated": max(0.0, 1 - sum(row.shares)),
                 "macs": row.macs,
             }
 
@@ -89,12 +90,15 @@ def show(result: Result, report: Reporter) -> None:
     from rich.table import Column, Table
 
     names = [e.name for e in result.model.exits]
-    titles = ("sure from", *(f"by {name}" for name in names), "M MACs", "right", "lost", "p")
+    gated = result.unit == "event"
+    who = (["gated"] if gated else []) + [f"by {name}" for name in names]
+    titles = ("sure from", *who, "M MACs", "right", "lost", "p")
     table = Table(*(Column(title, justify="right") for title in titles), "", box=SIMPLE_HEAD, pad_edge=False)
     for i, row in enumerate((result.full, *result.rows)):
         passes = {0: "", result.passed: "chosen", result.passed + 1: "fails"}.get(i, "")
         level, p = row.thresholds[0], f"{row.p_value:.2g}" if 0 < i <= result.passed + 1 else ""
-        shares = (f"{share:.0%}" for share in row.shares)
+        held = [1 - sum(row.shares)] if gated else []
+        shares = (f"{share:.0%}" for share in (*held, *row.shares))
         figures = (f"{row.macs / 1e6:.2f}", f"{row.right / result.clips:.1%}", str(row.losses), p)
         table.add_row("never" if level is None else f"{level:g}", *shares, *figures, passes)
     report.console.print(table)

@@ -5,7 +5,7 @@ Where every exit is computed at every step whatever decides, one run tells what 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from edgevid.manifest import BACKGROUND, Manifest
 from edgevid.models.contract import StreamModel
 from edgevid.recognise import ClipScores, score_clip
 from edgevid.sinks.collected import Collected
-from edgevid.sources import open_source
+from edgevid.sources import Source, SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
 from edgevid_train.evaluate.matching import Action, Found, match
@@ -28,10 +28,15 @@ Thresholds = tuple[float | None, ...]
 
 @dataclass(frozen=True)
 class Judged:
-    """One run over one file. `right`: of each labelled clip; `steps`: how many each exit decided, int64 `(exits,)`."""
+    """One run over one file.
+
+    `right`: of each labelled clip; `steps`: how many each exit decided, int64 `(exits,)`; `gated`: how many none did,
+    because the gate held the scores before.
+    """
 
     right: tuple[bool, ...]
     steps: NDArray[np.int64]
+    gated: int = 0
 
 
 def judge_clips(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence[Thresholds]) -> list[Judged]:
@@ -56,17 +61,73 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
     """Right is a clip whose action is found, and in which no event begins that is about no action.
 
     The clips are all of one file, which runs as a whole, as in `detect`. Of background nothing may be found. An event
-    finds an action as in `edgevid_train.evaluate.matching`.
+    finds an action as in `edgevid_train.evaluate.matching`. The motion gate is a part of the cascade: only the first
+    of `rows`, to which the others are compared, computes every step.
 
     Raises:
         DecodeError: the file cannot be read to its end.
         InputError: the model computed NaN or infinity.
     """
-    judged = []
-    for row in rows:
-        found, steps = _events(clips[0], model.with_thresholds(row))
-        judged.append(Judged(_right_by_events(clips, found), steps))
-    return judged
+    collected = [Collected() for _ in rows]
+    try:
+        with open_source(clips[0].file, pace="fast") as source:
+            pipelines = _run_together(source, model, rows, collected)
+            if source.fault is not None:
+                raise DecodeError(source.fault)
+    except InputError as error:
+        raise DecodeError(str(error).removeprefix(f"{clips[0].file}: ")) from None
+    except EdgevidError as error:
+        raise InputError(f"{clips[0].name}: {error}") from None
+    if any(sink.left_out for sink in collected):
+        raise DecodeError("it has more events than are kept; cut it into shorter files")
+    return [
+        Judged(
+            _right_by_events(
+                clips, [Found(e.label, e.start_s, e.end_s or e.start_s, e.emitted_s) for e in sink.events]
+            ),
+            np.array(list(pipeline.exits.values()), np.int64),
+            pipeline.flow.counts.gated,
+        )
+        for sink, pipeline in zip(collected, pipelines, strict=True)
+    ]
+
+
+class _Handed(Source):
+    """A source whose frames are handed over one by one, so that several runs share the decoding of one file."""
+
+    def __init__(self, info: SourceInfo) -> None:
+        super().__init__()
+        self.info = info
+        self.frame: Frame | None = None
+
+    def _read(self) -> Frame | None:
+        frame, self.frame = self.frame, None
+        return frame
+
+    def _release(self) -> None:
+        """There is nothing to let go of."""
+
+
+def _run_together(
+    source: Source, model: StreamModel, rows: Sequence[Thresholds], sinks: Sequence[Collected]
+) -> list[Pipeline]:
+    """Run the live path over `source` once for each row, side by side; the first row without the gate."""
+    info = replace(source.info, rate_hz=model.manifest.rate_hz)  # of the frames with pixels, which is what rings keep
+    handed = [_Handed(info) for _ in rows]
+    pipelines = [
+        Pipeline(feed, model.with_thresholds(row), Options(every_frame=True, paced=False, gate=i > 0), [sinks[i]])
+        for i, (feed, row) in enumerate(zip(handed, rows, strict=True))
+    ]
+    source.wanted = pipelines[0].flow.wants  # all have the same schedule
+    for frame in source:
+        for feed, pipeline in zip(handed, pipelines, strict=True):
+            feed.frame = frame
+            pipeline.read()
+            while pipeline.compute(wait=False):
+                pass
+    for pipeline in pipelines:
+        pipeline.finish()
+    return pipelines
 
 
 def _scores_of_rows(clip: DecodedClip, model: StreamModel, rows: Sequence[Thresholds]) -> list[ClipScores]:
@@ -82,31 +143,6 @@ def _scores_of_rows(clip: DecodedClip, model: StreamModel, rows: Sequence[Thresh
 
 def _counted(exits: NDArray[np.intp], manifest: Manifest) -> NDArray[np.int64]:
     return np.bincount(exits, minlength=len(manifest.exits)).astype(np.int64)
-
-
-def _events(clip: ClipRecord, model: StreamModel) -> tuple[list[Found], NDArray[np.int64]]:
-    """Events of a whole file, and how many steps each exit decided."""
-    collected = Collected()
-    try:
-        with open_source(clip.file, pace="fast") as source:
-            options = Options(every_frame=True, paced=False, only_sampled=True)
-            pipeline = Pipeline(source, model, options, [collected])
-            while pipeline.read():
-                while pipeline.compute(wait=False):
-                    pass
-            pipeline.finish()
-            if source.fault is not None:
-                raise DecodeError(source.fault)
-    except InputError as error:
-        raise DecodeError(str(error).removeprefix(f"{clip.file}: ")) from None
-    except EdgevidError as error:
-        raise InputError(f"{clip.name}: {error}") from None
-    if collected.left_out:
-        raise DecodeError(f"more than {len(collected.events)} events; cut it into shorter files")
-    found = [
-        Found(e.label, e.start_s, e.start_s if e.end_s is None else e.end_s, e.emitted_s) for e in collected.events
-    ]
-    return found, np.array(list(pipeline.exits.values()), np.int64)
 
 
 def _right_by_events(clips: Sequence[ClipRecord], found: Sequence[Found]) -> tuple[bool, ...]:
