@@ -168,12 +168,15 @@ def show(fitted: Fitted, to: Reporter) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("", *GRID, "F1", "precision", "recall", "median delay", box=SIMPLE_HEAD, pad_edge=False)
-    for name, rule, figures in (("before", fitted.was, fitted.before), ("fitted", fitted.rule, fitted.figures)):
-        counts = figures.counts
-        delay = "" if figures.delay_s is None else f"{figures.delay_s:+.2f} s"
-        rates = (f"{value:.3f}" for value in (counts.f1, counts.precision, counts.recall))
-        table.add_row(name, *(f"{getattr(rule, number):g}" for number in GRID), *rates, delay)
+    table = Table("", "before", "fitted", box=SIMPLE_HEAD, pad_edge=False)
+    for number in GRID:
+        table.add_row(number, f"{getattr(fitted.was, number):g}", f"{getattr(fitted.rule, number):g}")
+    table.add_section()
+    before, after = fitted.before, fitted.figures
+    for name in ("f1", "precision", "recall"):
+        table.add_row(name, f"{getattr(before.counts, name):.3f}", f"{getattr(after.counts, name):.3f}")
+    late = ("" if figures.delay_s is None else f"{figures.delay_s:+.2f} s" for figures in (before, after))
+    table.add_row("median delay", *late)
     to.console.print(table)
     to.say(
         f"{fitted.tried} rules tried; figures are those of the clips they were chosen on, events in negatives included"
