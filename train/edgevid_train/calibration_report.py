@@ -92,7 +92,7 @@ def show(result: Result, report: Reporter) -> None:
     names = [e.name for e in result.model.exits]
     gated = result.unit == "event"
     who = (["gated"] if gated else []) + [f"by {name}" for name in names]
-    titles = ("sure from", *who, "M MACs", "right", "lost", "p")
+    titles = ("level", *who, "M MACs", "right", "lost", "p")
     table = Table(*(Column(title, justify="right") for title in titles), "", box=SIMPLE_HEAD, pad_edge=False)
     for i, row in enumerate((result.full, *result.rows)):
         passes = {0: "", result.passed: "chosen", result.passed + 1: "fails"}.get(i, "")
