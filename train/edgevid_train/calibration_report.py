@@ -91,9 +91,11 @@ def show(result: Result, report: Reporter) -> None:
 
     names = [e.name for e in result.model.exits]
     gated = result.unit == "event"
-    who = (["gated"] if gated else []) + [f"by {name}" for name in names]
+    who = (["gated"] if gated else []) + names
     titles = ("level", *who, "M MACs", "right", "lost", "p")
-    table = Table(*(Column(title, justify="right") for title in titles), "", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        *(Column(title, justify="right") for title in titles), "", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1)
+    )
     for i, row in enumerate((result.full, *result.rows)):
         passes = {0: "", result.passed: "chosen", result.passed + 1: "fails"}.get(i, "")
         level, p = row.thresholds[0], f"{row.p_value:.2g}" if 0 < i <= result.passed + 1 else ""
