@@ -28,8 +28,8 @@ SHORT_SIDE = 60
 PLACE = 3
 """and a place is a square of so many: a twentieth of the picture's height, the tip of a finger at arm's length."""
 LEAST_LEVELS = 6.0
-"""Grey levels by which a place must differ to have moved. Of a held picture with sensor noise of up to 12 levels, in
-H.264 of up to crf 30, fewer than 1 in 100 pictures have a place that differs so much: `benchmarks/gate.py`."""
+"""Grey levels by which a place must differ to have moved. Sensor noise of up to 12 levels at 640x480, and what H.264
+makes of it, hardly ever does as much: `benchmarks/gate.py`."""
 MOST_LEVELS = 12.0
 """However noisy the picture, a place that differs so much has moved: a finger must not vanish in what noise may do."""
 LEVELS_PER_NOISE = 10.0
