@@ -75,11 +75,14 @@ class ClipPool(_Part):
     """How the scores of a clip's steps become the clip's score.
 
     The score is `last` (the last step), `mean` (over steps), or `peak` (the step at which background is least likely).
-    Before that, scores are averaged over the `smooth_s` seconds up to each step.
+    Before that, scores are averaged over the `smooth_s` seconds up to each step. A stream model sees the last frame for
+    `settle_s` more: a clip is cut where its action ends, and what tells an action from the beginning of a longer one is
+    that it goes no further.
     """
 
     kind: Literal["last", "mean", "peak"] = "last"
     smooth_s: Seconds = 0.0
+    settle_s: Seconds = 0.0
 
 
 class EventRule(_Part):

@@ -66,6 +66,11 @@ class FileScores:
     fault: str | None
 
 
+def settling_steps(manifest: Manifest) -> int:
+    """Steps for which a stream model sees a clip's last frame again before the clip is scored."""
+    return round(manifest.clip_pool.settle_s * manifest.rate_hz)
+
+
 def score_file(file: Path, model: StreamModel | ClipModel) -> FileScores:
     """Score a video file.
 
@@ -121,6 +126,9 @@ def score_clip(frames: Iterable[Frame], model: StreamModel | ClipModel) -> tuple
                 decisions += decisions[-1:] * (new - len(decided))
             decisions += decided
     left = schedule.finish()
+    if recent and decisions and manifest.kind == "stream":
+        rest = settling_steps(manifest)
+        decisions += network.compute([recent[last_index]] * rest, reset=False) if rest else []
     if recent and not decisions:
         kept = list(recent.values())
         ticks = [kept[i] for i in sample_all([f.time_s for f in kept], manifest.rate_hz)][: manifest.clip_frames]

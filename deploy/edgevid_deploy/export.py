@@ -11,7 +11,7 @@ from edgevid.files import check_output
 from edgevid.manifest import Manifest, Measurement
 from edgevid_deploy.coreml import export_coreml
 from edgevid_deploy.onnx import Precision, export_onnx
-from edgevid_deploy.step import PixelClip, PixelStep, StreamStep, clip_manifest, with_states_in
+from edgevid_deploy.step import StreamStep, clip_manifest, stopping, with_states_in
 from edgevid_train.checkpoint import load_student
 from edgevid_train.describe import describe
 
@@ -42,6 +42,9 @@ def export(
 ) -> list[Exported]:
     """Write `out/NAME.onnx` and `out/NAME.clip.onnx`, or `out/NAME.mlpackage`.
 
+    The ONNX stream graph stops at the first exit that is sure; in Core ML every exit is computed, which refuses control
+    flow.
+
     Args:
         precision: fp32 for ONNX and fp16 for Core ML unless given.
         name: of the model; the recipe's unless given.
@@ -67,12 +70,8 @@ def export(
     check_output(clip, force=force)
     frames = clip_frames or manifest.clip_frames
     return [
-        _exported(stream, export_onnx(PixelStep(student), manifest, stream, precision=precision), precision),
-        _exported(
-            clip,
-            export_onnx(PixelClip(student, frames), clip_manifest(manifest, frames), clip, precision=precision),
-            precision,
-        ),
+        _exported(path, export_onnx(student, described, path, precision=precision), precision)
+        for path, described in ((stream, stopping(manifest)), (clip, clip_manifest(manifest, frames)))
     ]
 
 

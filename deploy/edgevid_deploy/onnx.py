@@ -12,14 +12,18 @@ import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from torch import Tensor, nn
 
 from edgevid.errors import CheckFailedError
 from edgevid.files import replacing
 from edgevid.manifest import METADATA_KEY, Manifest, seal
 from edgevid.models.load import load
+from edgevid_deploy.conditional import conditional_graph, graphs
 from edgevid_deploy.step import PixelClip, PixelStep, input_names, output_names
+from edgevid_train.models.student import Student
 
 Precision = Literal["fp32", "fp16"]
+Tensors = tuple[Tensor, ...]
 
 OPSET = 18
 """The opset that torch's exporter writes without converting, and that every ONNX Runtime since 1.14 reads."""
@@ -27,10 +31,8 @@ _LEAST_HALVED = 256
 """Smaller tensors (biases, constants of the normalisation) stay float32: halving them would save nothing."""
 
 
-def export_onnx(
-    graph: PixelStep | PixelClip, manifest: Manifest, path: Path, *, precision: Precision = "fp32"
-) -> Manifest:
-    """Write the graph as one sealed file, under a temporary name until it has been checked.
+def export_onnx(student: Student, manifest: Manifest, path: Path, *, precision: Precision = "fp32") -> Manifest:
+    """Write the graph that `manifest` describes as one sealed file, under a temporary name until it has been checked.
 
     Args:
         precision: `fp16` stores the weights in half the bytes; they are cast when a session loads, and computation
@@ -42,10 +44,19 @@ def export_onnx(
         CheckFailedError: what came out is not what was asked for.
         InputError: `path` cannot be written.
     """
-    model = _to_onnx(graph, manifest)
-    _strip(model)
-    if precision == "fp16":
-        _store_halves(model)
+
+    def to_onnx(module: nn.Module, example: Tensors, takes: list[str], gives: list[str]) -> ModelProto:
+        model = _to_onnx(module, example, takes, gives)
+        _strip(model)
+        if precision == "fp16":
+            _store_halves(model)
+        return model
+
+    if manifest.conditional:
+        model = conditional_graph(student, manifest, to_onnx)
+    else:
+        graph = PixelClip(student, manifest.clip_frames) if manifest.kind == "clip" else PixelStep(student)
+        model = to_onnx(graph, graph.example(), input_names(manifest), output_names(manifest))
     helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
     check_graph(model, manifest)
     with replacing(path) as temporary:
@@ -71,30 +82,31 @@ def check_graph(model: ModelProto, manifest: Manifest) -> None:
         names = [value.name for value in has]
         if names != wants:
             raise CheckFailedError(f"export: the graph's {what} are {names}, not {wants}")
-    if any(node.op_type == "BatchNormalization" for node in model.graph.node):
+    if any(node.op_type == "BatchNormalization" for graph in graphs(model.graph) for node in graph.node):
         raise CheckFailedError("export: a batch norm was not folded into the convolution before it")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
+    if any(t.data_location == TensorProto.EXTERNAL for graph in graphs(model.graph) for t in graph.initializer):
         raise CheckFailedError("export: weights lie outside the file")
 
 
 def stored_precision(path: Path) -> Precision:
     """How the weights of an ONNX file are stored."""
     model = onnx.load(path)
-    return "fp16" if any(t.data_type == TensorProto.FLOAT16 for t in model.graph.initializer) else "fp32"
+    tensors = [tensor for graph in graphs(model.graph) for tensor in graph.initializer]
+    return "fp16" if any(tensor.data_type == TensorProto.FLOAT16 for tensor in tensors) else "fp32"
 
 
-def _to_onnx(graph: PixelStep | PixelClip, manifest: Manifest) -> ModelProto:
+def _to_onnx(module: nn.Module, example: Tensors, takes: list[str], gives: list[str]) -> ModelProto:
     with warnings.catch_warnings(), torch.no_grad():
         # Of torch's own internals; what matters about the result is checked.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         program = torch.onnx.export(
-            graph,
-            graph.example(),
+            module,
+            example,
             dynamo=True,
             opset_version=OPSET,
-            input_names=input_names(manifest),
-            output_names=output_names(manifest),
+            input_names=takes,
+            output_names=gives,
             optimize=True,  # folds constants and batch norms
             verbose=False,
         )
@@ -123,7 +135,7 @@ def _store_halves(model: ModelProto) -> None:
             raise CheckFailedError(f"export: the weights {tensor.name} are too large for fp16")
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
     model.graph.ClearField("node")
     model.graph.node.extend(nodes)

@@ -86,7 +86,10 @@ def folded(student: Student) -> Student:
 
 def input_names(manifest: Manifest) -> list[str]:
     """What goes into the graph that `manifest` describes, in order."""
-    return ["clip"] if manifest.kind == "clip" else ["frame", *(state.name for state in manifest.states)]
+    if manifest.kind == "clip":
+        return ["clip"]
+    thresholds = [f"threshold_{spec.name}" for spec in manifest.exits[:-1]] if manifest.conditional else []
+    return ["frame", *(state.name for state in manifest.states), *thresholds]
 
 
 def output_names(manifest: Manifest) -> list[str]:
@@ -95,6 +98,7 @@ def output_names(manifest: Manifest) -> list[str]:
         *(f"logits_{spec.name}" for spec in manifest.exits),
         "embedding",
         *(f"next_{state.name}" for state in manifest.states),
+        *(["exit"] if manifest.conditional else []),
     ]
 
 
@@ -102,6 +106,11 @@ def with_states_in(manifest: Manifest, dtype: Literal["float32", "float16"]) -> 
     """The same model with its states in another precision."""
     states = [state.model_dump() | {"dtype": dtype} for state in manifest.states]
     return Manifest.model_validate(manifest.model_dump() | {"states": states})
+
+
+def stopping(manifest: Manifest) -> Manifest:
+    """The same model as a graph that stops at the first exit that is sure, where it has more than one."""
+    return manifest.model_copy(update={"conditional": len(manifest.exits) > 1})
 
 
 def clip_manifest(stream: Manifest, frames: int) -> Manifest:

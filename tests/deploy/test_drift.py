@@ -96,7 +96,7 @@ def test_frames_that_cannot_show_the_state_prove_nothing(stream):
 
         manifest = stream.manifest
 
-        def with_thresholds(self, thresholds):
+        def with_thresholds(self, _):
             return self
 
         def zero_state(self):
@@ -117,7 +117,7 @@ def test_a_model_that_keeps_something_beside_its_state_is_found_out(stream):
         manifest = stream.manifest
         calls = 0
 
-        def with_thresholds(self, thresholds):
+        def with_thresholds(self, _):
             return self
 
         def zero_state(self):
@@ -140,7 +140,7 @@ def test_one_element_of_a_state_may_stray_four_times_as_far_as_logits(stream, of
 
         manifest = stream.manifest
 
-        def with_thresholds(self, thresholds):
+        def with_thresholds(self, _):
             return self
 
         def zero_state(self):
@@ -163,7 +163,7 @@ def test_nan_is_never_agreement(stream):
     class Broken:
         manifest = stream.manifest
 
-        def with_thresholds(self, thresholds):
+        def with_thresholds(self, _):
             return self
 
         def zero_state(self):

@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import helper
 from students import LABELS, moving_pictures, small_student, write_checkpoint
 
@@ -31,12 +32,14 @@ def test_names_shapes_and_order_are_the_contract_s(exported):
     assert [(v.name, shape_of(v)) for v in stream.graph.input] == [
         ("frame", [1, 64, 48, 3]),
         *((s.name, list(s.shape)) for s in manifest.states),
+        ("threshold_stage2", [1]),
     ]
     assert [(v.name, shape_of(v)) for v in stream.graph.output] == [
         ("logits_stage2", [1, 5]),
         ("logits_final", [1, 5]),
         ("embedding", [1, 16]),
         *((f"next_{s.name}", list(s.shape)) for s in manifest.states),
+        ("exit", [1]),
     ]
     assert len(states) == 1 + 2  # a shift in the second block of the first exit's stage; a memory of two layers
     assert [(v.name, shape_of(v)) for v in clip.graph.input] == [("clip", [1, 7, 64, 48, 3])]
@@ -103,6 +106,37 @@ def test_state_passes_through_onnx_runtime_bit_for_bit(exported):
         assert all(np.array_equal(state[name], before[name]) for name in before)
         assert all(np.array_equal(after[name][..., :-1], before[name][..., 1:]) for name in remembered)
         state = after
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_whichever_exits_decide_onnx_runtime_and_torch_agree(precision, tmp_path):
+    """Answers, state and the exit that is told, for a drawn sequence of exits; of three, so branches are nested."""
+    student = small_student(height=64, width=48, exits=(1, 2, 3))
+    export(write_checkpoint(tmp_path / "three", student), to="onnx", out=tmp_path, precision=precision)
+    model, tolerance = load(tmp_path / "small.onnx"), {"fp32": 1e-4, "fp16": 2e-2}[precision]
+    assert model.manifest.conditional
+    ours, theirs = model.zero_state(), student.zero_state()
+    sequence = np.random.default_rng(0).integers(0, 3, 24).tolist()
+    for pixels, exit_ in zip(moving_pictures(24, 64, 48), sequence, strict=True):
+        thresholds = [0.0 if i == exit_ else None for i in range(3)]
+        outputs, ours = model.with_thresholds(thresholds).step(pixels, ours)
+        frame = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+        with torch.inference_mode():
+            decided, logits, embedding, theirs = student.decide(frame, theirs, thresholds)
+        assert outputs.exit == decided == exit_
+        np.testing.assert_allclose(outputs.logits[exit_:], logits.expand(3 - exit_, -1), atol=tolerance, rtol=tolerance)
+        np.testing.assert_allclose(outputs.embedding, embedding[0], atol=tolerance, rtol=tolerance)
+        for name, value in theirs.items():
+            np.testing.assert_allclose(ours[name], value, atol=4 * tolerance, rtol=tolerance)
+
+
+def test_a_threshold_is_reached_in_onnx_runtime_where_it_is_in_torch(exported):
+    model = load(exported / "small.onnx")
+    (pixels,) = moving_pictures(1, 64, 48)
+    logits = model.step(pixels, model.zero_state())[0].logits[0]
+    best = float(np.exp(logits - logits.max()).max() / np.exp(logits - logits.max()).sum())
+    for threshold, exit_ in ((best - 1e-4, 0), (best + 1e-4, 1), (None, 1)):
+        assert model.with_thresholds([threshold, None]).step(pixels, model.zero_state())[0].exit == exit_
 
 
 def test_the_default_student_fits_into_five_megabytes():

@@ -52,6 +52,22 @@ def test_every_exit_is_scored_at_every_tick(stream: StreamModel | ClipModel) -> 
     assert (scores.exits == 1).all()
 
 
+def test_a_stream_settles_on_the_last_frame_before_a_clip_is_scored(tmp_path: Path) -> None:
+    rule = ClipPool(kind="last", smooth_s=0.2, settle_s=0.3)  # two steps, and three, at 10 Hz
+    settling = load(tiny_stream_model(tmp_path / "s.onnx", tiny_manifest("stream", clip_pool=rule)))
+    plain = load(
+        tiny_stream_model(
+            tmp_path / "p.onnx", tiny_manifest("stream", clip_pool=rule.model_copy(update={"settle_s": 0.0}))
+        )
+    )
+    frames = coloured_frames(("other", 4), ("red", 3))
+    longer = np.concatenate([frames, np.repeat(frames[-1:], 3, axis=0)])
+    np.testing.assert_array_equal(score_frames(frames, settling).clip, score_frames(longer, plain).clip)
+    assert not np.allclose(score_frames(frames, settling).clip, score_frames(frames, plain).clip)
+    _, counts = score_clip(recorded(frames, 10.0), settling)
+    assert counts.captured == counts.computed == 7  # frames are counted once, however often they are seen
+
+
 def test_a_clip_and_a_stream_of_the_same_weights_give_the_same_score(
     stream: StreamModel | ClipModel, clip: StreamModel | ClipModel, one_score: StreamModel | ClipModel
 ) -> None:

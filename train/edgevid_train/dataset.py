@@ -178,9 +178,13 @@ class HeldOutClips:
         return frames
 
 
-def as_stream(clip: DecodedClip, spec: InputSpec, rate_hz: float) -> Pixels:
-    """What a stream model would have been given, tick by tick: uint8 `(T, height, width, 3)`."""
+def as_stream(clip: DecodedClip, spec: InputSpec, rate_hz: float, rest: int = 0) -> Pixels:
+    """What a stream model would have been given, tick by tick, the last frame `rest` times more.
+
+    Returns: uint8 `(T, height, width, 3)`.
+    """
     taken = sample_all([float(t) for t in clip.times_s], rate_hz)
+    taken += taken[-1:] * rest
     fitted = {i: fit(clip.frames[i], spec) for i in set(taken)}
     return np.stack([fitted[i] for i in taken])
 

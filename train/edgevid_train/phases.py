@@ -11,6 +11,7 @@ from torch import nn
 import edgevid
 from edgevid.files import write_json
 from edgevid.models.scores import clip_score
+from edgevid.recognise import settling_steps
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import (
     INFO,
@@ -171,8 +172,8 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         _begin_from(setting, student, "student")
         _learn_paths(setting, student, folder)
     manifest = describe(student.cpu(), recipe, labels)
-    spec, rate_hz = recipe.student.input, recipe.student.rate_hz
-    held_out = HeldOutClips(fold.val, lambda clip: as_stream(clip, spec, rate_hz), recipe.data.cache_mb << 20)
+    spec, rate_hz, rest = recipe.student.input, recipe.student.rate_hz, settling_steps(manifest)
+    held_out = HeldOutClips(fold.val, lambda clip: as_stream(clip, spec, rate_hz, rest), recipe.data.cache_mb << 20)
 
     def predict(net: nn.Module, stop: Callable[[], bool]) -> list[list[Prediction]]:
         """Of every exit alone, and last as deployed."""
@@ -232,10 +233,10 @@ def _begin_from(setting: Setting, network: nn.Module, kind: Kind) -> None:
 
 
 def _learn_paths(setting: Setting, student: Student, folder: Path) -> None:
-    """The recipe's lesson in drawn paths, unless the weights come from a run that had it or this one is resumed."""
+    """The recipe's lesson in drawn paths, unless this run is resumed."""
     config = setting.recipe.paths
     resumes = setting.resume and (folder / "last").exists()
-    if config.steps == 0 or setting.init is not None or resumes:
+    if config.steps == 0 or resumes:
         return
     with setting.report.bar("paths", config.steps) as advance:
 

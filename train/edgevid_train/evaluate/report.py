@@ -15,7 +15,7 @@ from edgevid.frame import Frame
 from edgevid.manifest import BACKGROUND
 from edgevid.models.load import load
 from edgevid.models.scores import Scores
-from edgevid.recognise import score_clip
+from edgevid.recognise import score_clip, settling_steps
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
 from edgevid_train.evaluate.metrics import Prediction, confusion, summarise
@@ -106,7 +106,9 @@ def _open_checkpoint(path: Path, threads: int) -> tuple[str, tuple[str, ...], Sc
     manifest = describe(student, recipe, labels)
 
     def score(clip: DecodedClip) -> Scores:
-        return student_scores(student, as_stream(clip, manifest.input, manifest.rate_hz), manifest).clip
+        return student_scores(
+            student, as_stream(clip, manifest.input, manifest.rate_hz, settling_steps(manifest)), manifest
+        ).clip
 
     return str(path), labels, score
 

@@ -1,0 +1,228 @@
+"""The stream graph as one ONNX graph that stops at the first exit that is sure: an `If` around what comes after each.
+
+The parts of a step (`Student.begin`, `Student.go_on`) are exported one by one, each by the same exporter as a whole
+graph, and then put into each other: part i + 1 is the else branch of the question whether exit i is sure. Weights lie
+in the branch that uses them, where ONNX Runtime packs them; the memory's, which every part uses, lie once outside.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from torch import Tensor, nn
+
+from edgevid.manifest import Manifest
+from edgevid_deploy.step import folded, input_names, output_names
+from edgevid_train.models.student import Glance, Student
+
+MADE = ("logits", "embedding", "x", "what")
+"""What a part makes beside the memory's state, in order."""
+
+
+class FirstPart(nn.Module):
+    """Uint8 frame `(1, H, W, 3)` and every state, to what a glance holds and the state of what no step skips."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        before = dict(zip(self.student.state_shapes, state, strict=True))
+        glance, shifts = self.student.begin(frame.permute(0, 3, 1, 2).to(torch.float32), before)
+        return (*_made(glance), *glance.memory.values(), *shifts.values())
+
+    def example(self) -> tuple[Tensor, ...]:
+        spec = self.student.config.input
+        frame = torch.zeros(1, spec.height, spec.width, 3, dtype=torch.uint8)
+        return (frame, *self.student.zero_state().values())
+
+
+class NextPart(nn.Module):
+    """From exit `i - 1` to exit `i`: the map there, the first exit's, what was seen, and the memory before the step."""
+
+    def __init__(self, student: Student, i: int) -> None:
+        super().__init__()
+        self.student = student
+        self.i = i
+
+    def forward(self, x: Tensor, finer: Tensor, what: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        before = dict(zip(self.student.memory_states, memory, strict=True))
+        glance = Glance(x, finer, what, what, what, before)
+        after = self.student.go_on(self.i, glance, before)
+        return (*_made(after), *after.memory.values())
+
+    @torch.no_grad()
+    def example(self) -> tuple[Tensor, ...]:
+        spec, state = self.student.config.input, self.student.zero_state()
+        glance, _ = self.student.begin(torch.zeros(1, 3, spec.height, spec.width), state)
+        for i in range(1, self.i):
+            glance = self.student.go_on(i, glance, state)
+        memory = [state[name] for name in self.student.memory_states]
+        return (glance.x, glance.finer, glance.what, *memory)
+
+
+def _made(glance: Glance) -> tuple[Tensor, ...]:
+    return glance.logits, glance.embedding, glance.x, glance.what
+
+
+Exporter = Callable[[nn.Module, tuple[Tensor, ...], list[str], list[str]], ModelProto]
+"""Module, example, names of inputs and outputs -> a stripped ONNX model."""
+
+
+def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -> ModelProto:
+    """The whole stream graph of a `conditional` manifest, without metadata."""
+    student = folded(student)
+    memory, shifts = list(student.memory_states), [n for n in student.state_shapes if n not in student.memory_states]
+    next_of = {name: f"next_{name}" for name in (*memory, *shifts)}
+    parts: list[GraphProto] = []
+    for i in range(len(manifest.exits)):
+        part = FirstPart(student) if i == 0 else NextPart(student, i)
+        states = [*memory, *shifts] if i == 0 else memory
+        gives = [*(_of(i, name) for name in MADE), *(_of(i, next_of[name]) for name in memory)]
+        if i == 0:
+            takes = ["frame", *(student.state_shapes)]
+            gives += [next_of[name] for name in shifts]  # of what no step skips: straight out
+        else:
+            takes = [_of(i - 1, "x"), _of(0, "x") + ("" if i > 1 else "/again"), _of(i - 1, "what"), *states]
+        model = to_onnx(part.eval(), part.example(), takes, gives)
+        parts.append(_own_names(model.graph, i, keep={*takes, *gives}))
+    shared = _share(parts)
+
+    graph = GraphProto(name=manifest.name)
+    graph.input.extend(parts[0].input)
+    graph.input.extend(
+        helper.make_tensor_value_info(f"threshold_{spec.name}", TensorProto.FLOAT, [1]) for spec in manifest.exits[:-1]
+    )
+    graph.initializer.extend(shared)
+    body = _Body(manifest, memory, parts)
+    nodes, initializers, outputs = body.of(0)
+    graph.node.extend(nodes)
+    graph.initializer.extend(initializers)
+    known = {value.name: value for value in (*outputs, *parts[0].output)}
+    graph.output.extend(known[name] for name in output_names(manifest))
+    by_name = {value.name: value for value in graph.input}
+    graph.ClearField("input")
+    graph.input.extend(by_name[name] for name in input_names(manifest))
+    opsets = [helper.make_opsetid("", model.opset_import[0].version)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
+
+
+class _Body:
+    """Nodes of the parts from number i on, as they stand inside the question before them."""
+
+    def __init__(self, manifest: Manifest, memory: Sequence[str], parts: Sequence[GraphProto]) -> None:
+        self.exits = [spec.name for spec in manifest.exits]
+        self.memory = memory
+        self.parts = parts
+        self.types = {value.name: value for part in parts for value in part.output}
+
+    def of(self, i: int) -> tuple[list[NodeProto], list[TensorProto], list[ValueInfoProto]]:
+        """Nodes, weights and outputs: logits of exit i and all later ones, embedding, memory's next state, `exit`."""
+        part, last = self.parts[i], i == len(self.exits) - 1
+        names = self.names(i)
+        values = [self.like(name, source) for name, source in zip(names, self.sources(i), strict=True)]
+        values.append(helper.make_tensor_value_info("exit", TensorProto.INT64, [1]))
+        own = [helper.make_node("Identity", [_of(i, "logits")], [names[0]])]
+        if i == 1:
+            # A branch sees everything outside of it, under one name only.
+            own.insert(0, helper.make_node("Identity", [_of(0, "x")], [_of(0, "x") + "/again"]))
+            own = [own[0], *part.node, *own[1:]]
+        else:
+            own = [*part.node, *own]
+        if last:
+            return [*own, *self.stop(i, names[1:], self.sources(i)[1:])], list(part.initializer), values
+        sure = f"sure_{self.exits[i]}"
+        own += [
+            helper.make_node("Softmax", [_of(i, "logits")], [_of(i, "scores")], axis=1),
+            helper.make_node("ReduceMax", [_of(i, "scores")], [_of(i, "best")], keepdims=0),
+            helper.make_node("GreaterOrEqual", [_of(i, "best"), f"threshold_{self.exits[i]}"], [sure]),
+        ]
+        nodes, weights, inner = self.of(i + 1)
+        on = helper.make_graph(nodes, f"on_to_{self.exits[i + 1]}", [], inner, weights)
+        asked = [value.name for value in inner]
+        sources = self.sources(i)
+        stopped = self.stop(i, asked[:-1], [sources[0]] * (len(self.exits) - i - 1) + sources[-len(self.memory) - 1 :])
+        stop = helper.make_graph(stopped, f"stop_at_{self.exits[i]}", [], inner)
+        own.append(helper.make_node("If", [sure], asked, then_branch=stop, else_branch=on))
+        return own, list(part.initializer), values
+
+    def names(self, i: int) -> list[str]:
+        return [
+            *(f"logits_{name}" for name in self.exits[i:]),
+            "embedding",
+            *(f"next_{name}" for name in self.memory),
+        ]
+
+    def sources(self, i: int) -> list[str]:
+        """What part i gives for each of `names(i)`; its logits stand for those of exits that are not computed."""
+        later = [_of(i, "logits")] * (len(self.exits) - i)
+        return [*later, _of(i, "embedding"), *(_of(i, f"next_{name}") for name in self.memory)]
+
+    def stop(self, i: int, names: Sequence[str], sources: Sequence[str]) -> list[NodeProto]:
+        same = [helper.make_node("Identity", [source], [name]) for name, source in zip(names, sources, strict=True)]
+        index = helper.make_tensor("", TensorProto.INT64, [1], [i])
+        return [*same, helper.make_node("Constant", [], ["exit"], value=index)]
+
+    def like(self, name: str, source: str) -> ValueInfoProto:
+        value = ValueInfoProto()
+        value.CopyFrom(self.types[source])
+        value.name = name
+        return value
+
+
+def graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """A graph and all that stand in its branches."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from graphs(attribute.g)
+
+
+def _of(i: int, name: str) -> str:
+    return f"part{i}/{name}"
+
+
+def _own_names(graph: GraphProto, i: int, keep: set[str]) -> GraphProto:
+    """Everything inside a part is called after it: names of parts that stand in each other must differ."""
+
+    def named(name: str) -> str:
+        return name if not name or name in keep else _of(i, f"inner/{name}")
+
+    for node in graph.node:
+        node.input[:] = [named(name) for name in node.input]
+        node.output[:] = [named(name) for name in node.output]
+        node.name = _of(i, node.name)
+    for tensor in graph.initializer:
+        tensor.name = named(tensor.name)
+    return graph
+
+
+def _share(parts: Sequence[GraphProto]) -> list[TensorProto]:
+    """Take weights that more than one part has out of them, once each, and let the parts use these."""
+
+    def key(tensor: TensorProto) -> bytes:
+        content = TensorProto()
+        content.CopyFrom(tensor)
+        content.name = ""
+        return bytes(content.SerializeToString(deterministic=True))
+
+    counts = Counter(key(tensor) for part in parts for tensor in part.initializer)
+    shared: dict[bytes, TensorProto] = {}
+    for part in parts:
+        renamed: dict[str, str] = {}
+        own: list[TensorProto] = []
+        for tensor in part.initializer:
+            if counts[key(tensor)] == 1:
+                own.append(tensor)
+                continue
+            once = shared.setdefault(key(tensor), tensor)
+            renamed[tensor.name] = once.name
+        for node in part.node:
+            node.input[:] = [renamed.get(name, name) for name in node.input]
+        kept = [TensorProto.FromString(tensor.SerializeToString()) for tensor in own]
+        shared = {k: TensorProto.FromString(t.SerializeToString()) for k, t in shared.items()}
+        part.ClearField("initializer")
+        part.initializer.extend(kept)
+    return list(shared.values())
