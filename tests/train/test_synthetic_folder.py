@@ -50,6 +50,14 @@ def test_folder_is_a_data_folder_and_the_same_every_time(tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"], "nothing temporary is left"
 
 
+def test_a_contact_sheet_shows_a_strip_of_every_clip(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "a", TINY)
+    sheet = cv2.imread(str(tmp_path / "a" / "sheet.png"))
+    strips = [sheet[:96, : sheet.shape[1] // 2], sheet[96:, : sheet.shape[1] // 2]]
+    assert sheet.shape == (2 * 96, 2 * (84 + 8 * 128), 3)
+    assert all(strip[:, 84:].std() > 5 for strip in strips)  # pictures, beside labels
+
+
 def test_irregular_times_survive_the_file(tmp_path: Path) -> None:
     times_s = np.array([0.0, 0.04, 0.2, 0.21, 0.9])
     frames = [np.full((48, 64, 3), 40 * k, np.uint8) for k in range(5)]

@@ -1,6 +1,6 @@
 """Write rendered clips as a data folder, as every reader here takes it.
 
-`clips/NNNNN_label.mp4`, `clips.csv`, and `places.npz`: where the hand points in each frame.
+`clips/NNNNN_label.mp4`, `clips.csv`, `places.npz`: where the hand points in each frame, and `sheet.png` to look at.
 """
 
 import csv
@@ -20,6 +20,7 @@ from edgevid_train.places import write_places
 from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.paths import LABELS, PathBank
 from edgevid_train.synthetic.scene import SyntheticClip, render_clip
+from edgevid_train.synthetic.sheet import Sheet
 
 Pixels = NDArray[np.uint8]
 
@@ -108,18 +109,20 @@ def write_dataset(
         with (folder / "clips.csv").open("w", newline="", encoding="utf-8") as table:
             rows = csv.writer(table, lineterminator="\n")
             rows.writerow(COLUMNS)
-            places = {}
+            places, sheet = {}, Sheet()
             for k in range(request.clips):
                 clip = request.render(k, paths, backgrounds)
                 name = f"clips/{k:05d}_{clip.label}.mp4"
                 write_video(folder / name, clip.frames, clip.times_s)
                 places[name] = clip.fingertip
+                sheet.add(clip)
                 seconds, size = clip.times_s[-1], f"{request.size[0]}x{request.size[1]}"
                 times = (f"{clip.start_s:.3f}", f"{clip.end_s:.3f}", len(clip.frames), f"{seconds:.3f}")
                 rows.writerow((name, clip.label, f"seed-{clip.seed}", *times, size, clip.seed))
                 if progress is not None:
                     progress(clip)
         write_places(folder, places)
+        sheet.write(folder)
     return out / "clips.csv"
 
 
