@@ -86,7 +86,7 @@ def batch(count: int, seed: int = 0) -> MaskedBatch:
     for _ in range(count):
         angle, colour = rng.uniform(0, 2 * np.pi), rng.uniform(-50, 50, 3)
         slope = 128 + 60 * (np.cos(angle) * x + np.sin(angle) * y)[..., None] + colour
-        clips.append((np.repeat(slope.astype(np.uint8)[None], FRAMES, 0), tube_mask(rng, PATCHES, 9)))
+        clips.append((np.repeat(slope.clip(0, 255).astype(np.uint8)[None], FRAMES, 0), tube_mask(rng, PATCHES, 9)))
     return MaskedBatch.stack(clips)
 
 
