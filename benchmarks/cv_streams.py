@@ -1,0 +1,115 @@
+"""Events of a cross-validation: each fold's student on long streams of its own held-out scenes, through the live path.
+
+The event rule of each fold is fitted to the streams of the other folds, so no figure comes from clips that a network or
+a rule has seen. Negative videos are dealt out among the folds.
+
+    python benchmarks/cv_streams.py runs/cv egogestar --gaps negatives --negatives negatives --negatives weizmann
+
+`--threshold`: of all exits but the last, to see what stopping early saves and costs; give it several times.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from edgevid.errors import EdgevidError
+from edgevid.manifest import EventRule, Manifest
+from edgevid.models.contract import StreamModel
+from edgevid.models.load import load
+from edgevid.sources import open_source
+from edgevid_deploy.export import export
+from edgevid_train.annotations import read_data
+from edgevid_train.checkpoint import load_student
+from edgevid_train.evaluate.fit_events import fit_rule
+from edgevid_train.evaluate.matching import summarise_streams
+from edgevid_train.evaluate.stream_plan import StreamSettings, find_negatives, plan_streams
+from edgevid_train.evaluate.stream_run import Watched, watch
+from edgevid_train.evaluate.stream_source import StreamSource
+
+
+@dataclass
+class Fold:
+    """What one student said of its own streams, and of its share of the negatives."""
+
+    streams: list[Watched]
+    negatives: list[Watched]
+
+
+def main(
+    run: Path,
+    data: Path,
+    gaps: list[Path] = typer.Option([], help="Videos without actions, pieces of which stand between actions."),
+    negatives: list[Path] = typer.Option([], help="Videos without actions, whole, for false alarms."),
+    threshold: list[float] = typer.Option([], help="Of every exit but the last."),
+    seed: int = 0,
+) -> None:
+    folders = sorted(run.glob("fold-*"))
+    between, alone = find_negatives(gaps), find_negatives(negatives)
+    with tempfile.TemporaryDirectory() as temporary:
+        models = []
+        for folder in folders:
+            out = Path(temporary) / folder.name
+            written = export(folder / "student" / "last", to="onnx", out=out)
+            models.append(load(written[0].file))
+        rules: list[EventRule] = []
+        for level in (None, *threshold):
+            folds = []
+            for i, (folder, model) in enumerate(zip(folders, models, strict=True)):
+                groups = load_student(folder / "student" / "last").info.split.val_groups
+                clips = [record for record in read_data(data) if record.group in groups]
+                stopping = model.with_thresholds([level] * len(model.manifest.exits))
+                plans = plan_streams(clips, between, StreamSettings(seed=seed)).streams
+                mine = alone[i :: len(folders)] if level is None else []
+                folds.append(Fold([_play(StreamSource(plan), stopping) for plan in plans], _negatives(mine, stopping)))
+            manifest = models[0].manifest
+            if not rules:
+                rules = [_fit(folds[:i] + folds[i + 1 :], manifest) for i in range(len(folds))]
+                for i, rule in enumerate(rules, start=1):
+                    print(f"fold {i}: {rule}")
+                print(f"fitted to all of them: {_fit(folds, manifest)}")
+            _report(folds, rules, manifest, level)
+
+
+def _play(source: StreamSource, model: StreamModel) -> Watched:
+    return watch(source, model, gate=True, actions=source.actions)
+
+
+def _negatives(files: list[Path], model: StreamModel) -> list[Watched]:
+    watched = []
+    for file in files:
+        try:
+            with open_source(file, pace="fast") as source:
+                watched.append(watch(source, model, gate=True))
+        except EdgevidError as error:
+            print(f"left out: {file}: {error}")
+    return watched
+
+
+def _fit(folds: list[Fold], manifest: Manifest) -> EventRule:
+    return fit_rule([w.trace for fold in folds for w in (*fold.streams, *fold.negatives)], manifest).rule
+
+
+def _report(folds: list[Fold], rules: list[EventRule], manifest: Manifest, level: float | None) -> None:
+    pairs = list(zip(folds, rules, strict=True))
+    streams = [w.trace.under(rule, manifest) for fold, rule in pairs for w in fold.streams]
+    quiet = [w.trace.under(rule, manifest) for fold, rule in pairs for w in fold.negatives]
+    figures = summarise_streams(streams)
+    by_label = figures.pop("per_label")
+    steps = [sum(w.metrics["exits"][e.name] for f in folds for w in f.streams) for e in manifest.exits]
+    macs = sum(n * e.macs for n, e in zip(steps, manifest.exits, strict=True))
+    gated = sum(w.metrics["frames"]["gated"] for f in folds for w in f.streams)
+    print(f"\nthreshold {level}")
+    for name, value in figures.items():
+        print(f"  {name:24} {value}")
+    print(f"  F1 by label              { ({label: round(of['f1'], 2) for label, of in by_label.items()}) }")
+    print(f"  steps by exit            {steps}, {gated} gated")
+    print(f"  multiply-accumulates     {macs / (sum(steps) * manifest.exits[-1].macs):.1%} of going to the end always")
+    if quiet:
+        minutes = sum(stream.seconds for stream in quiet) / 60
+        print(f"  false alarms             {sum(len(stream.found) for stream in quiet)} in {minutes:.1f} min")
+
+
+if __name__ == "__main__":
+    typer.run(main)
