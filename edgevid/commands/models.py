@@ -120,12 +120,13 @@ def _sheet(manifest: "Manifest", path: Path) -> Any:
     if manifest.embedding_size:
         rows.append(("embedding", f"{manifest.embedding_size} numbers"))
     smoothed = f" of scores averaged over {pool.smooth_s:g} s" if pool.smooth_s else ""
+    settled = f", its last frame held for {pool.settle_s:g} s" if pool.settle_s else ""
     promise = manifest.calibration
     made = manifest.provenance
     rows += [
         (
             "a clip's score",
-            {"last": "the last step", "mean": "the mean step", "peak": "the peak step"}[pool.kind] + smoothed,
+            {"last": "the last step", "mean": "the mean step", "peak": "the peak step"}[pool.kind] + smoothed + settled,
         ),
         (
             "events",

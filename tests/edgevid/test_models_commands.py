@@ -8,7 +8,7 @@ from command_runs import run_command
 from tiny_models import tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 from edgevid.commands import models
-from edgevid.manifest import Calibration, ClipPool, ExitSpec, Manifest, Measurement
+from edgevid.manifest import Calibration, ClipPool, ClipPool, ExitSpec, Manifest, Measurement
 from edgevid.models import load as loading
 
 
@@ -88,6 +88,13 @@ def test_show_tells_everything_a_person_must_know(tmp_path: Path) -> None:
     assert shown.pop("file") == str(path)
     assert shown.pop("bytes") == path.stat().st_size
     assert Manifest.from_json(json.dumps(shown), "shown").exits == manifest.exits
+
+
+def test_show_says_how_long_a_clip_settles(tmp_path: Path) -> None:
+    pool = ClipPool(kind="last", settle_s=0.4)
+    path = tiny_stream_model(tmp_path / "tiny.onnx", tiny_manifest("stream", clip_pool=pool))
+    shown = " ".join(run_command(models.register, "models", "show", path).out.split())
+    assert "the last step, its last frame held for 0.4 s" in shown
 
 
 def test_show_states_a_promise(tmp_path: Path) -> None:
