@@ -8,7 +8,7 @@ from command_runs import run_command
 from tiny_models import tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 from edgevid.commands import models
-from edgevid.manifest import Calibration, ClipPool, ClipPool, ExitSpec, Manifest, Measurement
+from edgevid.manifest import Calibration, ClipPool, ExitSpec, Manifest, Measurement
 from edgevid.models import load as loading
 
 
