@@ -10,6 +10,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 from timing import verdict
@@ -29,14 +30,16 @@ def main() -> None:
         *("--loop", "--no-window", "--seconds", str(args.seconds)),
     ]
     seen_mb: list[float] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    # a file, not a pipe: what is printed in ten minutes is more than a pipe holds, and a full one stops the process
+    with tempfile.TemporaryFile("w+") as output, subprocess.Popen(command, stdout=output) as child:
         while child.poll() is None:
             asked = subprocess.run(["ps", "-o", "rss=", "-p", str(child.pid)], capture_output=True, text=True)
             if asked.stdout.strip():
                 seen_mb.append(int(asked.stdout) * 1024 / 1e6)
             time.sleep(2)
-        printed = child.stdout.read() if child.stdout else ""
-    print(printed.strip())
+        output.seek(0)
+        printed = output.read()
+    print("\n".join(printed.strip().splitlines()[-2:]))
     fifth = max(1, len(seen_mb) // 5)
     early, late = statistics.median(seen_mb[fifth : 2 * fifth]), statistics.median(seen_mb[-fifth:])
     most = max(seen_mb)
