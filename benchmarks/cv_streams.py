@@ -26,7 +26,7 @@ from edgevid_train.evaluate.fit_events import fit_rule
 from edgevid_train.evaluate.matching import summarise_streams
 from edgevid_train.evaluate.stream_plan import StreamSettings, find_negatives, plan_streams
 from edgevid_train.evaluate.stream_run import Watched, watch
-from edgevid_train.evaluate.stream_source import StreamSource
+from edgevid_train.evaluate.streams import play
 
 
 @dataclass
@@ -45,35 +45,32 @@ def main(
     threshold: list[float] = typer.Option([], help="Of every exit but the last."),
     seed: int = 0,
 ) -> None:
-    folders = sorted(run.glob("fold-*"))
+    folders, records = sorted(run.glob("fold-*")), read_data(data)
     between, alone = find_negatives(gaps), find_negatives(negatives)
     with tempfile.TemporaryDirectory() as temporary:
-        models = []
+        models, plans = [], []
         for folder in folders:
-            out = Path(temporary) / folder.name
-            written = export(folder / "student" / "last", to="onnx", out=out)
+            checkpoint = folder / "student" / "last"
+            written = export(checkpoint, to="onnx", out=Path(temporary) / folder.name)
             models.append(load(written[0].file))
+            groups = load_student(checkpoint).info.split.val_groups
+            clips = [record for record in records if record.group in groups]
+            plans.append(plan_streams(clips, between, StreamSettings(seed=seed)).streams)
+        manifest = models[0].manifest
         rules: list[EventRule] = []
         for level in (None, *threshold):
             folds = []
-            for i, (folder, model) in enumerate(zip(folders, models, strict=True)):
-                groups = load_student(folder / "student" / "last").info.split.val_groups
-                clips = [record for record in read_data(data) if record.group in groups]
-                stopping = model.with_thresholds([level] * len(model.manifest.exits))
-                plans = plan_streams(clips, between, StreamSettings(seed=seed)).streams
+            for i, (model, of_fold) in enumerate(zip(models, plans, strict=True)):
+                stopping = model.with_thresholds([level] * len(manifest.exits))
                 mine = alone[i :: len(folders)] if level is None else []
-                folds.append(Fold([_play(StreamSource(plan), stopping) for plan in plans], _negatives(mine, stopping)))
-            manifest = models[0].manifest
+                watched = [play(plan, stopping)[0].watched for plan in of_fold]
+                folds.append(Fold(watched, _negatives(mine, stopping)))
             if not rules:
                 rules = [_fit(folds[:i] + folds[i + 1 :], manifest) for i in range(len(folds))]
                 for i, rule in enumerate(rules, start=1):
                     print(f"fold {i}: {rule}")
                 print(f"fitted to all of them: {_fit(folds, manifest)}")
             _report(folds, rules, manifest, level)
-
-
-def _play(source: StreamSource, model: StreamModel) -> Watched:
-    return watch(source, model, gate=True, actions=source.actions)
 
 
 def _negatives(files: list[Path], model: StreamModel) -> list[Watched]:

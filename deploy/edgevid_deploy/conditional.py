@@ -39,14 +39,17 @@ class FirstPart(nn.Module):
 
 
 class NextPart(nn.Module):
-    """From exit `i - 1` to exit `i`: the map there, the first exit's, what was seen, and the memory before the step."""
+    """From exit `i - 1` to exit `i`: the map there, what was seen, the first exit's map where that is another, and the
+    memory before the step.
+    """
 
     def __init__(self, student: Student, i: int) -> None:
         super().__init__()
         self.student = student
         self.i = i
 
-    def forward(self, x: Tensor, finer: Tensor, what: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, what: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        finer, *memory = rest if self.i > 1 else (x, *rest)
         before = dict(zip(self.student.memory_states, memory, strict=True))
         glance = Glance(x, finer, what, what, what, before)
         after = self.student.go_on(self.i, glance, before)
@@ -59,7 +62,7 @@ class NextPart(nn.Module):
         for i in range(1, self.i):
             glance = self.student.go_on(i, glance, state)
         memory = [state[name] for name in self.student.memory_states]
-        return (glance.x, glance.finer, glance.what, *memory)
+        return (glance.x, glance.what, *([glance.finer] if self.i > 1 else []), *memory)
 
 
 def _made(glance: Glance) -> tuple[Tensor, ...]:
@@ -74,36 +77,31 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
     """The whole stream graph of a `conditional` manifest, without metadata."""
     student = folded(student)
     memory, shifts = list(student.memory_states), [n for n in student.state_shapes if n not in student.memory_states]
-    next_of = {name: f"next_{name}" for name in (*memory, *shifts)}
     parts: list[GraphProto] = []
     for i in range(len(manifest.exits)):
         part = FirstPart(student) if i == 0 else NextPart(student, i)
-        states = [*memory, *shifts] if i == 0 else memory
-        gives = [*(_of(i, name) for name in MADE), *(_of(i, next_of[name]) for name in memory)]
+        gives = [_of(i, name) for name in (*MADE, *(f"next_{name}" for name in memory))]
         if i == 0:
-            takes = ["frame", *(student.state_shapes)]
-            gives += [next_of[name] for name in shifts]  # of what no step skips: straight out
+            takes = ["frame", *student.state_shapes]
+            gives += [f"next_{name}" for name in shifts]  # of what no step skips: straight out
         else:
-            takes = [_of(i - 1, "x"), _of(0, "x") + ("" if i > 1 else "/again"), _of(i - 1, "what"), *states]
+            takes = [_of(i - 1, "x"), _of(i - 1, "what"), *([_of(0, "x")] if i > 1 else []), *memory]
         model = to_onnx(part.eval(), part.example(), takes, gives)
         parts.append(_own_names(model.graph, i, keep={*takes, *gives}))
     shared = _share(parts)
 
-    graph = GraphProto(name=manifest.name)
-    graph.input.extend(parts[0].input)
-    graph.input.extend(
+    nodes, weights, outputs = _Body(manifest, memory, parts).of(0)
+    thresholds = [
         helper.make_tensor_value_info(f"threshold_{spec.name}", TensorProto.FLOAT, [1]) for spec in manifest.exits[:-1]
+    ]
+    known = {value.name: value for value in (*parts[0].input, *thresholds, *outputs, *parts[0].output)}
+    graph = helper.make_graph(
+        nodes,
+        manifest.name,
+        [known[name] for name in input_names(manifest)],
+        [known[name] for name in output_names(manifest)],
+        [*shared, *weights],
     )
-    graph.initializer.extend(shared)
-    body = _Body(manifest, memory, parts)
-    nodes, initializers, outputs = body.of(0)
-    graph.node.extend(nodes)
-    graph.initializer.extend(initializers)
-    known = {value.name: value for value in (*outputs, *parts[0].output)}
-    graph.output.extend(known[name] for name in output_names(manifest))
-    by_name = {value.name: value for value in graph.input}
-    graph.ClearField("input")
-    graph.input.extend(by_name[name] for name in input_names(manifest))
     opsets = [helper.make_opsetid("", model.opset_import[0].version)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
 
@@ -119,19 +117,13 @@ class _Body:
 
     def of(self, i: int) -> tuple[list[NodeProto], list[TensorProto], list[ValueInfoProto]]:
         """Nodes, weights and outputs: logits of exit i and all later ones, embedding, memory's next state, `exit`."""
-        part, last = self.parts[i], i == len(self.exits) - 1
-        names = self.names(i)
-        values = [self.like(name, source) for name, source in zip(names, self.sources(i), strict=True)]
+        part, names, sources = self.parts[i], self.names(i), self.sources(i)
+        values = [self.like(name, source) for name, source in zip(names, sources, strict=True)]
         values.append(helper.make_tensor_value_info("exit", TensorProto.INT64, [1]))
-        own = [helper.make_node("Identity", [_of(i, "logits")], [names[0]])]
-        if i == 1:
-            # A branch sees everything outside of it, under one name only.
-            own.insert(0, helper.make_node("Identity", [_of(0, "x")], [_of(0, "x") + "/again"]))
-            own = [own[0], *part.node, *own[1:]]
-        else:
-            own = [*part.node, *own]
-        if last:
-            return [*own, *self.stop(i, names[1:], self.sources(i)[1:])], list(part.initializer), values
+        own = [*part.node, helper.make_node("Identity", [sources[0]], [names[0]])]
+        stopped = self.stop(i, names[1:], sources[1:])
+        if i == len(self.exits) - 1:
+            return [*own, *stopped], list(part.initializer), values
         sure = f"sure_{self.exits[i]}"
         own += [
             helper.make_node("Softmax", [_of(i, "logits")], [_of(i, "scores")], axis=1),
@@ -141,8 +133,6 @@ class _Body:
         nodes, weights, inner = self.of(i + 1)
         on = helper.make_graph(nodes, f"on_to_{self.exits[i + 1]}", [], inner, weights)
         asked = [value.name for value in inner]
-        sources = self.sources(i)
-        stopped = self.stop(i, asked[:-1], [sources[0]] * (len(self.exits) - i - 1) + sources[-len(self.memory) - 1 :])
         stop = helper.make_graph(stopped, f"stop_at_{self.exits[i]}", [], inner)
         own.append(helper.make_node("If", [sure], asked, then_branch=stop, else_branch=on))
         return own, list(part.initializer), values
@@ -212,17 +202,14 @@ def _share(parts: Sequence[GraphProto]) -> list[TensorProto]:
     shared: dict[bytes, TensorProto] = {}
     for part in parts:
         renamed: dict[str, str] = {}
-        own: list[TensorProto] = []
-        for tensor in part.initializer:
-            if counts[key(tensor)] == 1:
-                own.append(tensor)
-                continue
-            once = shared.setdefault(key(tensor), tensor)
-            renamed[tensor.name] = once.name
+        tensors = list(part.initializer)
+        part.ClearField("initializer")
+        for tensor in tensors:
+            content = key(tensor)
+            if counts[content] == 1:
+                part.initializer.append(tensor)
+            else:
+                renamed[tensor.name] = shared.setdefault(content, tensor).name
         for node in part.node:
             node.input[:] = [renamed.get(name, name) for name in node.input]
-        kept = [TensorProto.FromString(tensor.SerializeToString()) for tensor in own]
-        shared = {k: TensorProto.FromString(t.SerializeToString()) for k, t in shared.items()}
-        part.ClearField("initializer")
-        part.initializer.extend(kept)
     return list(shared.values())

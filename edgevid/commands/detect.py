@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgevid.commands.options import Gate
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ def detect(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Video files.")],
     model: Annotated[str, typer.Option(help="A bundled model's name, or a file.")] = DEFAULT_MODEL,
     events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write events as JSON lines.")] = None,
-    gate: Annotated[
-        bool, typer.Option("--gate/--no-gate", help="Compute nothing while nothing moves. Default: --gate.")
-    ] = True,
+    gate: Gate = True,
     on: On = None,
     off: Off = None,
     min_s: MinS = None,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from edgevid.commands.options import Gate
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
 
@@ -34,9 +35,7 @@ def live(
         float | None,
         typer.Option(help="Seconds from one window of a clip model to the next. Default: a quarter of one."),
     ] = None,
-    gate: Annotated[
-        bool, typer.Option("--gate/--no-gate", help="Compute nothing while nothing moves. Default: --gate.")
-    ] = True,
+    gate: Gate = True,
     on: On = None,
     off: Off = None,
     min_s: MinS = None,

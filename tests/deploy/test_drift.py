@@ -23,6 +23,20 @@ def spoilt(path, out, spoil):
     return load(save(graph, Manifest.model_validate(manifest.model_dump() | {"digest": NO_DIGEST}), out))
 
 
+class Around:
+    """A model around another, which those derived from it step in ways of their own."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.manifest = inner.manifest
+
+    def with_thresholds(self, _):
+        return self
+
+    def zero_state(self):
+        return self.inner.zero_state()
+
+
 @pytest.fixture
 def stream(tmp_path):
     return load(tiny_stream_model(tmp_path / "tiny.onnx"))
@@ -91,21 +105,13 @@ def test_a_drift_that_grows_shows_over_time(stream, tmp_path):
 
 
 def test_frames_that_cannot_show_the_state_prove_nothing(stream):
-    class Forgetful:
+    class Forgetful(Around):
         """Says what the frame says, whatever came before."""
-
-        manifest = stream.manifest
-
-        def with_thresholds(self, _):
-            return self
-
-        def zero_state(self):
-            return stream.zero_state()
 
         def step(self, pixels, state):
             return stream.step(pixels, stream.zero_state())[0], state
 
-    result = compare(Forgetful(), Forgetful(), COLOURS, tolerance=1e-4)
+    result = compare(Forgetful(stream), Forgetful(stream), COLOURS, tolerance=1e-4)
     assert all(d.ok for d in result.drifts)
     assert result.forgetting == 0
     assert len(result.problems) == 1
@@ -113,38 +119,23 @@ def test_frames_that_cannot_show_the_state_prove_nothing(stream):
 
 
 def test_a_model_that_keeps_something_beside_its_state_is_found_out(stream):
-    class Keeping:
-        manifest = stream.manifest
+    class Keeping(Around):
         calls = 0
-
-        def with_thresholds(self, _):
-            return self
-
-        def zero_state(self):
-            return stream.zero_state()
 
         def step(self, pixels, state):
             self.calls += 1
             outputs, after = stream.step(pixels, state)
             return Outputs(outputs.logits + 1e-6 * self.calls, outputs.embedding), after
 
-    result = compare(Keeping(), stream, COLOURS, tolerance=1e-3)
+    result = compare(Keeping(stream), stream, COLOURS, tolerance=1e-3)
     assert not result.repeats
     assert any("beside its state" in problem for problem in result.problems)
 
 
 @pytest.mark.parametrize(("offset", "ok"), [(3e-4, True), (5e-4, False)])
 def test_one_element_of_a_state_may_stray_four_times_as_far_as_logits(stream, offset, ok):
-    class Shifted:
+    class Shifted(Around):
         """Says the same; one number in its state is written down with an offset, and read back without."""
-
-        manifest = stream.manifest
-
-        def with_thresholds(self, _):
-            return self
-
-        def zero_state(self):
-            return stream.zero_state()
 
         def step(self, pixels, state):
             outputs, after = stream.step(pixels, self.moved(state, -offset))
@@ -155,25 +146,17 @@ def test_one_element_of_a_state_may_stray_four_times_as_far_as_logits(stream, of
             mean[0, 0] += by * np.any(mean)  # a zero state is zero
             return {**state, "mean": mean}
 
-    result = compare(Shifted(), stream, COLOURS, tolerance=1e-4)
+    result = compare(Shifted(stream), stream, COLOURS, tolerance=1e-4)
     assert result.ok is ok, result.problems
 
 
 def test_nan_is_never_agreement(stream):
-    class Broken:
-        manifest = stream.manifest
-
-        def with_thresholds(self, _):
-            return self
-
-        def zero_state(self):
-            return stream.zero_state()
-
+    class Broken(Around):
         def step(self, pixels, state):
             outputs, after = stream.step(pixels, state)
             return Outputs(outputs.logits * np.nan, outputs.embedding), after
 
-    for package, reference in ((Broken(), stream), (stream, Broken()), (Broken(), Broken())):
+    for package, reference in ((Broken(stream), stream), (stream, Broken(stream)), (Broken(stream), Broken(stream))):
         result = compare(package, reference, COLOURS, tolerance=1.0)
         assert not result.ok
         assert result.drifts[0].max_abs == float("inf")

@@ -18,12 +18,12 @@ from edgevid.errors import InputError
 from edgevid.manifest import Calibration, Manifest
 from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
-from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
+from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
 from edgevid_train.calibration_report import Result, Row, Unit
 from edgevid_train.decode import DecodeError
 from edgevid_train.judged import Judged, Thresholds, judge_clips, judge_events
 from edgevid_train.ledger import Ledger
-from edgevid_train.marks import trained_among
+from edgevid_train.marks import refuse_trained
 from edgevid_train.progress import Reporter
 from edgevid_train.rewrite import rewrite
 from edgevid_train.risk import Promise
@@ -58,8 +58,8 @@ def calibrate(
     """
     network = _open(model, threads)
     manifest = network.manifest
-    records, skipped = _usable(read_data(data, options), manifest, split, data)
-    _refuse_trained(records, manifest, model, data)
+    records, skipped = _usable(of_split(read_data(data, options), split, data), manifest, data)
+    refuse_trained(records, manifest.provenance.trained_on, model, data, "a promise needs")
     files = _by_file(records)
     _refuse_few(_units(files.values(), unit), promise, unit, data)
 
@@ -149,14 +149,8 @@ def _open(model: str, threads: int) -> StreamModel:
     return network
 
 
-def _usable(
-    records: Sequence[ClipRecord], manifest: Manifest, split: str | None, data: Path
-) -> tuple[list[ClipRecord], Ledger]:
+def _usable(records: Sequence[ClipRecord], manifest: Manifest, data: Path) -> tuple[list[ClipRecord], Ledger]:
     """The clips whose label the model could give and whose file is there, and the others with the reason."""
-    if split is not None:
-        records = [record for record in records if record.split == split]
-        if not records:
-            raise InputError(f"{data} has no clip of split {split!r}")
     skipped, usable = Ledger(), []
     for record in records:
         if record.label not in manifest.labels:
@@ -169,15 +163,6 @@ def _usable(
         first, reason = next(iter(skipped.reasons.items()))
         raise InputError(f"{data}: no clip can be used; the first: {first.id}: {reason}")
     return usable, skipped
-
-
-def _refuse_trained(records: Sequence[ClipRecord], manifest: Manifest, model: str, data: Path) -> None:
-    seen = trained_among(records, manifest.provenance.trained_on)
-    if seen:
-        raise InputError(
-            f"{model} was trained on {len(seen)} of the {len(records)} clips of {data}, or on their groups "
-            f"({seen[0].id} for one); a promise needs clips that it has never seen"
-        )
 
 
 def _by_file(records: Sequence[ClipRecord]) -> Mapping[Path, list[ClipRecord]]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Threads, names_in
+from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Split, Threads, read_options
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def calibrate(
         Literal["recording", "event"],
         typer.Option(help="What counts: files by the label of each clip, or labelled clips by the events found."),
     ] = "recording",
-    split: Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")] = None,
+    split: Split = None,
     threads: Threads = 1,
     format_: Format = None,
     group: Group = None,
@@ -42,7 +42,6 @@ def calibrate(
 
     from edgevid.errors import CheckFailedError
     from edgevid.files import check_output, write_json
-    from edgevid_train.annotations import ReadOptions
     from edgevid_train.calibrate import calibrate as run
     from edgevid_train.calibrate import write_calibrated
     from edgevid_train.calibration_report import failure, show
@@ -56,7 +55,7 @@ def calibrate(
         check_output(json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter(Console())
-    options = ReadOptions(format_, group, label_pattern, names_in(classes, "--classes"))
+    options = read_options(format_, group, label_pattern, classes)
     result = run(model, data, options, promise, unit=unit, split=split, threads=threads, report=report)
     show(result, report)
     written = None

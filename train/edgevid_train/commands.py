@@ -1,19 +1,17 @@
 """The commands that training adds to the `edgevid` command line: words -> calls."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from edgevid.commands.options import Gate
 from edgevid_train.calibrate_command import add_to as add_calibrate
-from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Threads, names_in
-from edgevid_train.stream_commands import Gate, Laps, Minutes, Negatives, Seed
+from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Split, Threads, read_options
+from edgevid_train.stream_commands import Laps, Minutes, Negatives, Seed
 from edgevid_train.stream_commands import add_to as add_fit_events
 from edgevid_train.synthetic.command import add_to as add_synthesize
 from edgevid_train.training_commands import add_to as add_training
-
-if TYPE_CHECKING:
-    from edgevid_train.annotations import ReadOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +31,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder of labelled videos.")],
     json: Json = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report: report.json and pictures.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")] = None,
+    split: Split = None,
     stream: Annotated[bool, typer.Option("--stream", help="Make long streams of the clips; judge events.")] = False,
     negatives: Negatives = None,
     minutes: Minutes = 3.0,
@@ -61,7 +59,7 @@ def evaluate(
     for path in (json, out):
         if path:
             check_output(path, force=force)
-    options = _options(format_, group, label_pattern, classes)
+    options = read_options(format_, group, label_pattern, classes)
     if stream:
         evaluate_streams(
             model,
@@ -101,13 +99,7 @@ def stats(
 
     if json:
         check_output(json, force=force)
-    found = look_at(path, _options(format_, group, label_pattern, classes))
+    found = look_at(path, read_options(format_, group, label_pattern, classes))
     show(found)
     if json:
         write_json(json, found)
-
-
-def _options(format_: str | None, group: str | None, label_pattern: str | None, classes: str | None) -> "ReadOptions":
-    from edgevid_train.annotations import ReadOptions
-
-    return ReadOptions(format_, group, label_pattern, names_in(classes, "--classes"))

@@ -7,7 +7,9 @@ these are a fair sample, and data that was trained on shows as surely in it as i
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
+from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
 
 MOST = 4096
@@ -33,6 +35,18 @@ def trained_among(records: Sequence[ClipRecord], trained_on: Collection[str]) ->
     """Those of `records` that a model with these marks has seen, or others of whose group it has."""
     known = set(trained_on)
     return [record for record in records if not known.isdisjoint(marks_of(record))]
+
+
+def refuse_trained(
+    records: Sequence[ClipRecord], trained_on: Collection[str], model: str, data: Path, purpose: str
+) -> None:
+    """Raises InputError when the model has seen some of `records`, the clips of `data`; `purpose` says what for."""
+    seen = trained_among(records, trained_on)
+    if seen:
+        raise InputError(
+            f"{model} was trained on {len(seen)} of the {len(records)} clips of {data}, or on their groups "
+            f"({seen[0].id} for one); {purpose} clips that it has never seen"
+        )
 
 
 def _mark(text: str) -> str:

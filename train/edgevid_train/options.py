@@ -1,9 +1,12 @@
 """Words that several commands of training share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from edgevid_train.annotations import ReadOptions
 
 Device = Literal["cpu", "cuda", "mps"]
 Format = Annotated[
@@ -11,10 +14,20 @@ Format = Annotated[
 ]
 Group = Annotated[str | None, typer.Option(help="Column of clips.csv that says what must not be split.")]
 LabelPattern = Annotated[str | None, typer.Option(help="Regular expression that finds the label in a file's name.")]
+Split = Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")]
 Classes = Annotated[str | None, typer.Option(help="Labels to keep, in this order: a,b,c.")]
 Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the network's arithmetic.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+
+
+def read_options(
+    format_: str | None, group: str | None, label_pattern: str | None, classes: str | None
+) -> "ReadOptions":
+    """How the data is to be read, from the words for it. Raises InputError as `names_in`."""
+    from edgevid_train.annotations import ReadOptions
+
+    return ReadOptions(format_, group, label_pattern, names_in(classes, "--classes"))
 
 
 def names_in(text: str | None, option: str) -> tuple[str, ...] | None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Threads, names_in
+from edgevid.commands.options import Gate
+from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Split, Threads, read_options
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
@@ -17,7 +18,6 @@ Negatives = Annotated[
 Minutes = Annotated[float, typer.Option(help="About how long each stream is.")]
 Laps = Annotated[int, typer.Option(min=1, max=100, help="How often each clip is shown, between other gaps.")]
 Seed = Annotated[int, typer.Option(min=0, help="Order of the clips, and what stands between them.")]
-Gate = Annotated[bool, typer.Option("--gate/--no-gate", help="Compute nothing while nothing moves. Default: --gate.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -63,7 +63,7 @@ def fit_events(
     data: Annotated[Path, typer.Argument(help="Labelled videos that the model has never seen.")],
     out: Annotated[Path, typer.Option(help="The model file to write, with the fitted rule.")],
     negatives: Negatives = None,
-    split: Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")] = None,
+    split: Split = None,
     minutes: Minutes = 3.0,
     laps: Laps = 1,
     seed: Seed = 0,
@@ -84,7 +84,6 @@ def fit_events(
     from rich.console import Console
 
     from edgevid.files import check_output, write_json
-    from edgevid_train.annotations import ReadOptions
     from edgevid_train.evaluate.fit_events import fit_model, show, write_fitted
     from edgevid_train.evaluate.stream_plan import StreamSettings
     from edgevid_train.progress import Reporter
@@ -95,7 +94,7 @@ def fit_events(
         check_output(json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter(Console())
-    options = ReadOptions(format_, group, label_pattern, names_in(classes, "--classes"))
+    options = read_options(format_, group, label_pattern, classes)
     settings = StreamSettings(minutes=minutes, laps=laps, seed=seed)
     fitted = fit_model(
         model,

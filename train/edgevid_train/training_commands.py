@@ -67,20 +67,8 @@ def train_teacher(
     json: Json = None,
 ) -> None:
     """Train a teacher alone on labelled videos; train-distill --teacher takes it."""
-    asked = {
-        "command": "train-teacher",
-        "data": data and data.absolute(),
-        "format": format_,
-        "group": group,
-        "label_pattern": label_pattern,
-        "classes": names_in(classes, "--classes"),
-        "extra": tuple(folder.absolute() for folder in extra or []),
-        "init": init and init.absolute(),
-        "cv": cv,
-        "folds": folds,
-        "fold": fold,
-        "all": all_,
-    }
+    asked = _labelled(data, format_, group, label_pattern, classes, extra, init, cv, folds, fold, all_=all_)
+    asked |= {"command": "train-teacher"}
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
 
 
@@ -107,22 +95,39 @@ def train_distill(
     json: Json = None,
 ) -> None:
     """Train a teacher on labelled videos and distil a small streaming student from it."""
-    asked = {
-        "command": "train-distill",
+    asked = _labelled(data, format_, group, label_pattern, classes, extra, init, cv, folds, fold, all_=all_)
+    asked |= {"command": "train-distill", "teacher": teacher and teacher.absolute()}
+    _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
+
+
+def _labelled(
+    data: Path | None,
+    format_: str | None,
+    group: str | None,
+    label_pattern: str | None,
+    classes: str | None,
+    extra: list[Path] | None,
+    init: Path | None,
+    cv: int | None,
+    folds: int | None,
+    fold: int | None,
+    *,
+    all_: bool,
+) -> dict[str, Any]:
+    """Fields of a `RunRequest` that every training on labelled videos asks for."""
+    return {
         "data": data and data.absolute(),
         "format": format_,
         "group": group,
         "label_pattern": label_pattern,
         "classes": names_in(classes, "--classes"),
         "extra": tuple(folder.absolute() for folder in extra or []),
-        "teacher": teacher and teacher.absolute(),
         "init": init and init.absolute(),
         "cv": cv,
         "folds": folds,
         "fold": fold,
         "all": all_,
     }
-    _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
 
 
 def _run(

@@ -79,6 +79,20 @@ def read_data(path: Path, options: ReadOptions = ReadOptions()) -> list[ClipReco
     return _keep(records, options.classes, path)
 
 
+def of_split(records: list[ClipRecord], split: str | None, path: Path) -> list[ClipRecord]:
+    """Those of one split of the data at `path`; all of them where none is asked for.
+
+    Raises:
+        InputError: there are none.
+    """
+    if split is None:
+        return records
+    chosen = [record for record in records if record.split == split]
+    if not chosen:
+        raise InputError(f"{path} has no clip of split {split!r}")
+    return chosen
+
+
 def _guess(path: Path, options: ReadOptions) -> str:
     if options.label_pattern is not None:
         return "names"

@@ -16,7 +16,7 @@ from edgevid.manifest import BACKGROUND
 from edgevid.models.load import load
 from edgevid.models.scores import Scores
 from edgevid.recognise import score_clip, settling_steps
-from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
+from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
 from edgevid_train.evaluate.metrics import Prediction, confusion, summarise
 from edgevid_train.ledger import Ledger
@@ -54,11 +54,7 @@ def evaluate_model(
     Raises:
         InputError: no such model or data, no clip in `split`, or no label that the model knows.
     """
-    records = read_data(data, options)
-    if split is not None:
-        records = [record for record in records if record.split == split]
-        if not records:
-            raise InputError(f"{data} has no clip of split {split!r}")
+    records = of_split(read_data(data, options), split, data)
     name, labels, score = _open(model, threads)
     known = set(labels) - {BACKGROUND}
     if not any(record.label in known for record in records):

@@ -12,12 +12,12 @@ from edgevid.manifest import BACKGROUND, Manifest
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import load
 from edgevid.sources import open_source
-from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
+from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
 from edgevid_train.evaluate.matching import Stream, count, match, summarise_streams, verdicts
 from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, find_negatives, plan_streams
 from edgevid_train.evaluate.stream_run import Trace, Watched, watch
 from edgevid_train.evaluate.stream_source import StreamSource
-from edgevid_train.marks import trained_among
+from edgevid_train.marks import refuse_trained, trained_among
 from edgevid_train.progress import Reporter
 
 
@@ -131,23 +131,15 @@ def evaluate_streams(
     if Path(model).is_dir() or Path(model).suffix == ".safetensors":
         raise InputError(f"--stream runs what is deployed, and {model} is a checkpoint: `edgevid export` it first")
     network = load(model, threads=threads)
-    records = read_data(data, options)
-    if split is not None:
-        records = [record for record in records if record.split == split]
-        if not records:
-            raise InputError(f"{data} has no clip of split {split!r}")
+    records = of_split(read_data(data, options), split, data)
     known = set(network.manifest.labels) - {BACKGROUND}
     if not any(record.label in known for record in records):
         found = sorted({record.label for record in records})
         told = ", ".join(network.manifest.labels)
         raise InputError(f"{network.manifest.id} knows {told}; {data} has no action of them but {', '.join(found)}")
     marks = network.manifest.provenance.trained_on
-    seen = trained_among(records, marks)
-    if unseen and seen:
-        raise InputError(
-            f"{model} was trained on {len(seen)} of the {len(records)} clips of {data}, or on their groups "
-            f"({seen[0].id} for one); a rule is fitted to clips that it has never seen"
-        )
+    if unseen:
+        refuse_trained(records, marks, model, data, "a rule is fitted to")
     files = find_negatives(negatives)
     plans = plan_streams(records, files, settings)
     done = StreamReport(
@@ -158,7 +150,7 @@ def evaluate_streams(
         skipped=plans.skipped,
         unreadable=plans.unreadable,
         left_out=plans.left_out,
-        trained_on=len(seen) if marks else None,
+        trained_on=len(trained_among(records, marks)) if marks else None,
     )
     with report.bar(f"running {network.manifest.name}", len(plans.streams) + len(files)) as advance:
         for plan in plans.streams:
