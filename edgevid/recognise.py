@@ -113,6 +113,7 @@ def score_clip(frames: Iterable[Frame], model: StreamModel | ClipModel) -> tuple
     recent: dict[int, Frame] = {}  # all that a window may ask for
     decisions: list[Decision] = []
     last_index = -1
+    shown: Frame | None = None  # the last frame that went through the network
     for frame in frames:
         recent = {i: f for i, f in recent.items() if f.time_s >= frame.time_s - reach_s} | {frame.index: frame}
         due = schedule.offer(frame.index, frame.time_s)
@@ -122,13 +123,14 @@ def score_clip(frames: Iterable[Frame], model: StreamModel | ClipModel) -> tuple
             counts.settle(due, "computed")
             new = sum(i > last_index for i in due.steps)
             last_index = due.steps[-1]
+            shown = recent[last_index]
             if not due.reset:
                 decisions += decisions[-1:] * (new - len(decided))
             decisions += decided
     left = schedule.finish()
-    if recent and decisions and manifest.kind == "stream":
-        rest = settling_steps(manifest)
-        decisions += network.compute([recent[last_index]] * rest, reset=False) if rest else []
+    rest = settling_steps(manifest) if manifest.kind == "stream" else 0
+    if shown is not None and rest:
+        decisions += network.compute([shown] * rest, reset=False)
     if recent and not decisions:
         kept = list(recent.values())
         ticks = [kept[i] for i in sample_all([f.time_s for f in kept], manifest.rate_hz)][: manifest.clip_frames]

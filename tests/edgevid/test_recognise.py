@@ -68,6 +68,16 @@ def test_a_stream_settles_on_the_last_frame_before_a_clip_is_scored(tmp_path: Pa
     assert counts.captured == counts.computed == 7  # frames are counted once, however often they are seen
 
 
+def test_a_stream_settles_on_the_last_frame_that_it_saw_where_a_camera_gives_more(tmp_path: Path) -> None:
+    rule = ClipPool(kind="last", settle_s=0.3)
+    model = load(tiny_stream_model(tmp_path / "s.onnx", tiny_manifest("stream", clip_pool=rule)))
+    pixels = np.stack(list(coloured_frames(("red", 2), ("green", 2))))
+    slow, _ = score_clip(recorded(pixels, 10), model)
+    fast, counts = score_clip(recorded(pixels.repeat(3, axis=0), 30), model)  # its last two frames are at no tick
+    assert counts.unsampled == 8
+    assert fast.clip == pytest.approx(slow.clip, abs=1e-6)
+
+
 def test_a_clip_and_a_stream_of_the_same_weights_give_the_same_score(
     stream: StreamModel | ClipModel, clip: StreamModel | ClipModel, one_score: StreamModel | ClipModel
 ) -> None:
