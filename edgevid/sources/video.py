@@ -55,14 +55,12 @@ class VideoSource(Source):
         self._timeout_s = timeout_s
         self._index = 0
         remote = isinstance(location, str)
-        self._container = _open_file(location, name) if isinstance(location, Path) else _open(location, name, timeout_s)
+        self._container = open_file(location, name) if isinstance(location, Path) else _open(location, name, timeout_s)
         try:
-            self._stream = _video_stream(self._container, name)
+            self._stream = video_stream(self._container, name)
             self._stream.codec_context.thread_count = threads
-            said_hz = float(self._stream.average_rate or 0)
-            rate_hz = said_hz if 0 < said_hz <= _FASTEST_HZ else None
-            aspect = float(self._stream.sample_aspect_ratio or 1)
-            self._to_pixels = ToPixels(short_side, aspect if 0.25 <= aspect <= 4 else 1.0, threads)
+            rate_hz = nominal_rate_hz(self._stream)
+            self._to_pixels = ToPixels(short_side, pixel_aspect(self._stream), threads)
             self._times = PresentationTimes(1 / rate_hz if rate_hz else None)
             # Only a decoded picture proves that there is one, and knows its size; it is given by the first read.
             self._pictures = self._decode()
@@ -109,15 +107,7 @@ class VideoSource(Source):
                 continue
             self._size = self._to_pixels.size(decoded)
             yield pixels, time_s
-        missing_s = self._declared_s() - end_s
-        if self.fault is None and missing_s > _EARLY_S:
-            self.fault = f"ends {missing_s:.1f} s too early: the file is truncated or damaged"
-
-    def _declared_s(self) -> float:
-        """How long the pictures should last; 0 when nothing says so. A container's length may be that of its sound."""
-        if self._stream.duration and self._stream.time_base:
-            return float(self._stream.duration * self._stream.time_base)
-        return (self._container.duration or 0) / av.time_base if len(self._container.streams) == 1 else 0.0
+        self.fault = self.fault or early_end(self._container, self._stream, end_s)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
@@ -135,8 +125,31 @@ class VideoSource(Source):
             yield None
 
 
-def _open_file(path: Path, name: str) -> InputContainer:
-    """Refuse with a reason of our own what FFmpeg would only call invalid data."""
+def nominal_rate_hz(stream: VideoStream) -> float | None:
+    """Frames per second as the file says, None where it says nothing that can be believed."""
+    said_hz = float(stream.average_rate or 0)
+    return said_hz if 0 < said_hz <= _FASTEST_HZ else None
+
+
+def pixel_aspect(stream: VideoStream) -> float:
+    """Width of a pixel over its height."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 0.25 <= aspect <= 4 else 1.0
+
+
+def early_end(container: InputContainer, stream: VideoStream, end_s: float) -> str | None:
+    """What is wrong with a file whose last picture ends at `end_s`, if it declares that there should be more."""
+    declared_s = 0.0
+    if stream.duration and stream.time_base:
+        declared_s = float(stream.duration * stream.time_base)
+    elif len(container.streams) == 1:  # a container's length may be that of its sound
+        declared_s = (container.duration or 0) / av.time_base
+    missing_s = declared_s - end_s
+    return f"ends {missing_s:.1f} s too early: the file is truncated or damaged" if missing_s > _EARLY_S else None
+
+
+def open_file(path: Path, name: str) -> InputContainer:
+    """Open a file, or refuse with a reason of our own what FFmpeg would only call invalid data (InputError)."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -170,7 +183,8 @@ def _open(location: str, name: str, timeout_s: float | None) -> InputContainer:
     return container
 
 
-def _video_stream(container: InputContainer, name: str) -> VideoStream:
+def video_stream(container: InputContainer, name: str) -> VideoStream:
+    """FFmpeg's choice of what is to be seen. Raises InputError when nothing is."""
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:  # a cover is no video
         raise InputError(f"{name}: {'only sound' if container.streams.audio else 'no video'} in it")
