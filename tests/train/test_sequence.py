@@ -137,7 +137,7 @@ def spanned(draw) -> LabelledClip:
 @settings(max_examples=150, deadline=None)
 @given(
     clip=spanned(),
-    others=st.lists(clips, max_size=2),
+    others=st.lists(clips, max_size=3),
     steps=st.integers(1, 40),
     rate_hz=st.sampled_from([1.0, 4.0, 8.0, 15.0]),
     seed=st.integers(0, 2**32 - 1),
@@ -161,7 +161,7 @@ def test_invariants(clip, others, steps, rate_hz, seed, before, after, flip):
     assert stream.targets.shape == stream.weights.shape == stream.decisive.shape == (steps,)
     assert stream.places.shape == (steps, 2)
     assert stream.pointing.shape == (steps,)
-    assert np.isin(stream.targets, [IGNORE, stream.label, OTHER]).all()
+    assert np.isin(stream.targets, [IGNORE, LEFT, RIGHT, OTHER]).all()
     assert (stream.weights >= 0).all()
     assert (stream.targets[stream.decisive] == stream.label).all()
     at_the_end = clip.end_s == clip.times_s[-1] and not flip
@@ -170,9 +170,10 @@ def test_invariants(clip, others, steps, rate_hz, seed, before, after, flip):
         assert stream.decisive.any()
     if stream.label != OTHER:
         # the label is asked for in one run of steps that ends with, or `hold_s` after, the action
-        steps_asked = np.flatnonzero(stream.targets == stream.label)
+        steps_asked = np.flatnonzero(stream.decisive)
         assert (np.diff(steps_asked) == 1).all()
-        assert (stream.decisive == (stream.targets == stream.label)).all()
+        if not others:
+            assert (stream.decisive == (stream.targets == stream.label)).all()
         longest_s = (clip.end_s - clip.start_s) / augment.speed[0] + config.hold_s
         assert len(steps_asked) <= longest_s * rate_hz + 2
     for name in vars(stream):
@@ -225,7 +226,30 @@ def test_before_an_action_stands_the_end_of_another_clip():
         assert lead[0] >= 100
         assert lead[-1] == 129
         assert shown(stream.frames)[11] < 16
-        assert (stream.weights[:11] == 0).all()
+
+
+def test_before_an_action_stands_one_clip_after_the_other_each_with_its_own_targets():
+    config = StreamConfig(before=1, after=0)
+    others = (a_clip("right", 16, grey=100), a_clip("left", 31, grey=150))
+    orders, pauses = set(), set()
+    for seed in range(40):
+        stream = a_stream(a_clip("right", 31), 70, seed, others, config=config, rate_hz=10.0)
+        frames = np.array(shown(stream.frames))
+        kinds = np.digitize(frames, [100, 150])
+        orders.add("".join(str(kind) for kind in kinds[np.insert(np.diff(kinds) != 0, 0, True)]))
+        assert (frames[0] == frames[frames >= 150][0]).all()
+        assert stream.weights[0] == 0  # nobody knows what came before a scene at rest
+        # what an action was called is held for 0.5 s into what comes after it
+        for end, label in ((np.flatnonzero(kinds == 2)[-1], LEFT), (np.flatnonzero(kinds == 1)[-1], RIGHT)):
+            last = np.flatnonzero(frames == frames[end])[0]  # then it may stand still
+            pauses.add(int(end - last))
+            assert (stream.targets[last + 1 : last + 5] == label).all()
+            assert (stream.weights[last + 1 : last + 5] == 1).all()
+            assert not stream.decisive[last + 1 : last + 5].any()
+        assert (np.flatnonzero(stream.decisive) > np.flatnonzero(kinds == 1)[-1] + 4).all()
+    assert orders == {"210"}
+    assert 0 in pauses
+    assert max(pauses) > 5
 
 
 def test_a_clip_of_one_frame_is_recognised_in_its_last_step():

@@ -20,7 +20,7 @@ from edgevid_train.recipe import Recipe
 from edgevid_train.sampler import BatchPlan
 from edgevid_train.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
 
-NEIGHBOURS = 2
+NEIGHBOURS = 3
 """Other clips a stream may take its past and future from."""
 
 Pixels = NDArray[np.uint8]
@@ -88,7 +88,10 @@ def labelled(clip: DecodedClip, places: Places | None = None) -> LabelledClip:
 
 
 class TrainingClips:
-    """Training streams by batch plan. Everything random in a sample comes from (seed, phase, turn, index)."""
+    """Training streams by batch plan. Everything random in a sample comes from (seed, phase, turn, index).
+
+    `extra`: so many of the records, the last ones, are extra; they crowd nothing out of a stream's past and future.
+    """
 
     def __init__(
         self,
@@ -98,8 +101,10 @@ class TrainingClips:
         places: Mapping[Path, Places],
         recipe: Recipe,
         phase: int,
+        extra: int = 0,
     ) -> None:
         self.records = records
+        self.extra = extra
         self.phase = phase
         self.places = places
         self.labels = labels
@@ -119,10 +124,10 @@ class TrainingClips:
     def stream(self, turn: int, index: int, steps: int) -> TrainStream:
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, self.phase, turn, index])
-        others = rng.integers(len(self.records), size=NEIGHBOURS)
+        others = self._neighbours(rng)
         return build_stream(
             self._clip(index),
-            [self._clip(int(i)) for i in others if i != index],
+            [self._clip(i) for i in others if i != index],
             self.labels,
             steps,
             config=recipe.stream,
@@ -136,6 +141,11 @@ class TrainingClips:
             fit=recipe.student.input.fit,
             teacher_fit=recipe.teacher.input.fit,
         )
+
+    def _neighbours(self, rng: np.random.Generator) -> list[int]:
+        own = len(self.records) - self.extra
+        kinds = [kind for kind in (range(own), range(own, len(self.records))) if kind]
+        return [int(rng.choice(kinds[rng.integers(len(kinds))])) for _ in range(NEIGHBOURS)]
 
     def _clip(self, index: int) -> LabelledClip:
         try:

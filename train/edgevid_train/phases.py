@@ -118,7 +118,7 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
     torch.manual_seed(recipe.seed)
     network = build_teacher(recipe.teacher, len(labels))
     _begin_from(setting, network, "teacher")
-    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=0)
+    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=0, extra=fold.extra)
     # A teacher sees the action alone: of its streams two steps are made, and thrown away.
     sampler = _sampler(fold, recipe, recipe.teacher_optim, [2] * len(fold.train), max_steps=2, lead_steps=0)
 
@@ -195,7 +195,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         if teacher is not None:
             cast(nn.Module, teacher).eval().requires_grad_(False)
         task = StudentTask(student, recipe.distill, teacher)
-        clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=1)
+        clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=1, extra=fold.extra)
         lead_steps = round(recipe.stream.before_s * rate_hz)
         sampler = _sampler(fold, recipe, recipe.optim, fold.lengths, recipe.stream.max_steps, lead_steps)
         job = _job("student", fold, setting, task, recipe.optim, sampler, clips, validate, student.weights_from)

@@ -1,11 +1,13 @@
 """From decoded clips to training streams: what a device would have seen, with the past it would have had.
 
 A stream runs at the model's rate, from a zero state, and ends some time after the action. What stands before the action
-is nothing, or the end of another clip: a student on a device never starts with the action.
+is the scene at rest, or other clips one after the other, each with its own targets: a student on a device never starts
+with the action, and is never reset between two.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -26,6 +28,9 @@ IGNORE = -1
 
 class StreamConfig(BaseModel):
     """How training streams are laid out. Times in seconds.
+
+    `before`: share of streams in which other clips come before the action, for which up to `before_s` are added;
+    `after`: share that goes on for up to `after_s` after it, at rest or with the beginning of another clip.
 
     `early`: share of an action during which it is still background; from `late` on it is the action (between the two a
     step gives no loss: nobody can say), in any case during the last `sure_s`, and for `hold_s` after its end.
@@ -146,7 +151,7 @@ def build_stream(
     """
     spec = InputSpec(height=size[0], width=size[1], fit=fit)
     teacher_spec = InputSpec(height=teacher_size[0], width=teacher_size[1], fit=teacher_fit)
-    nothing = labels.index(background)
+    lay = _Layout(labels, labels.index(background), config, augment, rate_hz, spec, rng)
     clip = _turn(clip, augment, rng)
     speed = float(np.exp(rng.uniform(*np.log(augment.speed))))
     length_s = (clip.times_s[-1] - clip.times_s[0]) / speed
@@ -168,42 +173,24 @@ def build_stream(
         last = min(last, clip.end_s + own // 3 / rate_hz * speed)
     ticks = last - (phase + np.arange(own)[::-1] / rate_hz) * speed
     view = draw_view(augment, rng, clip.frames.shape[2] / clip.frames.shape[1])
-    body = _Piece.of(clip, sample_at(clip.times_s, ticks), view, spec, augment.shake)
-
-    start, end, label = clip.start_s, clip.end_s, labels.index(clip.label)
-    targets, weights, decisive = step_targets(
-        (ticks - start) / speed, (end - start) / speed, label, nothing, config, rate_hz
-    )
-
-    parts, all_targets, all_weights, all_decisive = [body], [targets], [weights], [decisive]
-    if spare:
-        parts[:0] = _before(others, body, spare, view, config, augment, rate_hz, spec, rng)
-        all_targets.insert(0, np.full(spare, nothing))
-        # the end of some other clip may still be that action: no loss there
-        all_weights.insert(0, np.zeros(spare, np.float32))
-        all_decisive.insert(0, np.zeros(spare, bool))
+    body = lay.shown(clip, ticks, view, speed)
+    parts = [*lay.before(others, body, spare, view), body]
     if after:
-        following, targets = _after(others, body, after, view, config, augment, rate_hz, spec, labels, nothing, rng)
-        parts.append(following)
-        since = (np.arange(after) + 1) / rate_hz + (ticks[-1] - end) / speed
-        held = since <= config.hold_s
-        sure = (since > 2 * config.hold_s) & (targets == nothing)
-        all_targets.append(np.where(held, label, np.where(sure, nothing, IGNORE)))
-        all_weights.append(np.where(held, 1.0, config.background_weight).astype(np.float32))
-        all_decisive.append(held)
+        parts.append(lay.after(others, body, after, view))
+    stream = lay.joined(parts)
 
     # the teacher sees the action alone, from its beginning to its end
-    inside = np.linspace(max(clip.times_s[0], start), min(clip.times_s[-1], end), teacher_frames)
+    inside = np.linspace(max(clip.times_s[0], clip.start_s), min(clip.times_s[-1], clip.end_s), teacher_frames)
     theirs = _Piece.of(clip, sample_at(clip.times_s, inside), view, teacher_spec, augment.shake)
     return TrainStream(
-        frames=np.concatenate([part.frames for part in parts]),
+        frames=stream.piece.frames,
         teacher_frames=theirs.frames,
-        targets=np.concatenate(all_targets).astype(np.int64),
-        weights=np.concatenate(all_weights),
-        decisive=np.concatenate(all_decisive),
-        label=label,
-        places=np.concatenate([part.places for part in parts]),
-        pointing=np.concatenate([part.pointing for part in parts]),
+        targets=stream.targets,
+        weights=stream.weights,
+        decisive=stream.decisive & (stream.targets == body.label),
+        label=body.label,
+        places=stream.piece.places,
+        pointing=stream.piece.pointing,
         teacher_places=theirs.places,
     )
 
@@ -246,45 +233,111 @@ def _turn(clip: LabelledClip, augment: AugmentConfig, rng: np.random.Generator) 
     return clip
 
 
-def _before(
-    others: Sequence[LabelledClip],
-    body: _Piece,
-    steps: int,
-    view: View,
-    config: StreamConfig,
-    augment: AugmentConfig,
-    rate_hz: float,
-    spec: InputSpec,
-    rng: np.random.Generator,
-) -> list[_Piece]:
-    """What the device saw before the action: this scene at rest, or the end of something else."""
-    if not others or rng.random() >= config.before:
-        return [body.held(0, steps)]
-    other = others[int(rng.integers(len(others)))]
-    seen = min(steps, max(1, int(rng.uniform(0.2, 1) * config.before_s * rate_hz)))
-    ticks = other.times_s[-1] - np.arange(seen)[::-1] / rate_hz
-    end = _Piece.of(other, sample_at(other.times_s, ticks), view, spec, augment.shake)
-    return [end.held(0, steps - seen), end]
+@dataclass(frozen=True)
+class _Part:
+    """Successive steps of a stream: what they show, and what is asked of them, `(T,)` each.
+
+    `label`: of the action in it; `since_s`: time from the end of that action to the last of these steps.
+    """
+
+    piece: _Piece
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    decisive: NDArray[np.bool_]
+    label: int
+    since_s: float
+
+    def __len__(self) -> int:
+        return len(self.targets)
 
 
-def _after(
-    others: Sequence[LabelledClip],
-    body: _Piece,
-    steps: int,
-    view: View,
-    config: StreamConfig,
-    augment: AugmentConfig,
-    rate_hz: float,
-    spec: InputSpec,
-    labels: Sequence[str],
-    nothing: int,
-    rng: np.random.Generator,
-) -> tuple[_Piece, NDArray[np.int64]]:
-    """What the device sees after the action: the hand at rest, or the beginning of something else; and its targets."""
-    if not others or rng.random() < 0.5:
-        return body.held(-1, steps), np.full(steps, nothing)
-    other = others[int(rng.integers(len(others)))]
-    ticks = other.times_s[0] + np.arange(steps) / rate_hz
-    length_s = other.end_s - other.start_s
-    targets, _, _ = step_targets(ticks - other.start_s, length_s, labels.index(other.label), nothing, config, rate_hz)
-    return _Piece.of(other, sample_at(other.times_s, ticks), view, spec, augment.shake), targets
+@dataclass(frozen=True)
+class _Layout:
+    """How one stream is laid out: parts, one after the other."""
+
+    labels: Sequence[str]
+    nothing: int
+    config: StreamConfig
+    augment: AugmentConfig
+    rate_hz: float
+    spec: InputSpec
+    rng: np.random.Generator
+
+    def shown(self, clip: LabelledClip, ticks: NDArray[np.float64], view: View, speed: float = 1.0) -> _Part:
+        """The clip at `ticks`, `speed` times as fast as it was."""
+        piece = _Piece.of(clip, sample_at(clip.times_s, ticks), view, self.spec, self.augment.shake)
+        label = self.labels.index(clip.label)
+        since_s, length_s = (ticks - clip.start_s) / speed, (clip.end_s - clip.start_s) / speed
+        asked = step_targets(since_s, length_s, label, self.nothing, self.config, self.rate_hz)
+        return _Part(piece, *asked, label, since_s=float(since_s[-1]) - length_s)
+
+    def held(self, part: _Part, index: int, steps: int) -> _Part:
+        """The scene at rest: one of the part's frames, `steps` times."""
+        nothing = np.full(steps, self.nothing)
+        weights = np.full(steps, self.config.background_weight, np.float32)
+        since_s = part.since_s + steps / self.rate_hz
+        return _Part(part.piece.held(index, steps), nothing, weights, np.zeros(steps, bool), part.label, since_s)
+
+    def before(self, others: Sequence[LabelledClip], body: _Part, steps: int, view: View) -> list[_Part]:
+        """What the device saw before the action: this scene at rest, or one thing after the other."""
+        parts: list[_Part] = []
+        first = body
+        if self.rng.random() < self.config.before:
+            for other in others:
+                clip = _turn(other, self.augment, self.rng)
+                pause = int(self.rng.integers(0, int(self.rate_hz) + 1)) if self.rng.random() < 0.5 else 0
+                own = min(steps - pause, steps_of(clip, self.rate_hz))
+                if own < 1:
+                    break
+                first = _undecided(self.shown(clip, clip.times_s[-1] - np.arange(own)[::-1] / self.rate_hz, view))
+                parts[:0] = [first, self.held(first, -1, pause)] if pause else [first]
+                steps -= own + pause
+        if steps:
+            # nobody knows what came before a scene at rest: no loss there
+            rest = self.held(first, 0, steps)
+            parts.insert(0, replace(rest, weights=np.zeros_like(rest.weights), label=self.nothing))
+        return parts
+
+    def after(self, others: Sequence[LabelledClip], body: _Part, steps: int, view: View) -> _Part:
+        """What the device sees after the action: the scene at rest, or the beginning of something else."""
+        if not others or self.rng.random() < 0.5:
+            return self.held(body, -1, steps)
+        other = others[int(self.rng.integers(len(others)))]
+        return _undecided(self.shown(other, other.times_s[0] + np.arange(steps) / self.rate_hz, view))
+
+    def joined(self, parts: Sequence[_Part]) -> _Part:
+        """The parts as one. What an action was called is held into what follows it, unless that is sure of itself."""
+        told = [parts[0]]
+        for before, part in pairwise(parts):
+            since_s = before.since_s + (np.arange(len(part)) + 1) / self.rate_hz
+            idle = np.isin(part.targets, [self.nothing, IGNORE]) & ~part.decisive & (before.label != self.nothing)
+            held = idle & (since_s <= self.config.hold_s)
+            # for a while after that nobody can say whether it is over
+            unsure = idle & ~held & (since_s <= 2 * self.config.hold_s)
+            told.append(
+                replace(
+                    part,
+                    targets=np.where(held, before.label, np.where(unsure, IGNORE, part.targets)),
+                    weights=np.where(held, 1.0, part.weights).astype(np.float32),
+                    decisive=part.decisive | (held & before.decisive.any()),
+                )
+            )
+        pieces = [part.piece for part in told]
+        piece = _Piece(
+            np.concatenate([p.frames for p in pieces]),
+            np.concatenate([p.places for p in pieces]),
+            np.concatenate([p.pointing for p in pieces]),
+        )
+        return _Part(
+            piece,
+            np.concatenate([part.targets for part in told]),
+            np.concatenate([part.weights for part in told]),
+            np.concatenate([part.decisive for part in told]),
+            told[-1].label,
+            told[-1].since_s,
+        )
+
+
+def _undecided(part: _Part) -> _Part:
+    """A part of another clip: the teacher, which sees the action alone, has nothing to say about it."""
+    return replace(part, decisive=np.zeros_like(part.decisive))
