@@ -10,10 +10,11 @@ from videos import number_of, numbered_frames, truncate, write_video
 
 from edgevid.errors import InputError
 from edgevid.sources import open_source
-from edgevid_train import decode
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.dataset import labelled
-from edgevid_train.decode import ClipCache, DecodeError, decode_clip, with_context
+from edgevid_train.decode import ClipCache, DecodedClip, DecodeError, IndexStore, Span, decode_clip, with_context
+from edgevid_train.decode import cache as decode_cache
+from edgevid_train.decode import clip as decode_clip_module
 from edgevid_train.ledger import Ledger
 from edgevid_train.places import read_places, write_places
 
@@ -73,7 +74,7 @@ def test_what_cannot_be_read_has_a_reason(tmp_path: Path, kind: str, reason: str
 def test_a_span_past_the_end_and_one_too_long(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DecodeError, match=r"no frames from 7 s on"):
         decode_clip(record(video, 7.0, 8.0))
-    monkeypatch.setattr(decode, "MAX_CLIP_S", 1.0)
+    monkeypatch.setattr(decode_clip_module, "MAX_CLIP_S", 1.0)
     with pytest.raises(DecodeError, match="longer than 1 s"):
         decode_clip(record(video))
     assert len(decode_clip(record(video, 0.5, 1.2)).frames) == 7
@@ -84,11 +85,11 @@ def test_the_cache_decodes_once_whatever_the_threads(video: Path, monkeypatch: p
     bad = record(video.parent / "none.mp4")
     started = threading.Barrier(9)
 
-    def counted(clip_record: ClipRecord, short_side: int, span: decode.Span | None) -> decode.DecodedClip:
-        calls[clip_record] += 1
-        return decode_clip(clip_record, short_side, span)
+    def counted(wanted: ClipRecord, short_side: int, span: Span | None, indexes: IndexStore | None) -> DecodedClip:
+        calls[wanted] += 1
+        return decode_clip(wanted, short_side, span, indexes)
 
-    monkeypatch.setattr(decode, "decode_clip", counted)
+    monkeypatch.setattr(decode_cache, "decode_clip", counted)
     cache = ClipCache(32, 1 << 20)
     got: list[object] = []
 

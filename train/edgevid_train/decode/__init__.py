@@ -1,0 +1,32 @@
+"""From a record to its pixels, by the runtime's own rules: training sees what a device will see."""
+
+from edgevid_train.decode.cache import ClipCache
+from edgevid_train.decode.clip import (
+    MAX_CLIP_S,
+    RUNTIME_SHORT_SIDE,
+    DecodedClip,
+    DecodeError,
+    Span,
+    decode_clip,
+    decode_request,
+    with_context,
+)
+from edgevid_train.decode.index import FrameIndex, read_index
+from edgevid_train.decode.sample import ClipRequest
+from edgevid_train.decode.store import IndexStore
+
+__all__ = [
+    "MAX_CLIP_S",
+    "RUNTIME_SHORT_SIDE",
+    "ClipCache",
+    "ClipRequest",
+    "DecodeError",
+    "DecodedClip",
+    "FrameIndex",
+    "IndexStore",
+    "Span",
+    "decode_clip",
+    "decode_request",
+    "read_index",
+    "with_context",
+]

@@ -1,0 +1,77 @@
+"""Decoded clips in memory."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from edgevid_train.annotations import ClipRecord
+from edgevid_train.decode.clip import DecodedClip, DecodeError, Span, decode_clip
+from edgevid_train.decode.store import IndexStore
+
+
+class ClipCache:
+    """Decoded clips in memory, bounded in bytes; the one not used for longest goes first. Safe with many threads.
+
+    A clip that several threads ask for at once is decoded once; so is one that cannot be read: its error is kept.
+    `spans` says where more than the record's own span is wanted (see `with_context`). With `indexes` files are sought
+    in, and what is once known to decode needs not be decoded to be known again.
+    """
+
+    def __init__(
+        self,
+        short_side: int,
+        max_bytes: int,
+        spans: Mapping[ClipRecord, Span] | None = None,
+        indexes: IndexStore | None = None,
+    ) -> None:
+        self.short_side = short_side
+        self.spans = spans or {}
+        self.indexes = indexes
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self.decoded = 0
+        """How many clips were decoded: more than there are records means that the cache is too small for the data."""
+        self._lock = threading.Lock()
+        self._clips: OrderedDict[ClipRecord, DecodedClip] = OrderedDict()
+        self._errors: dict[ClipRecord, str] = {}
+        self._busy: dict[ClipRecord, threading.Event] = {}
+
+    def get(self, record: ClipRecord) -> DecodedClip:
+        """The decoded clip; the arrays are shared and not to be written to. Raises DecodeError as `decode_clip`."""
+        while True:
+            with self._lock:
+                if record in self._clips:
+                    self._clips.move_to_end(record)
+                    return self._clips[record]
+                if record in self._errors:
+                    raise DecodeError(self._errors[record])
+                other = self._busy.get(record)
+                if other is None:
+                    self._busy[record] = done = threading.Event()
+                    break
+            other.wait()
+        try:
+            clip = decode_clip(record, self.short_side, self.spans.get(record), self.indexes)
+            self.keep(clip)
+            return clip
+        except DecodeError as error:
+            with self._lock:
+                self._errors[record] = str(error)
+            raise
+        finally:
+            with self._lock:
+                del self._busy[record]
+            done.set()
+
+    def keep(self, clip: DecodedClip) -> None:
+        """Remember a clip that was decoded here or elsewhere, while there is room."""
+        clip.frames.flags.writeable = False
+        with self._lock:
+            self.decoded += 1
+            if clip.frames.nbytes > self.max_bytes:
+                return
+            self._clips[clip.record] = clip
+            self.bytes += clip.frames.nbytes
+            while self.bytes > self.max_bytes:
+                _, oldest = self._clips.popitem(last=False)
+                self.bytes -= oldest.frames.nbytes
