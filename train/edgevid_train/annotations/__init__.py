@@ -1,82 +1,114 @@
 """One reader per published layout of labelled videos; all give `ClipRecord`s."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgevid.errors import InputError
+from edgevid_train.annotations import ego4d_fho, ego4d_goalstep, ego4d_lta, ego4d_moments
 from edgevid_train.annotations.class_folders import read_class_folders
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.annotations.clips_csv import read_clips_csv
+from edgevid_train.annotations.coin import TARGETS as COIN_TARGETS
+from edgevid_train.annotations.coin import read_coin
+from edgevid_train.annotations.epic import TARGETS as EPIC_TARGETS
+from edgevid_train.annotations.epic import read_epic
 from edgevid_train.annotations.file_names import read_file_names
+from edgevid_train.annotations.hmdb51 import read_hmdb51
+from edgevid_train.annotations.jester import read_jester
+from edgevid_train.annotations.kinetics import read_kinetics
+from edgevid_train.annotations.lists import read_lists
+from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord, label_fault
+from edgevid_train.annotations.ssv2 import read_ssv2
+from edgevid_train.annotations.ucf101 import read_ucf101
 
 __all__ = ["FORMATS", "ClipRecord", "ReadOptions", "read_data"]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """What a person may say about a data folder on the command line.
+class Layout:
+    """How a published data set is read.
 
     Attributes:
-        format: one of `FORMATS`; None finds it out.
-        group: the column that says what must not be split.
-        label_pattern: regular expression that finds the label in a file's name.
-        classes: labels to keep; None keeps all.
+        read: `path` is the data folder or, where the layout has one, the annotation file.
+        targets: kinds of labels to choose from with --target; the first is taken when none is given.
+        columns: whether its annotations have columns, of which --group may name one.
     """
 
-    format: str | None = None
-    group: str | None = None
-    label_pattern: str | None = None
-    classes: tuple[str, ...] | None = None
+    read: Callable[[Path, ReadOptions, Say], list[ClipRecord]]
+    targets: tuple[str, ...] = ()
+    columns: bool = False
 
 
-def _clips(path: Path, options: ReadOptions) -> list[ClipRecord]:
+def _clips(path: Path, options: ReadOptions, _: Say) -> list[ClipRecord]:
     return read_clips_csv(path / CLIPS_CSV if path.is_dir() else path, options.group)
 
 
-def _folders(path: Path, _: ReadOptions) -> list[ClipRecord]:
-    return read_class_folders(_folder(path))
+def _folders(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
+    return read_class_folders(_folder(path), say)
 
 
-def _names(path: Path, options: ReadOptions) -> list[ClipRecord]:
+def _names(path: Path, options: ReadOptions, _: Say) -> list[ClipRecord]:
     if options.label_pattern is None:
         raise InputError("--format names needs --label-pattern")
     return read_file_names(_folder(path), options.label_pattern)
 
 
-FORMATS: dict[str, Callable[[Path, ReadOptions], list[ClipRecord]]] = {
-    "clips": _clips,
-    "folders": _folders,
-    "names": _names,
+FORMATS = {
+    "clips": Layout(_clips, columns=True),
+    "folders": Layout(_folders),
+    "names": Layout(_names),
+    "list": Layout(read_lists),
+    "ego4d-lta": Layout(ego4d_lta.read_ego4d_lta, ego4d_lta.TARGETS),
+    "ego4d-fho": Layout(ego4d_fho.read_ego4d_fho, ego4d_fho.TARGETS),
+    "ego4d-moments": Layout(ego4d_moments.read_ego4d_moments, ego4d_moments.TARGETS),
+    "ego4d-goalstep": Layout(ego4d_goalstep.read_ego4d_goalstep, ego4d_goalstep.TARGETS),
+    "epic": Layout(read_epic, EPIC_TARGETS, columns=True),
+    "ucf101": Layout(read_ucf101),
+    "hmdb51": Layout(read_hmdb51),
+    "kinetics": Layout(read_kinetics, columns=True),
+    "ssv2": Layout(read_ssv2),
+    "jester": Layout(read_jester),
+    "coin": Layout(read_coin, COIN_TARGETS),
 }
-"""Name of a layout -> its reader. `path` is the data folder or, where the layout has one, the annotation file."""
+"""What --format may say."""
 
 
-def read_data(path: Path, options: ReadOptions = ReadOptions()) -> list[ClipRecord]:
-    """The records of a data folder, in the order of the annotations; at least one.
+EVERYTHING = ReadOptions()
+
+
+def tell(line: str) -> None:
+    """Say it beside what a command prints."""
+    print(f"edgevid: {line}", file=sys.stderr)
+
+
+def read_data(path: Path, options: ReadOptions = EVERYTHING, say: Say = tell) -> list[ClipRecord]:
+    """The records of a data folder, in the order of the annotations, each span once; at least one.
+
+    Args:
+        say: takes a line for everything that was left out, cut or guessed.
 
     Raises:
-        InputError: no such folder, nothing labelled in it, an unknown format or class, or malformed annotations.
+        InputError: no such folder, nothing labelled in it, an unknown format, class or target, malformed annotations.
     """
     if not path.exists():
         raise InputError(f"{path}: no such data folder")
     name = options.format or _guess(path, options)
-    if name not in FORMATS:
-        raise InputError(f"--format {name!r} is not one of {', '.join(FORMATS)}")
-    if options.group is not None and name != "clips":
-        raise InputError(f"--group names a column of {CLIPS_CSV}; {path} has none")
-    records = FORMATS[name](path, options)
+    layout = _layout(name, options, path)
+    target = options.target or next(iter(layout.targets), None)
+    records = layout.read(path, replace(options, target=target), say)
     if not records:
-        raise InputError(
-            f"{path}: no labelled videos; expected {CLIPS_CSV}, one sub-folder per class, or --label-pattern"
-        )
+        expected = f"{CLIPS_CSV}, one sub-folder per class, --label-pattern or --format" if not options.format else name
+        raise InputError(f"{path}: no labelled videos; expected {expected}")
     for record in records:
         for label in record.labels:
             fault = label_fault(label)
             if fault is not None:
                 raise InputError(f"{path}: {record.name!r}: {fault}")
-    return _keep(records, options.classes, path)
+    return _of_length(_keep(_each_once(records, say), options.classes, path), options, path, say)
 
 
 def of_split(records: list[ClipRecord], split: str | None, path: Path) -> list[ClipRecord]:
@@ -99,17 +131,65 @@ def _guess(path: Path, options: ReadOptions) -> str:
     return "clips" if path.is_file() or (path / CLIPS_CSV).is_file() else "folders"
 
 
+def _layout(name: str, options: ReadOptions, path: Path) -> Layout:
+    if name not in FORMATS:
+        raise InputError(f"--format {name!r} is not one of {', '.join(FORMATS)}")
+    layout = FORMATS[name]
+    if options.group is not None and not layout.columns:
+        having = ", ".join(name for name, layout in FORMATS.items() if layout.columns)
+        raise InputError(f"--group names a column of {CLIPS_CSV}; {path} has none (formats with columns: {having})")
+    if options.target is not None and options.target not in layout.targets:
+        choice = f"takes {', '.join(layout.targets)}" if layout.targets else "has labels of one kind only"
+        raise InputError(f"--target {options.target!r}: format {name} {choice}")
+    return layout
+
+
 def _folder(path: Path) -> Path:
     if not path.is_dir():
         raise InputError(f"{path} is not a folder")
     return path
 
 
-def _keep(records: list[ClipRecord], classes: tuple[str, ...] | None, path: Path) -> list[ClipRecord]:
+def _each_once(records: Sequence[ClipRecord], say: Say) -> list[ClipRecord]:
+    """Spans that are annotated several times become one record, with all their labels."""
+    once: dict[tuple[Path, float, float | None], ClipRecord] = {}
+    for record in records:
+        key = (record.file, record.start_s, record.end_s)
+        before = once.setdefault(key, record)
+        once[key] = replace(before, labels=tuple(dict.fromkeys((*before.labels, *record.labels))))
+    if len(once) < len(records):
+        say(f"{plural(len(records) - len(once), 'annotation')} of a span that has one already: their labels are joined")
+    several = sum(len(record.labels) > 1 for record in once.values())
+    if several:
+        say(f"{plural(several, 'clip')} with more than one label")
+    return list(once.values())
+
+
+def _keep(records: list[ClipRecord], classes: Collection[str] | None, path: Path) -> list[ClipRecord]:
+    """Those with at least one label of `classes`, and of their labels those."""
     if classes is None:
         return records
     known = {label for record in records for label in record.labels}
     for label in classes:
         if label not in known:
-            raise InputError(f"--classes: {path} has no label {label!r}; it has {', '.join(sorted(known))}")
-    return [record for record in records if set(record.labels) & set(classes)]
+            shown = sorted(known)[:20]
+            more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+            raise InputError(f"--classes: {path} has no label {label!r}; it has {', '.join(shown)}{more}")
+    kept = [(record, tuple(label for label in record.labels if label in classes)) for record in records]
+    return [replace(record, labels=labels) for record, labels in kept if labels]
+
+
+def _of_length(records: list[ClipRecord], options: ReadOptions, path: Path, say: Say) -> list[ClipRecord]:
+    if options.min_clip_s is None and options.max_clip_s is None:
+        return records
+    least_s = options.min_clip_s or 0.0
+    most_s = math.inf if options.max_clip_s is None else options.max_clip_s
+    kept = [record for record in records if record.seconds is None or least_s <= record.seconds <= most_s]
+    if not kept:
+        raise InputError(f"--min-clip-s, --max-clip-s: none of the {len(records)} clips of {path} is that long")
+    if len(kept) < len(records):
+        say(f"{plural(len(records) - len(kept), 'clip')} left out: shorter or longer than asked for")
+    unknown = sum(record.seconds is None for record in kept)
+    if unknown:
+        say(f"{plural(unknown, 'clip')} kept whose annotation does not say how long they are")
+    return kept

@@ -9,12 +9,15 @@ class ClipRecord:
     """One labelled span of a video file.
 
     Attributes:
-        file: the video file.
+        file: the video file; or a folder of images; or one of a video's chunks, `0.mp4`, `15.mp4`, …, which are named
+            by the second at which they begin.
         name: `file` relative to the data folder, with forward slashes: what reports call the clip.
         labels: what is done in it; one, unless the data is multi-label.
         group: what must not be split across training and validation (a person, a scene, a source video).
         start_s, end_s: the span, in seconds from the file's first frame; end exclusive, None for the end of the file.
         split: `train`, `val` or `test` where the data says so.
+        rate_hz: images a second where `file` is a folder of images, the first of them at 0 s; None for everything else,
+            which has times of its own.
     """
 
     file: Path
@@ -24,6 +27,7 @@ class ClipRecord:
     start_s: float = 0.0
     end_s: float | None = None
     split: str | None = None
+    rate_hz: float | None = None
 
     @property
     def label(self) -> str:
@@ -35,7 +39,12 @@ class ClipRecord:
         """`name`, with the span where it is not the whole file: unique within a data folder."""
         if self.start_s == 0 and self.end_s is None:
             return self.name
-        return f"{self.name}[{self.start_s:g}:{'' if self.end_s is None else f'{self.end_s:g}'}]"
+        return f"{self.name}[{self.start_s:.9g}:{'' if self.end_s is None else f'{self.end_s:.9g}'}]"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the span is; None where it ends with the file."""
+        return None if self.end_s is None else self.end_s - self.start_s
 
 
 def label_fault(label: str) -> str | None:

@@ -1,0 +1,185 @@
+"""One entry of an annotation file with the place where it stands, so that every fault names file, row and field."""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from edgevid.errors import InputError
+
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of pairs, ends of lines
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A JSON object.
+
+    Attributes:
+        values: its fields. One that is null counts as missing.
+        where: file and place in it, as messages begin: `fho_main.json: videos[3].annotated_intervals[0]`.
+    """
+
+    values: Mapping[str, Any]
+    where: str
+
+    def fault(self, field: str, what: str) -> InputError:
+        """To be raised: `fault("label", "is missing")`, `fault("label", ": 7 is not text")`."""
+        return InputError(f"{self.where}: field {field!r}{'' if what.startswith(':') else ' '}{what}")
+
+    def has(self, field: str) -> bool:
+        return self.values.get(field) is not None
+
+    def text(self, field: str) -> str:
+        """Raises InputError when it is missing, empty, no text, or cannot be printed."""
+        value = self._value(field)
+        if not isinstance(value, str):
+            raise self.fault(field, f": {_short(value)} is not text")
+        if not value.strip():
+            raise self.fault(field, "is empty")
+        if any(unicodedata.category(c) in _UNPRINTABLE for c in value):
+            raise self.fault(field, f": {_short(value)} holds characters that cannot be printed")
+        return value.strip()
+
+    def number(self, field: str) -> float:
+        """Raises InputError when it is missing, no number or not finite."""
+        value = self._value(field)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.fault(field, f": {_short(value)} is not a number")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise self.fault(field, f": {_short(value)} is not a finite number")
+        return number
+
+    def whole(self, field: str) -> int:
+        """Raises InputError when it is no whole number from 0 on."""
+        number = self.number(field)
+        if number < 0 or number != int(number):
+            raise self.fault(field, f": {number:g} is not a whole number from 0 on")
+        return int(number)
+
+    def seconds(self, field: str) -> float:
+        """Raises InputError when it is no number from 0 on."""
+        try:
+            number = self.number(field)
+        except InputError:
+            if not self.has(field):
+                raise
+            number = -1.0
+        if number < 0:
+            raise self.fault(field, f": {_short(self.values[field])} is not a number of seconds")
+        return number
+
+    def flag(self, field: str, default: bool) -> bool:
+        if not self.has(field):
+            return default
+        value = self.values[field]
+        if not isinstance(value, bool):
+            raise self.fault(field, f": {_short(value)} is neither true nor false")
+        return value
+
+    def entry(self, field: str) -> "Entry":
+        value = self._value(field)
+        if not isinstance(value, dict):
+            raise self.fault(field, f": {_short(value)} is not an object")
+        return Entry(value, _within(self.where, field))
+
+    def entries(self, field: str, *, optional: bool = False) -> list["Entry"]:
+        """The objects of a list; an optional one that is missing is empty."""
+        if optional and not self.has(field):
+            return []
+        value = self._value(field)
+        if not isinstance(value, list):
+            raise self.fault(field, f": {_short(value)} is not a list")
+        return entries_of(value, _within(self.where, field))
+
+    def _value(self, field: str) -> Any:
+        if not self.has(field):
+            raise self.fault(field, "is missing")
+        return self.values[field]
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Entry):
+    """A row of a table: text everywhere, an empty field counts as missing."""
+
+    values: Mapping[str, str]
+
+    def has(self, field: str) -> bool:
+        return bool(self.values.get(field))
+
+    def text(self, field: str) -> str:
+        """Raises InputError when it is missing, empty, or cannot be printed in one line."""
+        if field in self.values and not self.values[field]:
+            raise self.fault(field, "is empty")
+        return Entry.text(self, field)
+
+    def number(self, field: str) -> float:
+        text = self.text(field)
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise self.fault(field, f": {_short(text)} is not a number")
+        return number
+
+    @classmethod
+    def of(cls, header: list[str], values: list[str], where: str) -> Self:
+        """Raises InputError when there are not as many values as names."""
+        if len(values) != len(header):
+            raise InputError(f"{where}: {len(values)} fields, the header has {len(header)}")
+        return cls({name: value.strip() for name, value in zip(header, values, strict=True)}, where)
+
+
+def entries_of(values: list[Any], where: str) -> list[Entry]:
+    """Raises InputError when one of `values` is no JSON object."""
+    for index, value in enumerate(values):
+        if not isinstance(value, dict):
+            raise InputError(f"{where}[{index}]: {_short(value)} is not an object")
+    return [Entry(value, f"{where}[{index}]") for index, value in enumerate(values)]
+
+
+def read_text(path: Path) -> str:
+    """UTF-8 with or without a byte-order mark. Raises InputError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
+
+
+def read_json(path: Path) -> Any:
+    """Raises InputError that says at which line a file ends or breaks."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {str(error).splitlines()[0]}") from None
+
+
+def read_object(path: Path) -> Entry:
+    """A JSON file that holds one object."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: {_short(value)} is not an object")
+    return Entry(value, f"{path}:")
+
+
+def _within(where: str, field: str) -> str:
+    field = field if field.isprintable() and len(field) <= 60 else _short(field)
+    return f"{where} {field}" if where.endswith(":") else f"{where}.{field}"
+
+
+def _short(value: object) -> str:
+    """For messages: one line, not a whole file."""
+    text = ascii(value) if not isinstance(value, str) or not value.isprintable() else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
