@@ -1,7 +1,7 @@
 """From a record to its pixels, by the runtime's own file source: training sees what a device will see."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgevid.errors import InputError
 from edgevid.sources.opening import open_source
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.decode.chunks import Piece, chunks_of, pieces
 from edgevid_train.decode.index import FrameIndex
 from edgevid_train.decode.sample import ClipRequest
 from edgevid_train.decode.seek import SeekError, read_frames
@@ -76,7 +77,10 @@ def decode_clip(
     """
     start_s, end_s = span or (record.start_s, record.end_s)
     try:
-        if indexes is not None:
+        chunks = chunks_of(record)
+        if chunks:
+            return _joined(record, pieces(chunks, start_s, end_s), short_side, indexes, pick)
+        if indexes is not None and record.rate_hz is None:
             index = indexes.get(record.file)
             if index.seekable:
                 inside = clip_frames(index, start_s, end_s)
@@ -116,6 +120,20 @@ def clip_frames(index: FrameIndex, start_s: float, end_s: float | None) -> slice
     return inside
 
 
+def _joined(
+    record: ClipRecord, parts: Sequence[Piece], short_side: int, indexes: IndexStore | None, pick: Pick | None
+) -> DecodedClip:
+    """A span of a video that lies in several files."""
+    clips = [
+        (begins_s, decode_clip(replace(record, file=file), short_side, (start_s, end_s), indexes))
+        for begins_s, file, start_s, end_s in parts
+    ]
+    times_s = np.concatenate([clip.times_s + begins_s for begins_s, clip in clips])
+    frames = _stacked([frame for _, clip in clips for frame in clip.frames])
+    picked = np.arange(len(times_s)) if pick is None else pick(times_s)
+    return DecodedClip(frames if pick is None else frames[picked], times_s[picked], record)
+
+
 def _sought(record: ClipRecord, index: FrameIndex, inside: slice, short_side: int, pick: Pick | None) -> DecodedClip:
     times_s = index.times_s[inside]
     picked = np.arange(len(times_s)) if pick is None else pick(times_s)
@@ -128,7 +146,7 @@ def _from_start(record: ClipRecord, short_side: int, start_s: float, end_s: floa
     frames: list[NDArray[np.uint8]] = []
     times_s: list[float] = []
     first = 0
-    with open_source(record.file, short_side=short_side, pace="fast") as source:
+    with open_source(record.file, short_side=short_side, pace="fast", rate_hz=record.rate_hz) as source:
         source.wanted = lambda time_s: time_s >= start_s and (end_s is None or time_s < end_s)
         for frame in source:
             if end_s is not None and frame.time_s >= end_s:

@@ -94,18 +94,21 @@ def _from_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
                 begins_at = next((frame.pts for frame in stream.decode(packet)), None)
             if packet.size == 0 or packet.is_discard or _is_hidden(packet, stream):
                 continue
-            if packet.pts is None or packet.dts is None or packet.is_corrupt:
+            if packet.pts is None or packet.is_corrupt:
                 return None
-            packets.append((packet.pts, packet.dts, packet.is_keyframe, packet.duration or 0))
+            dts = packet.pts if packet.dts is None else packet.dts  # Matroska has none
+            packets.append((packet.pts, dts, packet.is_keyframe, packet.duration or 0))
     except av.error.FFmpegError:
         return None
     if not packets or stream.time_base is None:
         return None
     stamps = np.array(packets, np.int64)
-    decoding, keys = stamps[:, 1], stamps[stamps[:, 2] == 1]
     shown = stamps[np.argsort(stamps[:, 0])]
-    rising = all((np.diff(x) > 0).all() for x in (decoding, shown[:, 0], keys[:, 0]))
-    if not rising or not len(keys) or begins_at != shown[0, 0]:
+    keys = stamps[stamps[:, 2] == 1]
+    # AVI knows one time of a packet only, the one of decoding, and gives it for both.
+    untold = stream.codec_context.has_b_frames and len(stamps) > 2 and np.array_equal(stamps, shown)
+    rising = all((np.diff(x[:, 0]) > 0).all() for x in (shown, keys))
+    if untold or not rising or not len(keys) or begins_at != shown[0, 0]:
         return None
     rate_hz = nominal_rate_hz(stream)
     times = PresentationTimes(1 / rate_hz if rate_hz else None)

@@ -17,17 +17,18 @@ Seconds = NDArray[np.float64]
 
 def uniform(start_s: float, end_s: float, frames: int) -> Seconds:
     """The middles of `frames` equal parts of a span (TSN, arXiv 1608.00859, when testing)."""
-    return start_s + (end_s - start_s) * (np.arange(frames) + 0.5) / frames
+    return np.asarray(start_s + (end_s - start_s) * (np.arange(frames) + 0.5) / frames, np.float64)
 
 
 def scattered(start_s: float, end_s: float, frames: int, rng: np.random.Generator) -> Seconds:
     """A moment by lot in each of `frames` equal parts of a span (TSN when training)."""
-    return start_s + (end_s - start_s) * (np.arange(frames) + rng.uniform(size=frames)) / frames
+    moments = np.arange(frames) + rng.uniform(size=frames)
+    return np.asarray(start_s + (end_s - start_s) * moments / frames, np.float64)
 
 
 def dense(start_s: float, frames: int, rate_hz: float, speed: float = 1.0) -> Seconds:
     """`frames` ticks at a rate from `start_s` on. At `speed` 2 the action is shown in half of its time."""
-    return start_s + np.arange(frames) * (speed / rate_hz)
+    return np.asarray(start_s + np.arange(frames) * (speed / rate_hz), np.float64)
 
 
 def random_start(start_s: float, end_s: float, window_s: float, rng: np.random.Generator) -> float:

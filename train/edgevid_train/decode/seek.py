@@ -15,7 +15,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -26,6 +26,8 @@ from edgevid_train.decode.index import FrameIndex
 
 _SKIPS_UNREFERENCED = {"h264", "hevc", "mpeg2video", "mpeg4"}
 """Decoders of FFmpeg that leave out, packet by packet, what nothing is predicted from."""
+
+_WHOLE = {PictureType.I, PictureType.NONE}
 
 
 class SeekError(Exception):
@@ -63,6 +65,8 @@ class _Walk:
     container: InputContainer
     stream: VideoStream
     index: FrameIndex
+    begun_at: int | None = None
+    """The keyframe that decoding was begun at, until it has come out."""
 
     def frames(self, wanted: list[int]) -> Iterator[VideoFrame]:
         """Frames with these times, rising, in whichever order they are decoded."""
@@ -89,8 +93,11 @@ class _Walk:
                 left |= groups.pop(key)
                 if not feeding:
                     codec.flush_buffers()
+                    self.begun_at = packet.pts
                 feeding = True
                 key += 1
+            elif not feeding and packet.is_keyframe and packet.pts > index.key_pts[key]:
+                raise SeekError("the keyframe was not found")
             if not feeding:
                 continue
             codec.skip_frame = "DEFAULT" if packet.pts in wanted or packet.is_keyframe else skip
@@ -107,6 +114,11 @@ class _Walk:
         for frame in self.stream.decode(packet):
             if frame.is_corrupt:
                 raise SeekError("a frame is damaged")
+            if self.begun_at is not None:
+                # With periodic intra refresh what is called a keyframe is none: pictures become whole bit by bit.
+                if frame.pts != self.begun_at or frame.pict_type not in _WHOLE:
+                    raise SeekError("not a keyframe that decoding can begin at")
+                self.begun_at = None
             if frame.pts in wanted:
                 yield frame
 
@@ -116,10 +128,4 @@ class _Walk:
         if key:
             # Containers seek by decoding or by presentation time; the lesser leads to the keyframe or before it.
             self.container.seek(min(at_dts, int(self.index.key_pts[key])), stream=self.stream)
-        packets = self.container.demux(self.stream)
-        for packet in packets:
-            if packet.dts is None or packet.dts > at_dts:
-                raise SeekError("seeking led past the keyframe")
-            yield packet
-            break
-        yield from packets
+        return self.container.demux(self.stream)
