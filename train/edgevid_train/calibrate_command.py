@@ -5,7 +5,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Split, Threads, read_options
+from edgevid_train.options import (
+    Classes,
+    Force,
+    Format,
+    Group,
+    Json,
+    LabelPattern,
+    MaxClip,
+    MinClip,
+    Split,
+    Target,
+    Threads,
+    read_options,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,6 +42,9 @@ def calibrate(
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
     json: Json = None,
     force: Force = False,
 ) -> None:
@@ -55,7 +71,7 @@ def calibrate(
         check_output(json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter(Console())
-    options = read_options(format_, group, label_pattern, classes)
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     result = run(model, data, options, promise, unit=unit, split=split, threads=threads, report=report)
     show(result, report)
     written = None

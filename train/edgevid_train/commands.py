@@ -7,7 +7,20 @@ import typer
 
 from edgevid.commands.options import Gate
 from edgevid_train.calibrate_command import add_to as add_calibrate
-from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Split, Threads, read_options
+from edgevid_train.options import (
+    Classes,
+    Force,
+    Format,
+    Group,
+    Json,
+    LabelPattern,
+    MaxClip,
+    MinClip,
+    Split,
+    Target,
+    Threads,
+    read_options,
+)
 from edgevid_train.stream_commands import Laps, Minutes, Negatives, Seed
 from edgevid_train.stream_commands import add_to as add_fit_events
 from edgevid_train.synthetic.command import add_to as add_synthesize
@@ -43,6 +56,9 @@ def evaluate(
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
     force: Force = False,
 ) -> None:
     """How often a model is right on labelled clips, scored as on a device.
@@ -59,7 +75,7 @@ def evaluate(
     for path in (json, out):
         if path:
             check_output(path, force=force)
-    options = read_options(format_, group, label_pattern, classes)
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     if stream:
         evaluate_streams(
             model,
@@ -90,16 +106,29 @@ def stats(
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for stats.json, labels.png and videos.png.")] = None,
     json: Json = None,
     force: Force = False,
 ) -> None:
-    """What is in a data folder: labels, groups, durations, sizes, rates, files that are missing or unreadable."""
+    """What is in a data folder: labels, groups, durations, sizes, rates, files that are missing or unreadable.
+
+    An annotation file without its videos will do; what it speaks of is then counted as missing.
+    """
     from edgevid.files import check_output, write_json
     from edgevid_train.stats import look_at, show
 
-    if json:
-        check_output(json, force=force)
-    found = look_at(path, read_options(format_, group, label_pattern, classes))
+    for output in (json, out):
+        if output:
+            check_output(output, force=force)
+    survey = look_at(path, read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s))
+    found = survey.to_json()
     show(found)
+    if out:
+        from edgevid_train.stats_plots import write_survey
+
+        write_survey(survey, out)
     if json:
         write_json(json, found)

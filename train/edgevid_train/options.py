@@ -10,24 +10,41 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda", "mps"]
 Format = Annotated[
-    str | None, typer.Option("--format", help="Layout of the data: clips, folders or names; found out when not given.")
+    str | None,
+    typer.Option(
+        "--format",
+        help="Layout of the data: clips, folders or names, which are found out when not given; list, ego4d-lta, "
+        "ego4d-fho, ego4d-moments, ego4d-goalstep, epic, ucf101, hmdb51, kinetics, ssv2, jester or coin.",
+    ),
 ]
-Group = Annotated[str | None, typer.Option(help="Column of clips.csv that says what must not be split.")]
+Group = Annotated[str | None, typer.Option(help="Column of the annotations that says what must not be split.")]
 LabelPattern = Annotated[str | None, typer.Option(help="Regular expression that finds the label in a file's name.")]
 Split = Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")]
 Classes = Annotated[str | None, typer.Option(help="Labels to keep, in this order: a,b,c.")]
+Target = Annotated[
+    str | None, typer.Option(help="Which of the format's labels: verb, noun or action; step, task or domain; …")
+]
+MinClip = Annotated[float | None, typer.Option("--min-clip-s", min=0, help="Leave shorter clips out.")]
+MaxClip = Annotated[float | None, typer.Option("--max-clip-s", min=0, help="Leave longer clips out.")]
 Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the network's arithmetic.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 
 
 def read_options(
-    format_: str | None, group: str | None, label_pattern: str | None, classes: str | None
+    format_: str | None,
+    group: str | None,
+    label_pattern: str | None,
+    classes: str | None,
+    target: str | None,
+    min_clip_s: float | None,
+    max_clip_s: float | None,
 ) -> "ReadOptions":
     """How the data is to be read, from the words for it. Raises InputError as `names_in`."""
     from edgevid_train.annotations import ReadOptions
 
-    return ReadOptions(format_, group, label_pattern, names_in(classes, "--classes"))
+    kept = names_in(classes, "--classes")
+    return ReadOptions(format_, group, label_pattern, kept, target, min_clip_s, max_clip_s)
 
 
 def names_in(text: str | None, option: str) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -31,6 +31,9 @@ class RunRequest(BaseModel):
     group: str | None = None
     label_pattern: str | None = None
     classes: tuple[str, ...] | None = None
+    target: str | None = None
+    min_clip_s: float | None = None
+    max_clip_s: float | None = None
     extra: tuple[Path, ...] = ()
     teacher: Path | None = None
     init: Path | None = None
@@ -51,7 +54,7 @@ class RunRequest(BaseModel):
 
     @property
     def options(self) -> ReadOptions:
-        return ReadOptions(self.format, self.group, self.label_pattern, self.classes)
+        return ReadOptions(**{field.name: getattr(self, field.name) for field in fields(ReadOptions)})
 
 
 class PretrainRequest(BaseModel):

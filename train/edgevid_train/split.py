@@ -1,7 +1,7 @@
 """Which clips train and which are held out. A group (a person, a scene, a source video) is never on both sides."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,24 +20,29 @@ class Split:
 
     def warnings(self) -> list[str]:
         """What a person should know before training on it, one line each."""
-        train, val = (Counter(record.label for record in side) for side in (self.train, self.val))
+        train, val = (_label_counts(side) for side in (self.train, self.val))
         lines = []
         for label in sorted(train | val):
             if not train[label]:
                 lines.append(f"label {label!r}: no clip to train on; all {val[label]} are in held-out groups")
             elif self.val and not val[label]:
                 lines.append(f"label {label!r}: no clip held out, so it is not measured ({train[label]} to train on)")
-        both = sorted({record.group for record in self.train} & {record.group for record in self.val})
+        both = {record.group for record in self.train} & {record.group for record in self.val}
         if both:
-            lines.append(f"{len(both)} groups are on both sides of the data's own split, {both[0]!r} for one: a leak")
+            share = sum(record.group in both for record in self.val) / len(self.val)
+            lines.append(
+                f"{len(both)} groups are on both sides of the data's own split, {min(both)!r} for one: a leak; "
+                f"{share:.0%} of the held-out clips are of such groups"
+            )
         return lines
 
 
 def check_labels(records: Collection[ClipRecord]) -> None:
     """Raises InputError when there is nothing to tell apart."""
-    labels = {record.label for record in records}
+    labels = set(_label_counts(records))
     if len(labels) < 2:
-        raise InputError(f"at least two labels are needed; all {len(records)} clips are {labels.pop()!r}")
+        all_ = f"all {len(records)} clips are {labels.pop()!r}" if labels else "there is no clip"
+        raise InputError(f"at least two labels are needed; {all_}")
 
 
 def grouped_folds(records: Sequence[ClipRecord], k: int, seed: int) -> list[Split]:
@@ -58,12 +63,12 @@ def grouped_folds(records: Sequence[ClipRecord], k: int, seed: int) -> list[Spli
     if len(groups) < k:
         raise InputError(f"{k} folds need at least {k} groups; the data has {len(groups)}")
 
-    total = Counter(record.label for record in records)
+    total = _label_counts(records)
     labels = sorted(total)
-    shares = {
-        name: np.array([sum(r.label == label for r in members) / total[label] for label in labels])
-        for name, members in groups.items()
-    }
+    shares = {}
+    for name, members in groups.items():
+        counts = _label_counts(members)
+        shares[name] = np.array([counts[label] / total[label] for label in labels])
     names = sorted(groups)
     np.random.default_rng(seed).shuffle(names)
     names.sort(key=lambda name: -len(groups[name]))  # stable: ties stay shuffled
@@ -99,8 +104,13 @@ def holdout(records: Sequence[ClipRecord], k: int, seed: int) -> Split:
     folds = grouped_folds(records, min(k, groups), seed) if groups > 1 else []
     if not folds:
         raise InputError("all clips are of one group, so none can be held out; give --all to train without validation")
-    labels = {record.label for record in records}
-    return next((fold for fold in folds if {record.label for record in fold.train} == labels), folds[0])
+    labels = set(_label_counts(records))
+    return next((fold for fold in folds if set(_label_counts(fold.train)) == labels), folds[0])
+
+
+def _label_counts(records: Iterable[ClipRecord]) -> Counter[str]:
+    """How many clips bear each label; a clip with several counts for each of them."""
+    return Counter(label for record in records for label in record.labels)
 
 
 def _crowding(filled: NDArray[np.float64], added: NDArray[np.float64]) -> float:

@@ -1,7 +1,8 @@
-"""What is in a data folder, from annotations and file headers; nothing is decoded."""
+"""What is in a data folder, from annotations and file headers; nothing is decoded but a first frame."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,54 +11,103 @@ import numpy as np
 from edgevid.errors import InputError
 from edgevid.sources import SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
+from edgevid_train.decode.chunks import chunks_of
+
+SHOWN = 40
+"""Labels that fit onto a screen; the file of --json has them all."""
 
 
-def look_at(path: Path, options: ReadOptions) -> dict[str, Any]:
-    """Counts and distributions, ready for JSON. Missing and unreadable files are counted and named, not an error.
+@dataclass(frozen=True)
+class Survey:
+    """A data folder that was looked at.
+
+    Attributes:
+        infos: what the headers of the files say that could be opened.
+        missing: names of files that are not there.
+        unreadable: file and reason.
+        notes: what the reader of the annotations left out, cut or guessed.
+    """
+
+    path: Path
+    records: tuple[ClipRecord, ...]
+    infos: dict[Path, SourceInfo]
+    missing: tuple[str, ...]
+    unreadable: tuple[dict[str, str], ...]
+    notes: tuple[str, ...]
+
+    def duration_s(self, record: ClipRecord) -> float | None:
+        """Of the span; of the file where the record ends with it and the file says how long it is."""
+        info = self.infos.get(record.file)
+        end_s = record.end_s if record.end_s is not None else info.duration_s if info else None
+        return None if end_s is None else end_s - record.start_s
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts and distributions."""
+        of_label: defaultdict[str, list[ClipRecord]] = defaultdict(list)
+        for record in self.records:
+            for label in record.labels:
+                of_label[label].append(record)
+        sizes = Counter(f"{info.width}x{info.height}" for info in self.infos.values())
+        return {
+            "path": str(self.path),
+            "clips": len(self.records),
+            "files": len({record.file for record in self.records}),
+            "groups": len({record.group for record in self.records}),
+            "splits": dict(Counter(record.split or "none" for record in self.records)),
+            "several_labels": sum(len(record.labels) > 1 for record in self.records),
+            "labels": {
+                label: {
+                    "clips": len(found),
+                    "groups": len({record.group for record in found}),
+                    "seconds": self._seconds(found),
+                }
+                for label, found in sorted(of_label.items(), key=lambda item: -len(item[1]))
+            },
+            "seconds": self._seconds(self.records),
+            "rates_hz": _spread([info.rate_hz for info in self.infos.values() if info.rate_hz is not None]),
+            "sizes": dict(sizes.most_common()),
+            "missing": list(self.missing),
+            "unreadable": list(self.unreadable),
+            "leaks": leaks(self.records),
+            "notes": list(self.notes),
+        }
+
+    def _seconds(self, records: Sequence[ClipRecord]) -> dict[str, float] | None:
+        return _spread([seconds for record in records if (seconds := self.duration_s(record)) is not None])
+
+
+def look_at(path: Path, options: ReadOptions) -> Survey:
+    """Read annotations and headers. Missing and unreadable files are counted and named, not an error.
 
     Raises:
         InputError: no labelled videos, or malformed annotations.
     """
-    records = read_data(path, options)
+    from rich.console import Console
+    from rich.progress import track
+
+    notes: list[str] = []
+    records = read_data(path, options, notes.append)
     infos: dict[Path, SourceInfo] = {}
     missing: list[str] = []
     unreadable: list[dict[str, str]] = []
-    for file, name in {record.file: record.name for record in records}.items():
+    files = {record.file: record for record in records}
+    for file, record in track(files.items(), "files", console=Console(stderr=True), transient=True):
         if not file.exists():
-            missing.append(name)
+            missing.append(record.name)
             continue
         try:
-            with open_source(file, pace="fast") as source:
-                infos[file] = source.info
+            infos[file] = _header(record)
         except InputError as error:
-            unreadable.append({"file": name, "reason": str(error).removeprefix(f"{file}: ")})
-    labels = Counter(label for record in records for label in record.labels)
-    groups: dict[str, set[str]] = {}
+            unreadable.append({"file": record.name, "reason": str(error).removeprefix(f"{file}: ")})
+    return Survey(path, tuple(records), infos, tuple(missing), tuple(unreadable), tuple(notes))
+
+
+def leaks(records: Sequence[ClipRecord]) -> list[str]:
+    """Groups that are in several splits."""
+    splits: defaultdict[str, set[str]] = defaultdict(set)
     for record in records:
-        for label in record.labels:
-            groups.setdefault(label, set()).add(record.group)
-    durations = {record: length for record in records if (length := _duration_s(record, infos)) is not None}
-    return {
-        "path": str(path),
-        "clips": len(records),
-        "files": len({record.file for record in records}),
-        "groups": len({record.group for record in records}),
-        "splits": dict(Counter(record.split or "none" for record in records)),
-        "labels": {
-            label: {
-                "clips": count,
-                "groups": len(groups[label]),
-                "seconds": _spread([s for record, s in durations.items() if label in record.labels]),
-            }
-            for label, count in labels.most_common()
-        },
-        "seconds": _spread(list(durations.values())),
-        "rates_hz": _spread([info.rate_hz for info in infos.values() if info.rate_hz is not None]),
-        "sizes": dict(Counter(f"{info.width}x{info.height}" for info in infos.values()).most_common()),
-        "missing": missing,
-        "unreadable": unreadable,
-        "leaks": _leaks(records),
-    }
+        splits[record.group].add(record.split or "train")
+    return sorted(group for group, found in splits.items() if len(found) > 1)
 
 
 def show(found: dict[str, Any]) -> None:
@@ -69,40 +119,40 @@ def show(found: dict[str, Any]) -> None:
 
     console = Console()
     table = Table("label", "clips", "groups", "seconds (least, median, most)", box=SIMPLE_HEAD, pad_edge=False)
-    for label, row in found["labels"].items():
+    labels = found["labels"]
+    for label, row in list(labels.items())[:SHOWN]:
         table.add_row(Text(label), str(row["clips"]), str(row["groups"]), _three(row["seconds"]))
     console.print(table)
+    more = [f"and {len(labels) - SHOWN} rarer labels; --json and --out have them all"] if len(labels) > SHOWN else []
     lines = [
-        f"{found['clips']} clips in {found['files']} files, {len(found['labels'])} labels, {found['groups']} groups",
+        *more,
+        f"{found['clips']} clips in {found['files']} files, {len(labels)} labels, {found['groups']} groups",
         f"seconds {_three(found['seconds'])}, frames per second {_three(found['rates_hz'])}",
         "sizes " + (", ".join(f"{size} ({n})" for size, n in list(found["sizes"].items())[:5]) or "unknown"),
         "splits " + ", ".join(f"{split} ({n})" for split, n in found["splits"].items()),
     ]
     if found["missing"]:
         lines.append(f"missing: {len(found['missing'])} files, {found['missing'][0]} for one")
-    lines += [f"unreadable: {entry['file']}: {entry['reason']}" for entry in found["unreadable"]]
-    lines += [f"in one group only, so never both trained and tested: {label}" for label in _lonely(found)]
-    lines += [f"leak: group {group} is in several splits" for group in found["leaks"]]
+    lines += _first([f"unreadable: {entry['file']}: {entry['reason']}" for entry in found["unreadable"]])
+    lonely = [label for label, row in labels.items() if row["groups"] == 1]
+    lines += _first([f"in one group only, so never both trained and tested: {label}" for label in lonely])
+    lines += _first([f"leak: group {group} is in several splits" for group in found["leaks"]])
+    lines += [f"note: {line}" for line in found["notes"]]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _duration_s(record: ClipRecord, infos: dict[Path, SourceInfo]) -> float | None:
-    """Of the span; of the file where the record ends with it and the file says how long it is."""
-    info = infos.get(record.file)
-    end_s = record.end_s if record.end_s is not None else info.duration_s if info else None
-    return None if end_s is None else end_s - record.start_s
+def _header(record: ClipRecord) -> SourceInfo:
+    """Of the file; of a folder of chunks that of its first one. Raises InputError."""
+    chunks = chunks_of(record)
+    file = chunks[0][1] if chunks else record.file
+    with open_source(file, pace="fast", rate_hz=record.rate_hz) as source:
+        return source.info
 
 
-def _leaks(records: Sequence[ClipRecord]) -> list[str]:
-    splits: dict[str, set[str]] = {}
-    for record in records:
-        splits.setdefault(record.group, set()).add(record.split or "train")
-    return sorted(group for group, found in splits.items() if len(found) > 1)
-
-
-def _lonely(found: dict[str, Any]) -> list[str]:
-    return [label for label, row in found["labels"].items() if row["groups"] == 1]
+def _first(lines: list[str], most: int = 10) -> list[str]:
+    """The first of many like ones, and how many more there are."""
+    return lines if len(lines) <= most else [*lines[:most], f"… and {len(lines) - most} more like this"]
 
 
 def _spread(values: Sequence[float]) -> dict[str, float] | None:

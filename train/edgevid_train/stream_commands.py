@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Gate
-from edgevid_train.options import Classes, Force, Format, Group, Json, LabelPattern, Split, Threads, read_options
+from edgevid_train.options import (
+    Classes,
+    Force,
+    Format,
+    Group,
+    Json,
+    LabelPattern,
+    MaxClip,
+    MinClip,
+    Split,
+    Target,
+    Threads,
+    read_options,
+)
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
@@ -73,6 +86,9 @@ def fit_events(
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
     json: Json = None,
     force: Force = False,
 ) -> None:
@@ -94,7 +110,7 @@ def fit_events(
         check_output(json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter(Console())
-    options = read_options(format_, group, label_pattern, classes)
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     settings = StreamSettings(minutes=minutes, laps=laps, seed=seed)
     fitted = fit_model(
         model,

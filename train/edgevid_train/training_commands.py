@@ -1,12 +1,29 @@
 """`edgevid pretrain`, `train-teacher` and `train-distill`: words -> calls."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgevid_train.options import Classes, Device, Force, Format, Group, Json, LabelPattern, Threads, names_in
+from edgevid_train.options import (
+    Classes,
+    Device,
+    Force,
+    Format,
+    Group,
+    Json,
+    LabelPattern,
+    MaxClip,
+    MinClip,
+    Target,
+    Threads,
+    read_options,
+)
+
+if TYPE_CHECKING:
+    from edgevid_train.annotations import ReadOptions
 
 RecipeName = Annotated[str | None, typer.Option(help="A bundled recipe's name, or a .toml file.")]
 Data = Annotated[Path | None, typer.Option(help="Folder of labelled videos; the recipe may name one.")]
@@ -64,10 +81,14 @@ def train_teacher(
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
     json: Json = None,
 ) -> None:
     """Train a teacher alone on labelled videos; train-distill --teacher takes it."""
-    asked = _labelled(data, format_, group, label_pattern, classes, extra, init, cv, folds, fold, all_=all_)
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
+    asked = _labelled(data, options, extra, init, cv, folds, fold, all_=all_)
     asked |= {"command": "train-teacher"}
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
 
@@ -92,20 +113,21 @@ def train_distill(
     group: Group = None,
     label_pattern: LabelPattern = None,
     classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
     json: Json = None,
 ) -> None:
     """Train a teacher on labelled videos and distil a small streaming student from it."""
-    asked = _labelled(data, format_, group, label_pattern, classes, extra, init, cv, folds, fold, all_=all_)
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
+    asked = _labelled(data, options, extra, init, cv, folds, fold, all_=all_)
     asked |= {"command": "train-distill", "teacher": teacher and teacher.absolute()}
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
 
 
 def _labelled(
     data: Path | None,
-    format_: str | None,
-    group: str | None,
-    label_pattern: str | None,
-    classes: str | None,
+    options: "ReadOptions",
     extra: list[Path] | None,
     init: Path | None,
     cv: int | None,
@@ -116,11 +138,8 @@ def _labelled(
 ) -> dict[str, Any]:
     """Fields of a `RunRequest` that every training on labelled videos asks for."""
     return {
+        **asdict(options),
         "data": data and data.absolute(),
-        "format": format_,
-        "group": group,
-        "label_pattern": label_pattern,
-        "classes": names_in(classes, "--classes"),
         "extra": tuple(folder.absolute() for folder in extra or []),
         "init": init and init.absolute(),
         "cv": cv,
