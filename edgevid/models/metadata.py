@@ -21,7 +21,7 @@ def read_metadata(data: bytes) -> dict[str, str]:
     """
     entries: dict[str, str] = {}
     seen = set()
-    for number, value, _ in _fields(memoryview(data)):
+    for number, value, _ in fields(memoryview(data)):
         seen.add(number)
         if number == _METADATA and isinstance(value, memoryview):
             key, text = _entry(value)
@@ -40,7 +40,7 @@ def with_metadata(data: bytes, key: str, text: str) -> bytes:
     read_metadata(data)
     kept = [
         field
-        for number, value, field in _fields(memoryview(data))
+        for number, value, field in fields(memoryview(data))
         if not (number == _METADATA and isinstance(value, memoryview) and _entry(value)[0] == key)
     ]
     entry = _of_length(_KEY, key.encode()) + _of_length(_VALUE, text.encode())
@@ -49,11 +49,11 @@ def with_metadata(data: bytes, key: str, text: str) -> bytes:
 
 def _entry(message: memoryview) -> tuple[str, str]:
     """Key and value of one entry; a string that is not there is empty."""
-    texts = {number: bytes(value).decode() for number, value, _ in _fields(message) if isinstance(value, memoryview)}
+    texts = {number: bytes(value).decode() for number, value, _ in fields(message) if isinstance(value, memoryview)}
     return texts.get(_KEY, ""), texts.get(_VALUE, "")
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
+def fields(view: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
     """Of each field of one message its number, its value (one of known length stays bytes), and all its bytes."""
     at = 0
     while at < len(view):

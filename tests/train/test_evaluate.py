@@ -79,8 +79,11 @@ def test_figures_by_hand() -> None:
     assert summary["n"] == 4
     assert summary["top1"] == 0.5
     assert summary["top5"] == 0.75
-    assert summary["per_class"]["up"] == {"n": 2, "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3)}
-    assert summary["per_class"]["down"] == {"n": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+    up, down = summary["per_class"]["up"], summary["per_class"]["down"]
+    assert (up["n"], up["precision"], up["recall"], up["f1"]) == (2, 1.0, 0.5, pytest.approx(2 / 3))
+    assert (down["n"], down["precision"], down["recall"], down["f1"]) == (2, 0.5, 0.5, 0.5)
+    assert (up["precision_low"], up["precision_high"]) == wilson_interval(1, 1)  # one clip was called so
+    assert (down["recall_low"], down["recall_high"]) == wilson_interval(1, 2)  # two clips are so
     assert "other" not in summary["per_class"]
     assert summary["macro_f1"] == pytest.approx((2 / 3 + 0.5) / 2)
     names, counts = confusion(found, ("up", "down", "other"))
@@ -149,9 +152,10 @@ def test_torch_is_not_loaded_for_a_model_file(tmp_path: Path, colours: Path) -> 
     code = (
         "import sys; from pathlib import Path\n"
         "from edgevid_train.annotations import ReadOptions\n"
-        "from edgevid_train.evaluate.report import evaluate_model, write_report\n"
+        "from edgevid_train.evaluate.report import evaluate_model\n"
+        "from edgevid_train.evaluate.report_page import write_report\n"
         f"report = evaluate_model({str(model)!r}, Path({str(colours)!r}), ReadOptions())\n"
-        f"write_report(report, Path({str(tmp_path / 'report')!r}))\n"
+        f"write_report(report, report.to_json(), Path({str(tmp_path / 'report')!r}))\n"
         "assert 'torch' not in sys.modules, 'torch'\n"
         "print(report.to_json()['n'])"
     )

@@ -21,6 +21,7 @@ from edgevid_train.options import (
     Threads,
     read_options,
 )
+from edgevid_train.review_command import review
 from edgevid_train.stream_commands import Laps, Minutes, Negatives, Seed
 from edgevid_train.stream_commands import add_to as add_fit_events
 from edgevid_train.synthetic.command import add_to as add_synthesize
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     add_fit_events(app)
     data = typer.Typer(no_args_is_help=True, help="Labelled videos: look at them, make them.")
     data.command("stats")(stats)
+    data.command("review")(review)
     add_synthesize(data)
     app.add_typer(data, name="data")
 
@@ -43,7 +45,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A bundled model's name, a model file, or a student's checkpoint.")],
     data: Annotated[Path, typer.Argument(help="Folder of labelled videos.")],
     json: Json = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the report: report.json and pictures.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report: a page, figures, pictures.")] = None,
     split: Split = None,
     stream: Annotated[bool, typer.Option("--stream", help="Make long streams of the clips; judge events.")] = False,
     negatives: Negatives = None,
@@ -59,6 +61,10 @@ def evaluate(
     target: Target = None,
     min_clip_s: MinClip = None,
     max_clip_s: MaxClip = None,
+    compare: Annotated[str | None, typer.Option(help="A second model for the same clips.")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Score the clips changed in eight ways too.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """How often a model is right on labelled clips, scored as on a device.
@@ -68,7 +74,8 @@ def evaluate(
     """
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
-    from edgevid_train.evaluate.report import evaluate_model, show, write_report
+    from edgevid_train.evaluate.report import evaluate_model
+    from edgevid_train.evaluate.screen import show
     from edgevid_train.evaluate.stream_plan import StreamSettings
     from edgevid_train.stream_commands import evaluate_streams
 
@@ -77,6 +84,8 @@ def evaluate(
             check_output(path, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     if stream:
+        if compare or robustness:
+            raise InputError("--compare and --robustness are not for --stream")
         evaluate_streams(
             model,
             data,
@@ -92,12 +101,24 @@ def evaluate(
         return
     if negatives:
         raise InputError("--negatives is for --stream")
-    report = evaluate_model(model, data, options, split=split, threads=threads)
-    show(report)
+    report = evaluate_model(
+        model,
+        data,
+        options,
+        split=split,
+        threads=threads,
+        compare=compare,
+        exits=out is not None,
+        robustness=robustness,
+    )
+    figures = report.to_json()
+    show(figures)
     if out:
-        write_report(report, out)
+        from edgevid_train.evaluate.report_page import write_report
+
+        write_report(report, figures, out)
     if json:
-        write_json(json, report.to_json())
+        write_json(json, figures)
 
 
 def stats(

@@ -1,6 +1,7 @@
 """Figures from predictions: scikit-learn's metrics, and an interval for a share of few clips."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,15 @@ class Prediction:
     def predicted(self) -> str | None:
         """The label with the highest score, the earlier one of equals; None for a missing clip."""
         return self.ranked()[0] if self.scores else None
+
+    @property
+    def right(self) -> bool:
+        return self.predicted == self.label
+
+    @property
+    def confidence(self) -> float:
+        """The highest score; 0 of a missing clip."""
+        return max(self.scores.values(), default=0.0) if self.scores else 0.0
 
     def ranked(self) -> list[str]:
         """Labels from the highest score to the lowest, equals in the model's order; nothing for a missing clip."""
@@ -62,10 +72,12 @@ def wilson_interval(hits: int, n: int, confidence_z: float = 1.959964) -> tuple[
 def summarise(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
     """`n`, `top1` with its interval, `top5`, `macro_f1`, `per_class`. A missing clip counts, as an error.
 
+    Intervals of shares (top-1, precision, recall) are Wilson's, 95%.
+
     The macro average is over the labels that the data has: a label nobody could have got right says nothing.
     """
     n = len(predictions)
-    hits = sum(prediction.predicted == prediction.label for prediction in predictions)
+    hits = sum(prediction.right for prediction in predictions)
     among_five = sum(prediction.label in prediction.ranked()[:5] for prediction in predictions)
     truth = [prediction.label for prediction in predictions]
     answers = [prediction.predicted or "" for prediction in predictions]
@@ -74,6 +86,8 @@ def summarise(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[
         truth, answers, labels=present, average=None, zero_division=0.0
     )
     low, high = wilson_interval(hits, n)
+    right = Counter(prediction.label for prediction in predictions if prediction.right)
+    said = Counter(answers)
     return {
         "n": n,
         "top1": hits / n if n else 0.0,
@@ -82,10 +96,22 @@ def summarise(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[
         "top5": among_five / n if n else 0.0,
         "macro_f1": float(np.mean(f1)) if present else 0.0,
         "per_class": {
-            label: {"n": int(s), "precision": float(p), "recall": float(r), "f1": float(f)}
+            label: {
+                "n": int(s),
+                "precision": float(p),
+                **_bounds("precision", right[label], said[label]),
+                "recall": float(r),
+                **_bounds("recall", right[label], int(s)),
+                "f1": float(f),
+            }
             for label, p, r, f, s in zip(present, precision, recall, f1, support, strict=True)
         },
     }
+
+
+def _bounds(name: str, hits: int, n: int) -> dict[str, float]:
+    low, high = wilson_interval(hits, n)
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
@@ -103,6 +129,6 @@ def _all_labels(predictions: Sequence[Prediction], labels: Sequence[str]) -> lis
 
 def figures(predictions: Sequence[Prediction]) -> dict[str, float]:
     """What an epoch is judged by: `top1`, and `loss`, the mean negative logarithm of the true label's score."""
-    hits = [prediction.predicted == prediction.label for prediction in predictions]
+    hits = [prediction.right for prediction in predictions]
     given = [(prediction.scores or {}).get(prediction.label, 0.0) for prediction in predictions]
     return {"top1": float(np.mean(hits)), "loss": float(np.mean([-math.log(max(p, 1e-6)) for p in given]))}

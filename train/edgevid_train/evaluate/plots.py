@@ -1,15 +1,34 @@
 """Pictures of a report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from edgevid_train.evaluate.matching import Interval, Stream, match, verdicts
+
+_DARK_GROUND, _DARK_INK = "#15181c", "#e6e9ed"
+"""As in page.css."""
+_DARK = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), _DARK_GROUND) | dict.fromkeys(
+    ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "legend.labelcolor"), _DARK_INK
+)
+_DPI = 192
+"""Twice what a page shows, for screens of twice the density."""
+
+
+def draw_light_and_dark(draw: Callable[[Path], None], folder: Path, name: str) -> tuple[str, str]:
+    """Draw twice, for a light and for a dark page. Returns: names of the two files in `folder`."""
+    light, dark = f"{name}.png", f"{name}-dark.png"
+    draw(folder / light)
+    with rc_context(_DARK):
+        draw(folder / dark)
+    return light, dark
 
 
 def draw_confusion(names: Sequence[str], counts: NDArray[np.int64], path: Path) -> None:
@@ -23,7 +42,7 @@ def draw_confusion(names: Sequence[str], counts: NDArray[np.int64], path: Path) 
     share = shown / np.maximum(1, shown.sum(axis=1, keepdims=True))
     figure = Figure(figsize=(2.2 + 0.42 * len(columns), 1.8 + 0.42 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, alpha=np.where(shown > 0, 1.0, 0.04))
     axes.set_xticks(range(len(columns)), [names[i] for i in columns], rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), [names[i] for i in rows])
     axes.set_xlabel("predicted")
@@ -32,7 +51,70 @@ def draw_confusion(names: Sequence[str], counts: NDArray[np.int64], path: Path) 
         for (y, x), count in np.ndenumerate(shown):
             if count:
                 axes.text(x, y, str(count), ha="center", va="center", color="white" if share[y, x] > 0.5 else "black")
-    figure.savefig(path, dpi=120, format="png")
+    figure.savefig(path, dpi=_DPI, format="png")
+
+
+def draw_reliability(bins: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draw a reliability diagram (Guo et al. 2017) as a PNG, and under it how many clips each bin holds.
+
+    `bins`: entries of `Reliability.to_json`.
+    """
+    figure = Figure(figsize=(4.6, 4.8), layout="constrained")
+    axes, counts = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+    middles = [(b["low"] + b["high"]) / 2 for b in bins]
+    width = (bins[0]["high"] - bins[0]["low"]) * 0.9 if bins else 1
+    axes.plot([0, 1], [0, 1], color="gray", linestyle="--", linewidth=1)
+    axes.bar(middles, [b["accuracy"] for b in bins], width, color="#4c8edb", alpha=0.75, label="right")
+    axes.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], "o", color="#d9480f", label="mean score")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share that is right")
+    axes.legend(frameon=False, loc="upper left")
+    counts.bar(middles, [b["n"] for b in bins], width, color="#868e96")
+    counts.set(xlabel="score of the answer", ylabel="clips")
+    figure.savefig(path, dpi=_DPI, format="png")
+
+
+def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
+    """Draw how a training went as a PNG: one small plot for each curve over the training step."""
+    columns = min(3, len(curves))
+    rows = math.ceil(len(curves) / columns)
+    figure = Figure(figsize=(3.4 * columns, 2.2 * rows), layout="constrained")
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, (name, points) in zip(places, curves.items(), strict=False):
+        steps, values = zip(*points, strict=True)
+        axes.plot(steps, values, color="#4c8edb", linewidth=1.3, marker="." if len(points) < 30 else None)
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=8)
+    for axes in places[len(curves) :]:
+        axes.set_visible(False)
+    figure.supxlabel("training step", fontsize=9)
+    figure.savefig(path, dpi=_DPI, format="png")
+
+
+def draw_embeddings(places: NDArray[np.float32], labels: Sequence[str], right: Sequence[bool], path: Path) -> None:
+    """Draw clips at their places `(n, 2)` as a PNG, one colour a label, crosses for wrong answers."""
+    import matplotlib
+
+    names = sorted(set(labels))
+    colours: Any = matplotlib.colormaps["tab20" if len(names) > 10 else "tab10"]
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for i, name in enumerate(names):
+        for good, marker, size in ((True, "o", 16), (False, "X", 60)):
+            chosen = [k for k, label in enumerate(labels) if label == name and right[k] == good]
+            axes.scatter(
+                places[chosen, 0],
+                places[chosen, 1],
+                s=size,
+                marker=marker,
+                color=colours(i % colours.N),
+                edgecolors="red" if not good else "none",
+                linewidths=1,
+                label=name if good or not any(r for r, of in zip(right, labels, strict=True) if of == name) else None,
+            )
+    axes.set(xticks=[], yticks=[])
+    if len(names) <= 40:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    figure.savefig(path, dpi=_DPI, format="png")
 
 
 ROW_S = 60.0

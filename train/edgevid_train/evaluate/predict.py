@@ -28,9 +28,22 @@ def student_scores(student: Student, frames: Pixels, manifest: Manifest) -> Clip
 
     `frames`: uint8 `(T, height, width, 3)` at the model's rate and size; `student` is in evaluation mode.
     """
-    outputs = student(as_input(torch.from_numpy(frames)[None].to(student.mean.device)))
+    return student_answer(student, frames, manifest)[0]
+
+
+@torch.no_grad()
+def student_answer(
+    student: Student, frames: Pixels, manifest: Manifest, deciding: int | None = None
+) -> tuple[ClipScores, Scores]:
+    """As `student_scores`, and the embedding of every step `(T, E)`.
+
+    `deciding`: the exit at which every step ended, as far as the memory is concerned; None is the last.
+    """
+    given = as_input(torch.from_numpy(frames)[None].to(student.mean.device))
+    outputs = student(given, None if deciding is None else torch.full(given.shape[:2], deciding, device=given.device))
     logits = torch.cat([exit_logits.float() for exit_logits in outputs.logits])
-    return ClipScores.of(activate(logits.cpu().numpy(), manifest.activation), manifest)
+    scores = ClipScores.of(activate(logits.cpu().numpy(), manifest.activation), manifest)
+    return scores, np.asarray(outputs.embedding[0].float().cpu().numpy())
 
 
 @torch.no_grad()

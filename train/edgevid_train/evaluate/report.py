@@ -1,146 +1,225 @@
-"""`edgevid evaluate`: a model's answers to labelled clips, as figures, as a folder and on the screen.
+"""`edgevid evaluate`: a model's answers to labelled clips, as figures.
 
 A model file is scored by the runtime's own `score_clip`, so the figure is the deployed one, and torch is not needed for
 it. A checkpoint is scored by the clip graph, which equals the stream.
 """
 
-from collections.abc import Callable, Sequence
+import datetime
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgevid.errors import InputError
-from edgevid.files import replacing, write_json
-from edgevid.frame import Frame
 from edgevid.manifest import BACKGROUND
-from edgevid.models.load import load
-from edgevid.models.scores import Scores
-from edgevid.recognise import score_clip, settling_steps
 from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
-from edgevid_train.evaluate.metrics import Prediction, confusion, summarise
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodeError, decode_clip
+from edgevid_train.evaluate.bootstrap import f1_intervals
+from edgevid_train.evaluate.findings import Findings
+from edgevid_train.evaluate.metrics import Prediction, confusion, summarise, wilson_interval
+from edgevid_train.evaluate.paired import pair
+from edgevid_train.evaluate.reliability import reliability
+from edgevid_train.evaluate.robustness import CHANGES
+from edgevid_train.evaluate.subject import Subject, open_subject
+from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
-
-Score = Callable[[DecodedClip], Scores]
-"""From a clip at the runtime's size to the scores `(labels,)` of the clip."""
+from edgevid_train.marks import MOST, trained_among
 
 
 @dataclass(frozen=True)
 class Report:
-    """`model` is name@digest of a model file, or the path of a checkpoint. `labels` are the model's."""
+    """What `found` was found of a model on the clips of `data`, and of `other`, one that it is compared with.
 
-    model: str
+    `seen`: clips that the model was trained on, or others of their group; None when it does not say what it has seen.
+    """
+
     data: str
-    labels: tuple[str, ...]
-    predictions: list[Prediction]
+    found: Findings
+    threads: int
+    seen: Collection[ClipRecord] | None
+    other: Findings | None = None
     skipped: Ledger = field(default_factory=Ledger)
+    decode_s: float = 0.0
+    date: datetime.date = field(default_factory=datetime.date.today)
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        return self.found.predictions
+
+    @property
+    def shown(self) -> list[ClipRecord]:
+        """The clips of which the page has strips, each once."""
+        chosen = [
+            *(p for pair_ in confusions(self.predictions) for p in pair_.clips),
+            *surest_wrong(self.predictions),
+            *least_sure_right(self.predictions),
+            *samples(self.predictions, self.found.labels),
+        ]
+        return list(dict.fromkeys(p.record for p in chosen))
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of `evaluate --json`."""
-        return {
-            "model": self.model,
+        """The fields of `evaluate --json`; the page shows these and no others."""
+        found, predictions = self.found, self.predictions
+        names, counts = confusion(predictions, found.labels)
+        figures = {
+            "model": found.subject.name,
             "data": self.data,
-            **summarise(self.predictions, self.labels),
+            "date": self.date.isoformat(),
+            **_with_intervals(predictions, found.labels),
+            "reliability": reliability(predictions).to_json(),
+            "confusion": {"labels": names, "counts": counts.tolist()},
+            "seen": self._seen(),
+            "exits": _exits(found),
+            "cost": self._cost(),
             "skipped": [{"file": record.id, "reason": reason} for record, reason in self.skipped.reasons.items()],
-            "predictions": [prediction.to_json() for prediction in self.predictions],
+        }
+        if found.changed:
+            figures["robustness"] = [_changed(name, found) for name in found.changed]
+        if self.other is not None:
+            figures["compare"] = {
+                "model": self.other.subject.name,
+                **_with_intervals(self.other.predictions, self.other.labels),
+                "reliability": reliability(self.other.predictions).to_json(),
+                "exits": _exits(self.other),
+                "paired": pair(predictions, self.other.predictions).to_json(),
+                "predictions": [prediction.to_json() for prediction in self.other.predictions],
+            }
+        figures["worst"] = {
+            "confusions": [
+                {"label": c.label, "predicted": c.predicted, "n": c.n, "clips": [p.record.id for p in c.clips]}
+                for c in confusions(predictions)
+            ],
+            "surest_wrong": [p.record.id for p in surest_wrong(predictions)],
+            "least_sure_right": [p.record.id for p in least_sure_right(predictions)],
+        }
+        figures["samples"] = [p.record.id for p in samples(predictions, found.labels)]
+        figures["tracks"] = {record.id: found.tracks[record].to_json() for record in self.shown}
+        figures["curves"] = found.subject.curves()
+        return figures | {"predictions": [self._entry(prediction) for prediction in predictions]}
+
+    def _entry(self, prediction: Prediction) -> dict[str, Any]:
+        """`seen` stands only in entries of clips that were trained on."""
+        return prediction.to_json() | ({"seen": True} if prediction.record in (self.seen or ()) else {})
+
+    def _seen(self) -> dict[str, Any] | None:
+        """How many clips the model was trained on, and what it gets right of the others, where it knows them all.
+
+        A model of much data keeps a sample of its marks: then `n` is the least there can be.
+        """
+        if self.seen is None:
+            return None
+        others = [p for p in self.predictions if p.record not in self.seen]
+        complete = len(self.found.subject.manifest.provenance.trained_on) < MOST
+        figures = _top1(others) if others and complete else {}
+        return {"n": len(self.seen), "complete": complete, "others": {"n": len(others), **figures}}
+
+    def _cost(self) -> dict[str, Any]:
+        found, manifest = self.found, self.found.subject.manifest
+        macs = manifest.exits[-1].macs
+        return {
+            "weights": found.subject.weights,
+            "macs_per_step": macs,
+            "gflops_per_s": 2e-9 * macs * manifest.rate_hz,
+            "threads": self.threads,
+            "clips_per_s": len(found.tracks) / found.score_s if found.score_s else None,
+            "steps_per_s": found.steps / found.score_s if found.score_s else None,
+            "times_real_time": found.clip_s / found.score_s if found.score_s else None,
+            "score_s": found.score_s,
+            "decode_s": self.decode_s,
         }
 
 
 def evaluate_model(
-    model: str, data: Path, options: ReadOptions, *, split: str | None = None, threads: int = 1
+    model: str,
+    data: Path,
+    options: ReadOptions,
+    *,
+    split: str | None = None,
+    threads: int = 1,
+    compare: str | None = None,
+    exits: bool = False,
+    robustness: bool = False,
 ) -> Report:
     """Score every clip of `data`. One that cannot be read is skipped by name and scored as missing: as an error.
+
+    `compare`: a second model for the same clips. `exits`: accuracy and latency of every exit alone; `robustness`:
+    accuracy on changed clips: each costs the time of one evaluation more.
 
     Raises:
         InputError: no such model or data, no clip in `split`, or no label that the model knows.
     """
     records = of_split(read_data(data, options), split, data)
-    name, labels, score = _open(model, threads)
+    changes = CHANGES if robustness else {}
+    found = [Findings(open_subject(name, threads)) for name in (model, compare) if name is not None]
+    for findings in found:
+        _check_labels(findings.subject, records, data)
+    marks = found[0].subject.manifest.provenance.trained_on
+    seen = frozenset(trained_among(records, marks)) if marks else None
+    skipped, decode_s = Ledger(), 0.0
+    for record in records:
+        start = time.perf_counter()
+        try:
+            clip = decode_clip(record, RUNTIME_SHORT_SIDE)
+        except DecodeError as error:
+            skipped.skip(record, str(error))
+            for findings in found:
+                findings.miss(record, exits=exits, changes=changes)
+            continue
+        decode_s += time.perf_counter() - start
+        for findings in found:
+            findings.take(clip, exits=exits, changes=changes)
+    if exits:
+        for findings in found:
+            findings.latencies = findings.subject.latencies()
+    return Report(str(data), found[0], threads, seen, found[1] if compare else None, skipped, decode_s)
+
+
+def _check_labels(subject: Subject, records: Sequence[ClipRecord], data: Path) -> None:
+    labels = subject.manifest.labels
     known = set(labels) - {BACKGROUND}
     if not any(record.label in known for record in records):
         found = sorted({record.label for record in records})
-        raise InputError(f"{name} knows {', '.join(labels)}; {data} has none of them but {', '.join(found)}")
-    report = Report(name, str(data), labels, [])
-    for record in records:
-        scores: dict[str, float] | None = None
-        try:
-            row = score(decode_clip(record, RUNTIME_SHORT_SIDE))
-            scores = dict(zip(labels, map(float, row), strict=True))
-        except DecodeError as error:
-            report.skipped.skip(record, str(error))
-        report.predictions.append(Prediction(record, scores))
-    return report
+        raise InputError(f"{subject.name} knows {', '.join(labels)}; {data} has none of them but {', '.join(found)}")
 
 
-def _open(model: str, threads: int) -> tuple[str, tuple[str, ...], Score]:
-    """Name, labels and scoring of a model file or a checkpoint folder."""
-    path = Path(model)
-    if path.is_dir() or path.suffix == ".safetensors":
-        return _open_checkpoint(path, threads)
-    network = load(model, threads=threads)
-
-    def score(clip: DecodedClip) -> Scores:
-        frames = (
-            Frame(pixels, float(time_s), i)
-            for i, (pixels, time_s) in enumerate(zip(clip.frames, clip.times_s, strict=True))
-        )
-        return score_clip(frames, network)[0].clip
-
-    return network.manifest.id, network.manifest.labels, score
-
-
-def _open_checkpoint(path: Path, threads: int) -> tuple[str, tuple[str, ...], Score]:
-    import torch
-
-    from edgevid_train.checkpoint import load_student
-    from edgevid_train.dataset import as_stream
-    from edgevid_train.describe import describe
-    from edgevid_train.evaluate.predict import student_scores
-
-    torch.set_num_threads(threads)
-    student, recipe, labels, _ = load_student(path)
-    manifest = describe(student, recipe, labels)
-
-    def score(clip: DecodedClip) -> Scores:
-        return student_scores(
-            student, as_stream(clip, manifest.input, manifest.rate_hz, settling_steps(manifest)), manifest
-        ).clip
-
-    return str(path), labels, score
-
-
-def write_report(report: Report, out: Path) -> None:
-    """Write the folder `out`: report.json and confusion.png."""
-    from edgevid_train.evaluate.plots import draw_confusion
-
-    with replacing(out) as temporary:
-        temporary.mkdir(parents=True)
-        write_json(temporary / "report.json", report.to_json())
-        draw_confusion(*confusion(report.predictions, report.labels), temporary / "confusion.png")
-
-
-def show(report: Report) -> None:
-    """Print the figures, the labels and the errors for a person."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    figures = report.to_json()
-    console = Console()
-    table = Table("label", "clips", "precision", "recall", "F1", box=SIMPLE_HEAD, pad_edge=False)
+def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
+    """`summarise`, and the bootstrap's intervals of F1, null where there is one group only."""
+    figures = summarise(predictions, labels)
+    intervals = f1_intervals(predictions)
+    figures["macro_f1_low"], figures["macro_f1_high"] = intervals.macro if intervals else (None, None)
+    figures["groups"] = len({p.record.group for p in predictions})
     for label, row in figures["per_class"].items():
-        rates = (f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
-        table.add_row(Text(label), str(row["n"]), *rates)
-    console.print(table)
-    for line in _lines(figures, report.skipped.reasons):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        row["f1_low"], row["f1_high"] = intervals.per_class[label] if intervals else (None, None)
+    return figures
 
 
-def _lines(figures: dict[str, Any], skipped: dict[ClipRecord, str]) -> Sequence[str]:
-    return [
-        f"{figures['model']} on {figures['data']}",
-        f"top-1 {figures['top1']:.3f} ({figures['top1_low']:.3f} to {figures['top1_high']:.3f}, 95%)  "
-        f"top-5 {figures['top5']:.3f}  macro F1 {figures['macro_f1']:.3f}  of {figures['n']} clips",
-        *(f"skipped, scored as missing: {record.id}: {reason}" for record, reason in skipped.items()),
-    ]
+def _exits(found: Findings) -> list[dict[str, Any]]:
+    """One entry an exit: its cost, how many steps it decided, and, where they were asked for, what it can alone."""
+    rows = []
+    for i, exit_ in enumerate(found.subject.manifest.exits):
+        row: dict[str, Any] = {"name": exit_.name, "macs": exit_.macs, "threshold": exit_.threshold}
+        row["decided"] = float(found.decided[i] / found.steps) if found.steps else None
+        if exit_.name in found.by_exit:
+            row |= _top1(found.by_exit[exit_.name]) | {"step_ms": found.latencies.get(exit_.name)}
+        rows.append(row)
+    return rows
+
+
+def _changed(name: str, found: Findings) -> dict[str, Any]:
+    before, after = found.predictions, found.changed[name]
+    paired = pair(after, before)
+    return {
+        "name": name,
+        "what": CHANGES[name].what,
+        **_top1(after),
+        "macro_f1": summarise(after, found.labels)["macro_f1"],
+        "difference": paired.difference,
+        "p_value": paired.p_value,
+    }
+
+
+def _top1(predictions: Sequence[Prediction]) -> dict[str, float]:
+    hits = sum(p.right for p in predictions)
+    low, high = wilson_interval(hits, len(predictions))
+    return {"top1": hits / len(predictions), "top1_low": low, "top1_high": high}

@@ -1,0 +1,53 @@
+"""A report in the terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    """Print the figures, the labels and the errors for a person. `figures` is a report's JSON."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table("label", "clips", "precision", "recall", "F1", box=SIMPLE_HEAD, pad_edge=False)
+    for label, row in figures["per_class"].items():
+        rates = (f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        table.add_row(Text(label), str(row["n"]), *rates)
+    console.print(table)
+    for line in _lines(figures):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(figures: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{figures['model']} on {figures['data']}"
+    yield _headline(figures)
+    seen = figures["seen"]
+    if seen and seen["n"]:
+        least = "" if seen["complete"] else "at least "
+        yield (
+            f"trained on {least}{seen['n']} of the {figures['n']} clips or on their groups: "
+            "these figures say little about others"
+        )
+    if "compare" in figures:
+        other = figures["compare"]
+        paired = other["paired"]
+        yield f"compared with {other['model']}"
+        yield _headline(other)
+        yield (
+            f"right: both {paired['both']}, only the first {paired['only_a']}, only the second {paired['only_b']}, "
+            f"neither {paired['neither']}; McNemar's exact p {paired['p_value']:.3g}"
+        )
+    for row in figures.get("robustness", []):
+        yield f"{row['name']}: top-1 {row['top1']:.3f} ({row['difference']:+.3f}; {row['what']})"
+    for entry in figures["skipped"]:
+        yield f"skipped, scored as missing: {entry['file']}: {entry['reason']}"
+
+
+def _headline(figures: Mapping[str, Any]) -> str:
+    return (
+        f"top-1 {figures['top1']:.3f} ({figures['top1_low']:.3f} to {figures['top1_high']:.3f}, 95%)  "
+        f"top-5 {figures['top5']:.3f}  macro F1 {figures['macro_f1']:.3f}  of {figures['n']} clips"
+    )

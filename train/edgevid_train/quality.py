@@ -1,0 +1,128 @@
+"""How good a clip's picture is: blur, exposure, noise, bits. Each measure is a function of one frame or of one file.
+
+Frames are measured at the runtime's size, so that the figures of large and small videos can be compared.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevid.frame import Pixels
+from edgevid.sources import SourceInfo, open_source
+from edgevid_train.annotations import ClipRecord
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, decode_clip
+
+Grey = NDArray[np.uint8]
+"""Luma, uint8 `(H, W)`."""
+LOOKED_AT = 12
+"""Frames of a clip that are measured, spread evenly."""
+
+BLURRED, DARK, BRIGHT, CLIPPED, NOISY, STARVED, STILL = 15.0, 40.0, 215.0, 0.25, 6.0, 0.01, 0.3
+"""Where a fault begins: see `Quality.faults`, and there the units."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Medians over the frames of a clip.
+
+    Attributes:
+        sharpness: variance of the Laplacian, in grey levels squared; a picture without edges has little too.
+        brightness: mean luma, 0..255.
+        clipped: share of pixels that are black (at most 5) or white (at least 250).
+        noise: standard deviation of the noise, in grey levels.
+        motion: mean absolute difference of frames that are looked at one after the other, in grey levels.
+        kbit_s: bit rate of the whole file, 1000 bits a second; None where its length is unknown.
+        bits_per_pixel: of the whole file at its own size and rate; None where one of them is unknown.
+    """
+
+    sharpness: float
+    brightness: float
+    clipped: float
+    noise: float
+    motion: float
+    kbit_s: float | None = None
+    bits_per_pixel: float | None = None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What a person should look at, in words; nothing for most clips."""
+        found = {
+            "blurred": self.sharpness < BLURRED,
+            "dark": self.brightness < DARK,
+            "bright": self.brightness > BRIGHT,
+            "clipped": self.clipped > CLIPPED,
+            "noisy": self.noise > NOISY,
+            "few bits": self.bits_per_pixel is not None and self.bits_per_pixel < STARVED,
+            "still": self.motion < STILL,
+        }
+        return tuple(name for name, is_so in found.items() if is_so)
+
+    def to_json(self) -> dict[str, object]:
+        return {**asdict(self), "faults": list(self.faults)}
+
+
+def quality_of(clip: DecodedClip, info: SourceInfo | None = None) -> Quality:
+    """Measure a decoded clip. `info`: what its file says of itself, for the bit rate."""
+    taken = np.unique(np.linspace(0, len(clip.frames) - 1, LOOKED_AT).round().astype(int))
+    greys = [luma(clip.frames[i]) for i in taken]
+
+    def median(measure: Callable[[Grey], float]) -> float:
+        return float(np.median([measure(grey) for grey in greys]))
+
+    kbit_s, bits = (None, None) if info is None else bit_rate(clip.record.file.stat().st_size, info)
+    return Quality(median(sharpness), median(brightness), median(clipped), median(noise), motion(greys), kbit_s, bits)
+
+
+def look_at_quality(record: ClipRecord) -> tuple[DecodedClip, Quality]:
+    """Decode a record at the runtime's size and measure it. Raises DecodeError."""
+    clip = decode_clip(record, RUNTIME_SHORT_SIDE)
+    with open_source(record.file, pace="fast") as source:
+        return clip, quality_of(clip, source.info)
+
+
+def bit_rate(size_bytes: int, info: SourceInfo) -> tuple[float | None, float | None]:
+    """1000 bits a second, and bits for each pixel of each frame; sound and container are counted as picture."""
+    if not info.duration_s:
+        return None, None
+    bits_s = 8 * size_bytes / info.duration_s
+    pixels_s = info.width * info.height * (info.rate_hz or 0)
+    return bits_s / 1000, bits_s / pixels_s if pixels_s else None
+
+
+def luma(frame: Pixels) -> Grey:
+    """RGB `(H, W, 3)` to luma (BT.601)."""
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def sharpness(grey: Grey) -> float:
+    """Variance of the Laplacian (Pech-Pacheco et al. 2000): low where nothing has a sharp edge."""
+    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
+
+
+def brightness(grey: Grey) -> float:
+    """Mean luma, 0..255."""
+    return float(grey.mean())
+
+
+def clipped(grey: Grey) -> float:
+    """Share of pixels so dark or so bright that what was there is lost."""
+    return float(((grey <= 5) | (grey >= 250)).mean())
+
+
+def noise(grey: Grey) -> float:
+    """Standard deviation of additive noise, in grey levels, blind to edges of first order (Immerkær 1996)."""
+    if min(grey.shape) < 3:
+        return 0.0
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
+    response = np.abs(cv2.filter2D(grey, cv2.CV_64F, kernel)[1:-1, 1:-1])
+    return float(math.sqrt(math.pi / 2) / 6 * response.mean())
+
+
+def motion(greys: Sequence[Grey]) -> float:
+    """Mean absolute difference of each picture and the one before it, the median of them; 0 of a single picture."""
+    return float(np.median([cv2.absdiff(a, b).mean() for a, b in itertools.pairwise(greys)] or [0.0]))

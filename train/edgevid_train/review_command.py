@@ -1,0 +1,64 @@
+"""`edgevid data review`: words -> calls."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgevid_train.options import (
+    Classes,
+    Force,
+    Format,
+    Group,
+    Json,
+    LabelPattern,
+    MaxClip,
+    MinClip,
+    Target,
+    Threads,
+    read_options,
+)
+
+
+def review(
+    path: Annotated[Path, typer.Argument(help="Folder of labelled videos, or an annotation file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page: index.html and its pictures.")],
+    model: Annotated[str | None, typer.Option(help="Show first what this model takes for another label.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Clips of each label that are shown.")] = 60,
+    threads: Threads = 1,
+    format_: Format = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """A page with a strip of every clip, by label, on which wrong labels and bad pictures are seen at once."""
+    from rich.console import Console
+
+    from edgevid.files import check_output, replacing, write_json
+    from edgevid_train.progress import Reporter
+    from edgevid_train.review import look_through
+    from edgevid_train.review_page import write_page
+
+    for target in (out, json):
+        if target:
+            check_output(target, force=force)
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
+    report = Reporter(Console())
+    with replacing(out) as temporary:
+        found = look_through(path, options, temporary, report, most=most, model=model, threads=threads)
+        figures = found.to_json()
+        write_page(found, figures, temporary)
+    faulty = sum(bool(clip.quality.faults) for clip in found.clips)
+    report.say(f"{len(found.clips)} clips of {len(found.counts)} labels, {faulty} with a picture to look at")
+    if model is not None:
+        report.say(f"{found.model} takes {sum(clip.doubted > 0 for clip in found.clips)} of them for another label")
+    for record, reason in found.unreadable.reasons.items():
+        report.say(f"unreadable: {record.id}: {reason}")
+    report.say(f"look at {out / 'index.html'}")
+    if json:
+        write_json(json, figures)
