@@ -33,7 +33,9 @@ from edgevid_train.checkpoint import (
     write_ensemble,
 )
 from edgevid_train.distill import DistillConfig, DistillTask, StepTargets
-from edgevid_train.models.teachers import ShiftTeacher, TeacherConfig, VideoMAETeacher, build_teacher
+from edgevid_train.models.frame_teachers import ShiftTeacher
+from edgevid_train.models.published import PublishedTeacher
+from edgevid_train.models.teachers import TeacherConfig, build_teacher
 from edgevid_train.models.videomae import VideoMAESize
 from edgevid_train.recipe import Recipe
 
@@ -110,7 +112,7 @@ def one_line(error: pytest.ExceptionInfo) -> str:
 def test_videomae_answers_as_transformers_own_model_does(tmp_path, pooling):
     folder = save_videomae(tmp_path / "v", use_mean_pooling=pooling)
     reference = VideoMAEForVideoClassification.from_pretrained(folder).eval()
-    teacher = VideoMAETeacher(videomae(folder), 3).eval()
+    teacher = PublishedTeacher(videomae(folder), 3).eval()
     frames = clips()
     normal = (frames / 255 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
         [0.229, 0.224, 0.225]
@@ -124,7 +126,7 @@ def test_videomae_answers_as_transformers_own_model_does(tmp_path, pooling):
 
 def test_for_other_labels_the_body_stays_and_the_classifier_is_new(checkpoint):
     saved = load_file(checkpoint / "model.safetensors")
-    teacher = VideoMAETeacher(videomae(checkpoint), len(LABELS)).eval()
+    teacher = PublishedTeacher(videomae(checkpoint), len(LABELS)).eval()
     loaded = teacher.network.state_dict()
     body = {name: value for name, value in saved.items() if not name.startswith("classifier")}
     assert sum(name.endswith(("q_bias", "query.bias")) for name in body) == 2
@@ -137,20 +139,20 @@ def test_for_other_labels_the_body_stays_and_the_classifier_is_new(checkpoint):
 def test_a_pretrained_body_without_classifier_will_do(tmp_path):
     folder = save_videomae(tmp_path / "pretrained", VideoMAEForPreTraining)
     saved = load_file(folder / "model.safetensors")
-    teacher = VideoMAETeacher(videomae(folder), len(LABELS))
+    teacher = PublishedTeacher(videomae(folder), len(LABELS))
     name = "videomae.encoder.layer.0.output.dense.weight"
     assert torch.equal(teacher.network.state_dict()[name], saved[name])
 
 
 def test_weights_saved_in_half_precision_are_trained_in_full(tmp_path):
     folder = save_videomae(tmp_path / "half", dtype=torch.float16)
-    teacher = VideoMAETeacher(videomae(folder), 3)
+    teacher = PublishedTeacher(videomae(folder), 3)
     assert {parameter.dtype for parameter in teacher.parameters()} == {torch.float32}
     assert teacher(clips()).logits.dtype == torch.float32
 
 
 def test_a_training_step_lowers_the_loss(checkpoint):
-    teacher = VideoMAETeacher(videomae(checkpoint), len(LABELS)).train()
+    teacher = PublishedTeacher(videomae(checkpoint), len(LABELS)).train()
     frames, labels = clips(4), torch.tensor([0, 1, 2, 3])
     optimizer = torch.optim.AdamW(teacher.parameters(), lr=1e-2)
     losses = []
@@ -193,7 +195,7 @@ def test_a_student_learns_from_it(checkpoint, kind):
 
 
 def test_a_trained_teacher_comes_back_from_its_checkpoint(checkpoint, tmp_path):
-    teacher = VideoMAETeacher(videomae(checkpoint), len(LABELS)).eval()
+    teacher = PublishedTeacher(videomae(checkpoint), len(LABELS)).eval()
     info = CheckpointInfo(
         kind="teacher",
         labels=LABELS,
@@ -225,7 +227,7 @@ def test_a_checkpoint_that_names_height_and_width_is_understood(tmp_path):
     folder = save_videomae(tmp_path / "pair")
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {"image_size": [SIDE, SIDE]}))
-    assert VideoMAETeacher(videomae(folder), 3)(clips()).logits.shape == (2, 3)
+    assert PublishedTeacher(videomae(folder), 3)(clips()).logits.shape == (2, 3)
 
 
 def test_folders_that_hold_no_videomae_are_refused(tmp_path, capfd):
@@ -292,7 +294,7 @@ OWN = VideoMAESize(width=24, layers=2, heads=2, patch=8, tubelet=2)
 def test_a_videomae_may_have_any_size_and_a_wide_input():
     wide = InputSpec(height=24, width=32)
     teacher = build_teacher(videomae("none", videomae=OWN, input=wide), len(LABELS))
-    assert isinstance(teacher, VideoMAETeacher)
+    assert isinstance(teacher, PublishedTeacher)
     assert teacher.feature_size == 24
     assert len(teacher.network.videomae.encoder.layer) == 2
     assert teacher.network.videomae.embeddings.num_patches == 3 * 4 * 2
@@ -324,7 +326,7 @@ def test_a_checkpoint_of_another_size_than_the_recipe_says_is_refused(checkpoint
 # --- an ensemble
 
 
-def save_teacher(folder: Path, teacher: VideoMAETeacher | ShiftTeacher, labels=LABELS) -> Path:
+def save_teacher(folder: Path, teacher: PublishedTeacher | ShiftTeacher, labels=LABELS) -> Path:
     info = CheckpointInfo(
         kind="teacher",
         labels=labels,
@@ -337,7 +339,7 @@ def save_teacher(folder: Path, teacher: VideoMAETeacher | ShiftTeacher, labels=L
 
 def test_an_ensemble_answers_with_the_mean_of_its_members(checkpoint, tmp_path):
     small = InputSpec(height=SIDE, width=SIDE)
-    one = VideoMAETeacher(videomae(checkpoint), len(LABELS)).eval()
+    one = PublishedTeacher(videomae(checkpoint), len(LABELS)).eval()
     other = shift_teacher(frames=FRAMES)
     other.config = other.config.model_copy(update={"input": small})
     folders = [save_teacher(tmp_path / "a", one), save_teacher(tmp_path / "b", other)]
@@ -355,7 +357,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(checkpoint, tmp_path):
 
 
 def test_an_ensemble_s_checkpoint_needs_no_other_folder(checkpoint, tmp_path):
-    teachers = [VideoMAETeacher(videomae(checkpoint), len(LABELS)).eval() for _ in range(2)]
+    teachers = [PublishedTeacher(videomae(checkpoint), len(LABELS)).eval() for _ in range(2)]
     folders = [save_teacher(tmp_path / str(i), teacher) for i, teacher in enumerate(teachers)]
     config = videomae(checkpoint).model_copy(update={"kind": "ensemble", "members": tuple(map(str, folders))})
     info = CheckpointInfo.model_validate_json((folders[0] / "checkpoint.json").read_bytes())
@@ -369,7 +371,7 @@ def test_an_ensemble_s_checkpoint_needs_no_other_folder(checkpoint, tmp_path):
 
 
 def test_members_that_do_not_go_together_are_refused(checkpoint, tmp_path):
-    one = save_teacher(tmp_path / "a", VideoMAETeacher(videomae(checkpoint), len(LABELS)))
+    one = save_teacher(tmp_path / "a", PublishedTeacher(videomae(checkpoint), len(LABELS)))
     other = save_teacher(tmp_path / "b", shift_teacher(frames=6))
     config = videomae(checkpoint).model_copy(update={"kind": "ensemble", "members": (str(one), str(other))})
     with pytest.raises(InputError, match=r"member 2 takes 6 frames of 64x64 .*, the recipe gives 4 frames of 32x32"):

@@ -1,7 +1,7 @@
 """A checkpoint is a folder: weights, the resolved recipe, and what the weights are.
 
     model.safetensors   the weights that are validated and exported (their moving average, where the recipe has one)
-    config.json         only of a VideoMAE: what transformers needs to load the folder by itself
+    config.json         only of a network of transformers: what it needs to load the folder by itself
     members/            only of an ensemble, instead of weights: its members' checkpoints
     recipe.toml         every setting with its value
     checkpoint.json     `CheckpointInfo`: labels, split, epoch, figures
@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from edgevid.errors import InputError
 from edgevid.files import replacing
 from edgevid_train.models.ensemble import Ensemble
+from edgevid_train.models.normalised import NormalisedNetwork
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import ShiftTeacher, TeacherConfig, VideoMAETeacher, build_teacher
-from edgevid_train.models.videomae import TransformersNetwork
+from edgevid_train.models.teacher_table import TEACHERS
+from edgevid_train.models.teachers import BuiltTeacher, TeacherConfig, build_teacher
 from edgevid_train.recipe import Recipe, read_resolved
 
 WEIGHTS, RECIPE, INFO, TRAINER = "model.safetensors", "recipe.toml", "checkpoint.json", "trainer.pt"
@@ -85,7 +86,7 @@ class LoadedStudent(NamedTuple):
 class LoadedTeacher(NamedTuple):
     """A teacher in evaluation mode on the CPU, and everything that was saved with it."""
 
-    teacher: ShiftTeacher | VideoMAETeacher | Ensemble
+    teacher: BuiltTeacher | Ensemble
     recipe: Recipe
     labels: tuple[str, ...]
     info: CheckpointInfo
@@ -105,7 +106,7 @@ class Checkpoint:
         with replacing(folder) as temporary:
             temporary.mkdir()
             network = kept_part(self.network)
-            if isinstance(self.network, TransformersNetwork):
+            if isinstance(self.network, NormalisedNetwork) and hasattr(network, "save_pretrained"):
                 self.network.network.config.save_pretrained(temporary)
             state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
             save_file(state, temporary / WEIGHTS, {"format": "pt"})  # transformers asks for the metadata
@@ -116,8 +117,8 @@ class Checkpoint:
 
 
 def kept_part(network: nn.Module) -> nn.Module:
-    """The part of a network whose weights a checkpoint holds: of a transformers network that itself, not our frame."""
-    inner: nn.Module = network.network if isinstance(network, TransformersNetwork) else network
+    """The part of a network whose weights a checkpoint holds: of one that others build that itself, not our frame."""
+    inner: nn.Module = network.network if isinstance(network, NormalisedNetwork) else network
     return inner
 
 
@@ -139,11 +140,11 @@ def load_teacher(path: Path) -> LoadedTeacher:
     """As `load_student`, for a teacher of any kind."""
     folder = find_checkpoint(path, "teacher")
     info, recipe = read_info(folder, "teacher"), read_resolved(folder / RECIPE)
-    teacher: ShiftTeacher | VideoMAETeacher | Ensemble
+    teacher: BuiltTeacher | Ensemble
     if recipe.teacher.kind == "ensemble":
         members = [folder / MEMBERS / str(number) for number in range(len(recipe.teacher.members))]
         teacher = gather(recipe.teacher, members, info.labels)
-    elif recipe.teacher.kind == "videomae":
+    elif TEACHERS[recipe.teacher.kind].published is not None:
         teacher = build_teacher(recipe.teacher.model_copy(update={"weights": str(folder)}), len(info.labels))
     else:
         teacher = build_teacher(recipe.teacher.model_copy(update={"weights": "none"}), len(info.labels))

@@ -37,6 +37,7 @@ from edgevid_train.evaluate.predict import answers, predictions, student_scores,
 from edgevid_train.given import teacher_for
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.marks import marks_of_all
+from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, build_teacher
 from edgevid_train.paths import learn_paths
@@ -48,8 +49,6 @@ from edgevid_train.tasks import StudentTask, TeacherTask
 from edgevid_train.trainer import Job, Validate, train
 
 PREDICTIONS = "predictions.json"
-BACKBONE = ("network.stem.", "network.stages.", "network.network.videomae.")
-"""Beginnings of the names of the weights that come from elsewhere, in any student or teacher."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
         return figures(_teacher_predictions(cast(Teacher, net.eval()), held_out, labels, stop))
 
     task = TeacherTask(network, recipe.distill.label_smoothing)
-    weights_from = recipe.teacher.weights if recipe.teacher.kind == "videomae" else recipe.teacher.backbone
+    weights_from = recipe.teacher.weights_from
     job = _job("teacher", fold, setting, task, recipe.teacher_optim, sampler, clips, validate, weights_from)
     return cast(Teacher, _train(job, setting))
 
@@ -273,7 +272,14 @@ def _job(
         edgevid=edgevid.__version__,
     )
     held_out = validate if fold.val else None
-    return Job(task, optim, setting.recipe, sampler, clips.load, held_out, info, fold.folder / kind, BACKBONE)
+    return Job(task, optim, setting.recipe, sampler, clips.load, held_out, info, fold.folder / kind, _backbone(task))
+
+
+def _backbone(task: nn.Module) -> tuple[str, ...]:
+    """Beginnings of the names of a task's weights that come from elsewhere."""
+    network = task.network
+    names = network.body() if isinstance(network, PublishedTeacher) else ("stem.", "stages.")
+    return tuple(f"network.{name}" for name in names)
 
 
 def _train(job: Job, setting: Setting, teacher: Any = None) -> nn.Module:

@@ -240,7 +240,7 @@ def _seen_before(request: RunRequest, recipe: Recipe) -> set[str]:
 
 def _beginnings(request: RunRequest, recipe: Recipe) -> list[tuple[Path, Kind]]:
     """Our own checkpoints among what the networks of a run begin from."""
-    paths = [request.init, Path(recipe.teacher.weights) if recipe.teacher.kind == "videomae" else None]
+    paths = [request.init, Path(recipe.teacher.weights)]
     kinds: tuple[Kind, ...] = ("teacher", "student", "pretrained")
     found = ((checkpoint_of(path, kind), kind) for path in paths if path is not None for kind in kinds)
     return [(folder, kind) for folder, kind in found if folder is not None]

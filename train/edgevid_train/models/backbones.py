@@ -124,7 +124,7 @@ def _package_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
     file = next(Path(spec.origin).parent.rglob("*.pth"), None)
     if file is None:
         raise InputError(f"the package {_distribution(name)} holds no weights; install it again")
-    return in_order(_read(file), network.state_dict(), file.name)
+    return in_order(read_state(file), network.state_dict(), file.name)
 
 
 def in_order(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
@@ -143,14 +143,14 @@ def in_order(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor], where: st
 
 def _load_file(network: nn.Module, file: Path, name: str) -> None:
     try:
-        network.load_state_dict(_read(file))
+        network.load_state_dict(read_state(file))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()
         raise InputError(f"{file} does not fit {name}: {reason[min(1, len(reason) - 1)].strip()[:160]}") from None
 
 
-def _read(file: Path) -> dict[str, Tensor]:
-    """A state dict: tensors by name, nothing that runs. Raises InputError."""
+def read_state(file: Path) -> dict[str, Tensor]:
+    """A state dict: tensors by name, nothing that runs; of pytorchvideo's files their part of it. Raises InputError."""
     try:
         state = (
             load_file(file)
@@ -159,6 +159,8 @@ def _read(file: Path) -> dict[str, Tensor]:
         )
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         raise InputError(f"{file}: cannot be read as weights ({type(error).__name__})") from None
+    if isinstance(state, dict) and isinstance(state.get("model_state"), dict):
+        state = state["model_state"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{file}: not a state dict of tensors")
     return state

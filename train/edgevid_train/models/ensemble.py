@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgevid.errors import InputError
-from edgevid_train.models.teachers import Teacher, TeacherConfig, TeacherOutputs
+from edgevid_train.models.teacher_config import Teacher, TeacherConfig, TeacherOutputs
 
 
 class Ensemble(nn.Module):

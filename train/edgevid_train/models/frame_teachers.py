@@ -1,0 +1,118 @@
+"""Teachers that edgevid builds on a timm backbone: shifted, inflated, or read frame by frame by an LSTM."""
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from edgevid_train.models.backbones import add_shifts, build_backbone
+from edgevid_train.models.heads import Eye
+from edgevid_train.models.inflate import inflate
+from edgevid_train.models.teacher_config import TeacherConfig, TeacherOutputs
+from edgevid_train.models.temporal import BothWaysShift, Carry
+
+
+class FrameTeacher(nn.Module):
+    """The backbone over all frames of a batch of clips, its normalisation, and stages that stay as they are."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: TeacherConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.feature_size = config.size
+        self.carry = Carry()
+        backbone = build_backbone(config.backbone, config.stages, config.weights)
+        self.channels = backbone.channels
+        self.stem, self.stages = backbone.stem, backbone.stages
+        self.frozen_parts = (self.stem, *self.stages[: config.frozen]) if config.frozen else ()
+        for part in self.frozen_parts:
+            part.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's, but frozen stages keep their batch statistics."""
+        super().train(mode)
+        for part in self.frozen_parts:
+            part.eval()
+        return self
+
+    def maps(self, frames: Tensor) -> list[Tensor]:
+        """`(B, T, 3, H, W)` in 0..255 -> the output of every stage, `(B*T, C, h, w)`."""
+        self.carry.clip(frames.shape[1])
+        x = self.stem((frames.flatten(0, 1) - self.mean) / self.std)
+        maps: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        self.carry.release()
+        return maps
+
+
+class ShiftTeacher(FrameTeacher):
+    """Temporal shift both ways (Lin et al. 2019, TSM), then convolutions over time with the whole clip in view."""
+
+    def __init__(self, config: TeacherConfig, labels: int) -> None:
+        super().__init__(config)
+        add_shifts(self.stages[config.frozen :], lambda channels: BothWaysShift(self.carry, channels))
+        size = config.size
+        # One look half-way, with the finer map of 1/8 where a fingertip still has a place, and one at the end.
+        self.middle, self.finer = max(0, config.stages - 3), max(0, config.stages - 5)
+        channels = self.channels
+        self.look_middle = Eye(channels[self.middle], channels[self.finer], config.points, size)
+        self.look = Eye(channels[-1], 0, config.points, size)
+        self.over_time = nn.Sequential(
+            nn.Conv1d(2 * size, size, 5, padding=2, bias=False),
+            nn.BatchNorm1d(size),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(size, size, 5, padding=2, bias=False),
+            nn.BatchNorm1d(size),
+            nn.ReLU(inplace=True),
+        )
+        # Order matters (up is down in reverse): the clip is read in place, not averaged over time.
+        self.read = nn.Linear(size * config.frames, size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.decide = nn.Linear(size, labels)
+
+    def forward(self, frames: Tensor) -> TeacherOutputs:
+        count, maps = frames.shape[1], self.maps(frames)
+        half_way, places, _ = self.look_middle(maps[self.middle], maps[self.finer])
+        seen = torch.cat([half_way, self.look(maps[-1]).what], 1)
+        seen = seen.reshape(-1, count, 2 * self.feature_size).transpose(1, 2)
+        features = torch.relu(self.read(self.dropout(self.over_time(seen).flatten(1))))
+        return TeacherOutputs(self.decide(self.dropout(features)), features, places.reshape(*frames.shape[:2], -1, 2))
+
+
+class RecurrentTeacher(FrameTeacher):
+    """Each frame's map averaged over places, then an LSTM both ways (Donahue et al. 2015, LRCN)."""
+
+    def __init__(self, config: TeacherConfig, labels: int) -> None:
+        super().__init__(config)
+        self.lstm = nn.LSTM(self.channels[-1], config.size, batch_first=True, bidirectional=True)
+        self.feature_size = 2 * config.size
+        self.dropout = nn.Dropout(config.dropout)
+        self.decide = nn.Linear(self.feature_size, labels)
+
+    def forward(self, frames: Tensor) -> TeacherOutputs:
+        seen = self.maps(frames)[-1].mean((2, 3)).reshape(*frames.shape[:2], -1)
+        _, (last, _) = self.lstm(self.dropout(seen))  # (2, B, size): each direction's state after its last frame
+        features = torch.cat([last[0], last[1]], -1)
+        return TeacherOutputs(self.decide(self.dropout(features)), features)
+
+
+class InflatedTeacher(FrameTeacher):
+    """Every convolution over places also over time (see `inflate`); the last map averaged over places and times."""
+
+    def __init__(self, config: TeacherConfig, labels: int) -> None:
+        super().__init__(config)
+        for part in (self.stem, *self.stages)[1 + config.frozen if config.frozen else 0 :]:
+            inflate(part, self.carry, config.inflate)
+        self.feature_size = self.channels[-1]
+        self.dropout = nn.Dropout(config.dropout)
+        self.decide = nn.Linear(self.feature_size, labels)
+
+    def forward(self, frames: Tensor) -> TeacherOutputs:
+        features = self.maps(frames)[-1].mean((2, 3)).reshape(*frames.shape[:2], -1).mean(1)
+        return TeacherOutputs(self.decide(self.dropout(features)), features)
