@@ -44,9 +44,9 @@ def review(
     from edgevid_train.review import look_through
     from edgevid_train.review_page import write_page
 
-    for target in (out, json):
-        if target:
-            check_output(target, force=force)
+    for output in (out, json):
+        if output:
+            check_output(output, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     report = Reporter(Console())
     with replacing(out) as temporary:
