@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _JSON = typer.Option(None, help="Write what is printed to this file.", show_default=False)
 _FORCE = typer.Option(False, "--force", help="Replace a file that exists.")
+_TEACHERS = typer.Option(False, "--teachers", help="List the teachers that training knows instead.")
 
 
 def register(app: typer.Typer) -> None:
@@ -22,18 +23,23 @@ def register(app: typer.Typer) -> None:
     app.add_typer(models, name="models")
 
 
-def list_models(json: Path | None = _JSON, force: bool = _FORCE) -> None:
-    """The models that come with edgevid."""
+def list_models(json: Path | None = _JSON, force: bool = _FORCE, teachers: bool = _TEACHERS) -> None:
+    """The models that come with edgevid; with --teachers what they can be distilled from."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Column, Table
 
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
-    from edgevid.models.load import bundled_models, read_model
 
     if json:
         check_output(json, force=force)
+    if teachers:
+        _list_teachers(json)
+        return
+
+    from edgevid.models.load import bundled_models, read_model
+
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
     for name, path in bundled_models().items():
@@ -64,6 +70,37 @@ def list_models(json: Path | None = _JSON, force: bool = _FORCE) -> None:
         write_json(json, {"models": rows, "damaged": damaged})
     if damaged:
         raise typer.Exit(InputError.exit_status)
+
+
+def _list_teachers(json: Path | None) -> None:
+    """The table of the training package, which gives it through the entry-point group `edgevid.teachers`."""
+    from importlib.metadata import entry_points
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from edgevid.files import write_json
+
+    rows: list[dict[str, Any]] = [row for entry in entry_points(group="edgevid.teachers") for row in entry.load()()]
+    names = ("kind", "network", "parameters", "GFLOPs", "input", "weights", "licence")
+    table = Table(*(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(
+            row["kind"],
+            row["network"],
+            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['gflops']:g}",
+            row["input"],
+            row["weights"],
+            row["licence"],
+        )
+    Console().print(table if rows else "this installation knows no teacher")
+    typer.echo(
+        "GFLOPs of one clip with 400 labels, a multiply-add counted once. Choose one by teacher.kind in a recipe."
+    )
+    if json:
+        write_json(json, {"teachers": rows})
 
 
 def show_model(

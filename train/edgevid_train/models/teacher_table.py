@@ -197,3 +197,24 @@ TEACHERS = {
 """By the name that `teacher.kind` takes."""
 
 KINDS = (*TEACHERS, "ensemble")
+
+
+def rows() -> list[dict[str, Any]]:
+    """The table as plain values, for `edgevid models list --teachers`."""
+    return [
+        {
+            "kind": kind,
+            "network": row.network,
+            "parameters": row.parameters,
+            "gflops": row.gflops,
+            "input": str(row.takes),
+            "frames": row.takes.frames,
+            "height": row.takes.height,
+            "width": row.takes.width,
+            "rate_hz": row.takes.rate_hz,
+            "library": "timm" if row.published is None else row.published.library,
+            "weights": row.source,
+            "licence": row.licence,
+        }
+        for kind, row in TEACHERS.items()
+    ]
