@@ -30,7 +30,8 @@ Size = Annotated[int, Field(gt=0)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 """What ONNX and Core ML both take as part of a tensor's name."""
 Label = Annotated[str, Field(pattern=r"^\S(.{0,126}\S)?$")]
-Mark = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+Mark = Annotated[str, Field(pattern=r"^([0-9a-f]{12}|[0-9]{1,20}-[0-9]{1,20})$")]
+"""Of one recording or one group; or of drawn clips, from one seed to another."""
 
 
 class _Part(BaseModel):

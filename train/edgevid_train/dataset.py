@@ -14,6 +14,7 @@ from edgevid.sampling import sample_all
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.batch import Batch
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, ClipCache, DecodedClip, DecodeError, decode_clip
+from edgevid_train.drawn import DrawnClips
 from edgevid_train.ledger import Ledger
 from edgevid_train.places import Places
 from edgevid_train.recipe import Recipe
@@ -91,6 +92,7 @@ class TrainingClips:
     """Training streams by batch plan. Everything random in a sample comes from (seed, phase, turn, index).
 
     `extra`: so many of the records, the last ones, are extra; they crowd nothing out of a stream's past and future.
+    `drawn`: clips that stand in no file; an index beyond the records is one of theirs.
     """
 
     def __init__(
@@ -102,9 +104,11 @@ class TrainingClips:
         recipe: Recipe,
         phase: int,
         extra: int = 0,
+        drawn: DrawnClips | None = None,
     ) -> None:
         self.records = records
         self.extra = extra
+        self.drawn = drawn
         self.phase = phase
         self.places = places
         self.labels = labels
@@ -118,16 +122,29 @@ class TrainingClips:
         )
 
     def load(self, plan: BatchPlan) -> Batch:
-        draws = zip(plan.turns, plan.clips, strict=True)
-        return Batch.stack([self.stream(turn, index, plan.steps) for turn, index in draws])
+        drawn = self._draw(plan)
+        places = zip(plan.turns, plan.clips, strict=True)
+        return Batch.stack([self._stream(turn, index, plan.steps, drawn) for turn, index in places])
 
-    def stream(self, turn: int, index: int, steps: int) -> TrainStream:
+    def _draw(self, plan: BatchPlan) -> dict[int, LabelledClip]:
+        """The drawn clips of a batch, by index."""
+        first = len(self.records)
+        numbers = [index - first for index in plan.clips if index >= first]
+        if self.drawn is None or not numbers:
+            return {}
+        return {first + number: clip for number, clip in self.drawn.clips(numbers).items()}
+
+    def _stream(self, turn: int, index: int, steps: int, drawn: Mapping[int, LabelledClip]) -> TrainStream:
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, self.phase, turn, index])
-        others = self._neighbours(rng)
+        others = self._neighbours(rng, tuple(drawn))
+
+        def clip(i: int) -> LabelledClip:
+            return drawn[i] if i in drawn else self._read(i)
+
         return build_stream(
-            self._clip(index),
-            [self._clip(i) for i in others if i != index],
+            clip(index),
+            [clip(i) for i in others if i != index],
             self.labels,
             steps,
             config=recipe.stream,
@@ -142,12 +159,13 @@ class TrainingClips:
             teacher_fit=recipe.teacher.input.fit,
         )
 
-    def _neighbours(self, rng: np.random.Generator) -> list[int]:
+    def _neighbours(self, rng: np.random.Generator, drawn: Sequence[int]) -> list[int]:
+        """Each of any kind, whatever their numbers; of the drawn ones those that are drawn for this batch anyway."""
         own = len(self.records) - self.extra
-        kinds = [kind for kind in (range(own), range(own, len(self.records))) if kind]
+        kinds = [kind for kind in (range(own), range(own, len(self.records)), drawn) if kind]
         return [int(rng.choice(kinds[rng.integers(len(kinds))])) for _ in range(NEIGHBOURS)]
 
-    def _clip(self, index: int) -> LabelledClip:
+    def _read(self, index: int) -> LabelledClip:
         try:
             clip = self.cache.get(self.records[index])
         except DecodeError as error:

@@ -1,22 +1,48 @@
 """What a model was trained on, in a form that fits into its manifest: 12 hex digits a recording, and one a group.
 
 A recording's mark is a hash of its file's name and size in bytes, so that it is known again wherever it has been moved
-to; a group's is a hash of its name. Of many marks the lowest `MOST` are kept: hashes are as good as random, so that
-these are a fair sample, and data that was trained on shows as surely in it as it needs to.
+to; a group's is a hash of its name. Drawn clips are known by their seeds, and a whole range of seeds is one mark:
+`1000-2599` are 1600 clips. So they crowd no recording out, and freshly drawn ones are never taken for those.
+
+Of many marks `MOST` are kept: the lowest of the data's own, then the lowest of the others. Hashes are as good as
+random, so that these are a fair sample, and data that was trained on shows as surely in it as it needs to.
 """
 
+import bisect
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.synthetic.seeds import seed_of
 
 MOST = 4096
 
 
+class Known:
+    """Marks, ready to be asked whether a record is among them."""
+
+    def __init__(self, marks: Collection[str]) -> None:
+        self.hashes = _hashes(marks)
+        self.ranges = _merged(_ranges(marks))
+
+    def __contains__(self, record: ClipRecord) -> bool:
+        seed = seed_of(record.group)
+        if seed is None:
+            return not self.hashes.isdisjoint(marks_of(record))
+        place = bisect.bisect_right(self.ranges, seed, key=lambda seeds: seeds[0]) - 1
+        return place >= 0 and seed <= self.ranges[place][1]
+
+
 def marks_of(record: ClipRecord) -> tuple[str, ...]:
-    """Of the file, and of the group where it is not the file's own name. A file that is not there has no mark."""
+    """Of the file, and of the group where it is not the file's own name; of a drawn clip its seed.
+
+    A file that is not there has no mark.
+    """
+    seed = seed_of(record.group)
+    if seed is not None:
+        return (f"{seed}-{seed}",)
     marks = []
     if record.file.is_file():
         marks.append(_mark(f"file {record.file.name} {record.file.stat().st_size}"))
@@ -25,16 +51,27 @@ def marks_of(record: ClipRecord) -> tuple[str, ...]:
     return tuple(marks)
 
 
-def marks_of_all(records: Iterable[ClipRecord], others: Collection[str] = ()) -> tuple[str, ...]:
-    """The marks of all of these records and `others`, sorted, the lowest `MOST` of them."""
-    marks = {mark for record in records for mark in marks_of(record)} | set(others)
-    return tuple(sorted(marks)[:MOST])
+def marks_of_all(
+    records: Iterable[ClipRecord],
+    others: Iterable[ClipRecord] = (),
+    before: Collection[str] = (),
+    drawn: range = range(0),
+) -> tuple[str, ...]:
+    """The marks of all of these, sorted; where they are too many, those of `records` come before the rest.
+
+    `others`: more that was trained on; `before`: marks of what an earlier network was trained on; `drawn`: seeds.
+    """
+    own, more = ({mark for record in found for mark in marks_of(record)} for found in (records, others))
+    more |= {*before, *([f"{drawn[0]}-{drawn[-1]}"] if drawn else ())}
+    merged = [f"{first}-{last}" for first, last in _merged(_ranges(own | more))]
+    hashes = [*sorted(_hashes(own)), *sorted(_hashes(more - own))]
+    return (*sorted(hashes[:MOST]), *merged)
 
 
 def trained_among(records: Sequence[ClipRecord], trained_on: Collection[str]) -> list[ClipRecord]:
     """Those of `records` that a model with these marks has seen, or others of whose group it has."""
-    known = set(trained_on)
-    return [record for record in records if not known.isdisjoint(marks_of(record))]
+    known = Known(trained_on)
+    return [record for record in records if record in known]
 
 
 def refuse_trained(
@@ -47,6 +84,27 @@ def refuse_trained(
             f"{model} was trained on {len(seen)} of the {len(records)} clips of {data}, or on their groups "
             f"({seen[0].id} for one); {purpose} clips that it has never seen"
         )
+
+
+def _hashes(marks: Iterable[str]) -> set[str]:
+    return {mark for mark in marks if "-" not in mark}
+
+
+def _ranges(marks: Iterable[str]) -> list[tuple[int, int]]:
+    """First and last of every range of seeds among the marks, in order."""
+    return sorted((int(first), int(last)) for first, dash, last in (mark.partition("-") for mark in marks) if dash)
+
+
+def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges that touch or overlap as one; of more than `MOST` the longest."""
+    merged: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    longest = sorted(merged, key=lambda seeds: seeds[0] - seeds[1])[:MOST]
+    return sorted(longest)
 
 
 def _mark(text: str) -> str:

@@ -32,6 +32,7 @@ from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, spread
 from edgevid_train.decode import ClipCache
 from edgevid_train.describe import describe
 from edgevid_train.devices import Device, channels_last, make_accelerator
+from edgevid_train.drawn import DrawnClips
 from edgevid_train.evaluate.metrics import Prediction, figures, summarise
 from edgevid_train.evaluate.predict import answers, predictions, student_scores, teacher_scores
 from edgevid_train.given import teacher_for
@@ -65,14 +66,16 @@ class Fold:
     extra: int
     val: Sequence[ClipRecord]
 
-    def info(self, seen_before: Collection[str]) -> SplitInfo:
+    def info(self, seen_before: Collection[str], drawn: range = range(0)) -> SplitInfo:
+        """`drawn`: seeds of the clips that are drawn as the training goes."""
+        own = self.train[: len(self.train) - self.extra]
         return SplitInfo(
             name=self.name,
             train_clips=len(self.train),
             val_clips=len(self.val),
             train_groups=tuple(sorted({record.group for record in self.train})),
             val_groups=tuple(sorted({record.group for record in self.val})),
-            trained_on=marks_of_all(self.train, seen_before),
+            trained_on=marks_of_all(own, self.train[len(own) :], seen_before, drawn),
         )
 
 
@@ -80,7 +83,8 @@ class Fold:
 class Setting:
     """What all phases of a run share. `stop` says whether the person asked to stop.
 
-    `seen_before`: marks of what a given teacher, or the weights to begin from, were trained on.
+    `seen_before`: marks of what a given teacher, or the weights to begin from, were trained on. `drawn`: clips that
+    are drawn as the training goes, where the recipe asks for them.
     """
 
     recipe: Recipe
@@ -93,6 +97,7 @@ class Setting:
     stop: Callable[[], bool] = lambda: False
     init: Path | None = None
     seen_before: Collection[str] = ()
+    drawn: DrawnClips | None = None
 
 
 def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Prediction]]:
@@ -117,9 +122,10 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
     torch.manual_seed(recipe.seed)
     network = build_teacher(recipe.teacher, len(labels))
     _begin_from(setting, network, "teacher")
-    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=0, extra=fold.extra)
+    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, 0, fold.extra, setting.drawn)
     # A teacher sees the action alone: of its streams two steps are made, and thrown away.
-    sampler = _sampler(fold, recipe, recipe.teacher_optim, [2] * len(fold.train), max_steps=2, lead_steps=0)
+    optim, lengths = recipe.teacher_optim, [2] * len(fold.train)
+    sampler = _sampler(fold, recipe, optim, lengths, lambda _: 2, max_steps=2, lead_steps=0)
 
     def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
         return figures(_teacher_predictions(cast(Teacher, net.eval()), held_out, labels, stop))
@@ -140,7 +146,7 @@ def _gather_teacher(fold: Fold, setting: Setting) -> Teacher:
         update={
             "train_clips": max(info.split.train_clips for info in infos),
             "train_groups": tuple(sorted({group for info in infos for group in info.split.train_groups})),
-            "trained_on": marks_of_all([], {mark for info in infos for mark in info.split.trained_on}),
+            "trained_on": marks_of_all([], before={mark for info in infos for mark in info.split.trained_on}),
         }
     )
     info = CheckpointInfo(
@@ -194,9 +200,11 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         if teacher is not None:
             cast(nn.Module, teacher).eval().requires_grad_(False)
         task = StudentTask(student, recipe.distill, teacher)
-        clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, phase=1, extra=fold.extra)
+        clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, 1, fold.extra, setting.drawn)
         lead_steps = round(recipe.stream.before_s * rate_hz)
-        sampler = _sampler(fold, recipe, recipe.optim, fold.lengths, recipe.stream.max_steps, lead_steps)
+        sampler = _sampler(
+            fold, recipe, recipe.optim, fold.lengths, _drawn_steps(setting), recipe.stream.max_steps, lead_steps
+        )
         job = _job("student", fold, setting, task, recipe.optim, sampler, clips, validate, student.weights_from)
         student = cast(Student, _train(job, setting, teacher))
     if not fold.val:
@@ -207,7 +215,13 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
 
 
 def _sampler(
-    fold: Fold, recipe: Recipe, optim: OptimConfig, lengths: Sequence[int], max_steps: int, lead_steps: int
+    fold: Fold,
+    recipe: Recipe,
+    optim: OptimConfig,
+    lengths: Sequence[int],
+    drawn_steps: Callable[[int], int],
+    max_steps: int,
+    lead_steps: int,
 ) -> Sampler:
     return Sampler(
         lengths,
@@ -218,7 +232,17 @@ def _sampler(
         clips=optim.epoch_clips,
         extra=fold.extra,
         extra_share=optim.extra_share,
+        drawn=recipe.drawn.clips,
+        drawn_steps=drawn_steps,
     )
+
+
+def _drawn_steps(setting: Setting) -> Callable[[int], int]:
+    def steps(number: int) -> int:
+        assert setting.drawn is not None  # or the sampler would not ask
+        return setting.drawn.steps(number, setting.recipe.student.rate_hz)
+
+    return steps
 
 
 def _begin_from(setting: Setting, network: nn.Module, kind: Kind) -> None:
@@ -268,7 +292,7 @@ def _job(
         kind=kind,
         labels=setting.labels,
         weights_from=weights_from,
-        split=fold.info(setting.seen_before),
+        split=fold.info(setting.seen_before, setting.recipe.drawn.seeds(optim.epochs)),
         edgevid=edgevid.__version__,
     )
     held_out = validate if fold.val else None

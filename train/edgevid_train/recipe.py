@@ -14,6 +14,7 @@ from edgevid.errors import InputError
 from edgevid.manifest import ClipPool, EventRule
 from edgevid_train.augment import AugmentConfig
 from edgevid_train.distill import DistillConfig
+from edgevid_train.drawn import DrawnConfig
 from edgevid_train.masked import PretrainConfig
 from edgevid_train.models.student import StudentConfig
 from edgevid_train.models.teachers import TeacherConfig
@@ -86,6 +87,7 @@ class Recipe(_Part):
     precision: Literal["no", "bf16", "fp16"] = "no"
     about: AboutConfig = AboutConfig()
     data: DataConfig = DataConfig()
+    drawn: DrawnConfig = DrawnConfig()
     stream: StreamConfig = StreamConfig()
     paths: PathsConfig = PathsConfig()
     augment: AugmentConfig = AugmentConfig()

@@ -18,6 +18,8 @@ RUN, RECIPE = "run.json", "recipe.toml"
 class RunRequest(BaseModel):
     """What a person asked for. Paths are absolute, so that a resume may start anywhere.
 
+    `data`: None for drawn clips alone, of which none can be held out.
+
     `extra`: folders of clips that are trained on in every fold and never held out. `teacher`: a checkpoint to use
     instead of training one. `init`: a run or checkpoint whose weights to begin from. At most one of `cv` (all of so
     many folds), `fold` of `folds` (counting from 1) and `all`.
@@ -26,7 +28,7 @@ class RunRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     command: Literal["train-distill", "train-teacher"] = "train-distill"
-    data: Path
+    data: Path | None = None
     format: str | None = None
     group: str | None = None
     label_pattern: str | None = None
@@ -91,10 +93,7 @@ def begun(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: M
         raise InputError("--recipe is needed")
     data = asked["data"]
     if not data:
-        if not recipe.data.folder:
-            raise InputError(f"--data is needed: recipe {recipe.name} names no folder")
-        folder = Path(recipe.data.folder).absolute()
-        data = folder if kind is RunRequest else (folder,)
+        data = _named_data(kind, recipe, asked)
     try:
         request = kind.model_validate({**asked, "data": data})
     except ValidationError as error:
@@ -102,6 +101,18 @@ def begun(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: M
         option = f"--{first['loc'][0]}: " if first["loc"] else ""
         raise InputError(option + first["msg"].removeprefix("Value error, ")) from None
     return Start(request, recipe, out or Path("runs") / recipe.name, resume=False)
+
+
+def _named_data(kind: type[Request], recipe: Recipe, asked: Mapping[str, Any]) -> Path | tuple[Path, ...] | None:
+    """What the recipe names, when the person names no data."""
+    if recipe.data.folder:
+        folder = Path(recipe.data.folder).absolute()
+        return folder if kind is RunRequest else (folder,)
+    if recipe.drawn.clips and kind is RunRequest:
+        if asked.get("all"):
+            return None
+        raise InputError("drawn clips cannot be held out: give --data, or --all to train on drawn clips alone")
+    raise InputError(f"--data is needed: recipe {recipe.name} names no folder")
 
 
 def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start[Request]:

@@ -7,8 +7,9 @@ OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, pr
 OUT/fold-I/…         the same for every fold of a cross-validation; OUT/cv.json and confusion.png over all of them
 """
 
+import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from edgevid_train.checkpoint import (
 from edgevid_train.dataset import labels_of, read_clips
 from edgevid_train.decode import ClipCache, with_context
 from edgevid_train.devices import Device, make_accelerator
+from edgevid_train.drawn import DrawnClips
 from edgevid_train.evaluate.metrics import Prediction, confusion, summarise
 from edgevid_train.evaluate.plots import draw_confusion
 from edgevid_train.given import leaked, teacher_for
@@ -46,6 +48,7 @@ from edgevid_train.progress import Reporter
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
 from edgevid_train.split import Split, check_labels, grouped_folds, holdout
+from edgevid_train.synthetic.paths import LABELS
 
 LEDGER, CV = "ledger.csv", "cv.json"
 
@@ -70,45 +73,29 @@ def train_folds(
     empty = out.is_dir() and not any(out.iterdir())
     check_output(out, force=force or start.resume or empty)
     make_accelerator(device, recipe.precision)
-    records = read_data(request.data, request.options)
-    labels = labels_of(records, request.classes)
+    records = read_data(request.data, request.options) if request.data is not None else []
+    labels = labels_of(records, request.classes or (LABELS if request.data is None else None))
     extra = _extra(request, labels)
     splits = _splits(request, recipe, records, extra)
     given = _given_teachers(request, labels, splits)
     _try_networks(request, recipe, labels, splits)
     for line in _leaks(request, recipe, splits, given):
         report.say(line)
-    places = {file: where for folder in (request.data, *request.extra) for file, where in read_places(folder).items()}
-    if not start.resume:
-        _begin(request, recipe, out)
-
-    spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
-    cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans)
-    lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
-    seen = _seen_before(request, recipe)
-    setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen)
-    added = set(extra)
-    pooled: list[Prediction] = []
-    try:
-        for (name, folder, split), teacher_folder in zip(splits, given, strict=True):
-            train = [record for record in split.train if record in lengths]
-            check_labels(train)
-            for line in Split(tuple(train), split.val).warnings():
-                report.say(f"warning: {name}: {line}")
-            more = sum(record in added for record in train)
-            own = f"{len(train) - more} clips" + (f" and {more} extra ones" if more else "")
-            report.say(f"{name}: {own} to train on, {len(split.val)} held out")
-            fold = Fold(name, out / folder, train, [lengths[record] for record in train], more, split.val)
-            if request.command == "train-teacher":
-                pooled += train_teacher(fold, setting)[1]
-            elif teacher_folder is not None:
-                pooled += train_student(fold, *_with_teacher(setting, teacher_folder))
-            else:
-                teacher = train_teacher(fold, setting)[0] if recipe.needs_teacher else None
-                pooled += train_student(fold, setting, teacher)
-    except StoppedError as error:
-        again = f"edgevid {request.command} --resume --out {out}"
-        raise StoppedError(f"{error}; it is saved, go on with: {again}") from None
+    folders = [folder for folder in (request.data, *request.extra) if folder is not None]
+    places = {file: where for folder in folders for file, where in read_places(folder).items()}
+    with _drawing(recipe, labels, report) as drawn:
+        if not start.resume:
+            _begin(request, recipe, out)
+        spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
+        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans)
+        lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
+        seen = _seen_before(request, recipe)
+        setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen, drawn)
+        try:
+            pooled = _train_each(request, splits, given, setting, lengths, set(extra), out)
+        except StoppedError as error:
+            again = f"edgevid {request.command} --resume --out {out}"
+            raise StoppedError(f"{error}; it is saved, go on with: {again}") from None
     if not pooled:
         return {}
     summary = summarise(pooled, labels) | {"predictions": [prediction.to_json() for prediction in pooled]}
@@ -121,6 +108,51 @@ def train_folds(
         write_json(out / CV, {"folds": request.cv, **summary})
         draw_confusion(*confusion(pooled, labels), out / "confusion.png")
     return summary
+
+
+def _train_each(
+    request: RunRequest,
+    splits: Sequence[tuple[str, str, Split]],
+    given: Sequence[Path | None],
+    setting: Setting,
+    lengths: Mapping[ClipRecord, int],
+    extra: Collection[ClipRecord],
+    out: Path,
+) -> list[Prediction]:
+    """Train on every split, and return what was said of all that was held out."""
+    recipe, report = setting.recipe, setting.report
+    pooled: list[Prediction] = []
+    for (name, folder, split), teacher_folder in zip(splits, given, strict=True):
+        train = [record for record in split.train if record in lengths]
+        if not recipe.drawn.clips:
+            check_labels(train)
+        for line in Split(tuple(train), split.val).warnings():
+            report.say(f"warning: {name}: {line}")
+        more = sum(record in extra for record in train)
+        own = f"{len(train) - more} clips" + (f" and {more} extra ones" if more else "")
+        own += f", {recipe.drawn.clips} new ones drawn for each epoch," if recipe.drawn.clips else ""
+        report.say(f"{name}: {own} to train on, {len(split.val)} held out")
+        fold = Fold(name, out / folder, train, [lengths[record] for record in train], more, split.val)
+        if request.command == "train-teacher":
+            pooled += train_teacher(fold, setting)[1]
+        elif teacher_folder is not None:
+            pooled += train_student(fold, *_with_teacher(setting, teacher_folder))
+        else:
+            teacher = train_teacher(fold, setting)[0] if recipe.needs_teacher else None
+            pooled += train_student(fold, setting, teacher)
+    return pooled
+
+
+@contextlib.contextmanager
+def _drawing(recipe: Recipe, labels: Sequence[str], report: Reporter) -> Iterator[DrawnClips | None]:
+    """The clips that are drawn as the training goes, where the recipe asks for them."""
+    if not recipe.drawn.clips:
+        yield None
+        return
+    with DrawnClips(recipe.drawn, labels, recipe.stream) as drawn:
+        for line in drawn.left_out:
+            report.say(line)
+        yield drawn
 
 
 def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
@@ -147,7 +179,8 @@ def _splits(
     request: RunRequest, recipe: Recipe, records: Sequence[ClipRecord], extra: Sequence[ClipRecord]
 ) -> list[tuple[str, str, Split]]:
     """Name, folder within OUT and clips of every split to train on."""
-    check_labels(records)
+    if request.data is not None:
+        check_labels(records)
     seed = recipe.seed
     if request.all:
         chosen = [("all clips", "", Split(tuple(records), ()))]

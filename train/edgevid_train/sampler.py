@@ -1,6 +1,6 @@
 """Which clips make which batch: a function of (seed, epoch), so that a run can go on at any batch of any epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,17 @@ class BatchPlan:
 
     `clips`: indices into the training clips. `turns`: how often each of them came before, in this epoch or earlier
     ones; what is random about a sample follows from its clip and its turn. `steps`: T of all its streams.
+
+    An index beyond the clips is one that is drawn for this batch: the first is number 0 of those (see `drawn`).
     """
 
     clips: tuple[int, ...]
     turns: tuple[int, ...]
     steps: int
+
+
+def _no_steps(number: int) -> int:
+    raise ValueError(f"no clip {number} is drawn")
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Sampler:
         clips: in an epoch; None for each once.
         extra: so many of the clips, the last ones, are extra.
         extra_share: share of an epoch that is taken from the extra clips; None for no difference.
+        drawn: clips that are drawn for each epoch, besides; no epoch has those of another.
+        drawn_steps: steps of such a clip, by its number.
     """
 
     lengths: Sequence[int]
@@ -44,12 +52,14 @@ class Sampler:
     clips: int | None = None
     extra: int = 0
     extra_share: float | None = None
+    drawn: int = 0
+    drawn_steps: Callable[[int], int] = _no_steps
 
     @property
     def counts(self) -> tuple[int, int]:
         """Clips in an epoch: of the data, and extra ones. Where only a share is given, the data's come once each."""
         data, extra = len(self.lengths) - self.extra, self.extra
-        share = extra / (data + extra)
+        share = extra / max(1, data + extra)
         if self.extra_share is not None and data and extra:
             share = self.extra_share
         total = self.clips
@@ -60,7 +70,7 @@ class Sampler:
     @property
     def batches(self) -> int:
         """Batches in an epoch."""
-        return -(-sum(self.counts) // self.batch)
+        return -(-(sum(self.counts) + self.drawn) // self.batch)
 
     def epoch(self, number: int) -> list[BatchPlan]:
         """Clips of like length share a batch; which ones, and the order of batches, is random.
@@ -72,21 +82,26 @@ class Sampler:
         first = len(self.lengths) - self.extra
         dealt = self._deal(0, range(first), number, data)
         dealt += self._deal(1, range(first, len(self.lengths)), number, extra)
-        drawn = [dealt[i] for i in rng.permutation(len(dealt))]
-        lengths = np.array([self.lengths[i] for _, i in drawn])
-        pools = np.array_split(np.arange(len(drawn)), -(-self.batches // POOL))
+        dealt += [(0, len(self.lengths) + n) for n in range(number * self.drawn, (number + 1) * self.drawn)]
+        shuffled = [dealt[i] for i in rng.permutation(len(dealt))]
+        lengths = np.array([self._steps(i) for _, i in shuffled])
+        pools = np.array_split(np.arange(len(shuffled)), -(-self.batches // POOL))
         by_length = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
         batches = np.array_split(by_length, self.batches)
         leads = rng.integers(0, self.lead_steps + 1, len(batches))
         plans = [
             BatchPlan(
-                clips=tuple(drawn[i][1] for i in places),
-                turns=tuple(drawn[i][0] for i in places),
+                clips=tuple(shuffled[i][1] for i in places),
+                turns=tuple(shuffled[i][0] for i in places),
                 steps=int(min(self.max_steps, lengths[places].max() + lead)),
             )
             for places, lead in zip(batches, leads, strict=True)
         ]
         return [plans[i] for i in rng.permutation(len(plans))]
+
+    def _steps(self, index: int) -> int:
+        clips = len(self.lengths)
+        return self.lengths[index] if index < clips else self.drawn_steps(index - clips)
 
     def _deal(self, deck: int, cards: range, epoch: int, count: int) -> list[tuple[int, int]]:
         """Turn and clip of this epoch's `count` cards from an endless row of shuffled decks."""

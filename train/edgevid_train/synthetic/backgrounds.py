@@ -391,6 +391,11 @@ class BackgroundBank:
         if not self.pictures:
             raise InputError(f"{folder}: no image or video that can be read ({len(self.unreadable)} could not)")
 
+    def left_out_lines(self) -> list[str]:
+        """What a person should know of the folder, one line each."""
+        lines = [f"skipped, not readable: {file}" for file in self.unreadable]
+        return lines + ([f"skipped, memory is full of backgrounds: {self.left_out} files"] if self.left_out else [])
+
     def pick(self, rng: np.random.Generator, height: int, width: int) -> Floats:
         """A random part of a random picture, `(height, width, 3)`."""
         picture = self.pictures[int(rng.integers(len(self.pictures)))]

@@ -21,6 +21,7 @@ def add_to(data_app: typer.Typer) -> None:
         paths: Annotated[Path | None, typer.Option(help="Finger paths drawn by people, .npz.")] = None,
         backgrounds: Annotated[Path | None, typer.Option(help="Folder of photographs and videos.")] = None,
         labels: Annotated[str | None, typer.Option(help="Labels that take turns: a,b,c; otherwise by lot.")] = None,
+        jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that render.")] = 1,
         demo: Annotated[bool, typer.Option("--demo", help="Render the demo clip instead.")] = False,
         force: Annotated[bool, typer.Option("--force", help="Replace what exists.")] = False,
     ) -> None:
@@ -29,11 +30,9 @@ def add_to(data_app: typer.Typer) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         from edgevid.errors import InputError
-        from edgevid_train.synthetic.backgrounds import BackgroundBank
         from edgevid_train.synthetic.demo import write_demo
-        from edgevid_train.synthetic.paths import PathBank
-        from edgevid_train.synthetic.scene import SyntheticClip
-        from edgevid_train.synthetic.write import Request, write_dataset
+        from edgevid_train.synthetic.workers import backgrounds_in, paths_in
+        from edgevid_train.synthetic.write import Request, Written, write_dataset
 
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -50,30 +49,25 @@ def add_to(data_app: typer.Typer) -> None:
             return
 
         request = Request(clips, seed, parse_size(size), parse_fps(fps), tuple(parse_labels(labels)))
-        path_bank = None if paths is None else PathBank(paths)
-        background_bank = None if backgrounds is None else BackgroundBank(backgrounds)
-        if background_bank is not None:
-            for file in background_bank.unreadable:
-                console.print(f"skipped, not readable: {file}", style="yellow", markup=False, highlight=False)
-            if background_bank.left_out:
-                console.print(
-                    f"skipped, memory is full of backgrounds: {background_bank.left_out} files", style="yellow"
-                )
+        paths_in(paths)
+        bank = backgrounds_in(backgrounds)
+        for line in bank.left_out_lines() if bank is not None else ():
+            console.print(line, style="yellow", markup=False, highlight=False)
         counts: dict[str, int] = {}
         frames = 0
         bar = Progress(*columns, console=console)
         task = bar.add_task("clips", total=clips)
 
-        def done(clip: SyntheticClip) -> None:
+        def done(clip: Written) -> None:
             nonlocal frames
             bar.start()  # only now: whatever is refused is refused before the first clip
             counts[clip.label] = counts.get(clip.label, 0) + 1
-            frames += len(clip.frames)
+            frames += len(clip.times_s)
             bar.advance(task)
 
         try:
             table = write_dataset(
-                out, request, paths=path_bank, backgrounds=background_bank, force=force, progress=done
+                out, request, paths=paths, backgrounds=backgrounds, jobs=jobs, force=force, progress=done
             )
         finally:
             bar.stop()

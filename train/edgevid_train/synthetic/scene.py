@@ -14,6 +14,7 @@ from edgevid_train.synthetic.hands import HandShape, PlacedHand, place
 from edgevid_train.synthetic.layers import Shadow, composite
 from edgevid_train.synthetic.lookalikes import add_lookalikes
 from edgevid_train.synthetic.looks import random_look
+from edgevid_train.synthetic.moves import Plan
 from edgevid_train.synthetic.negatives import plan_other
 from edgevid_train.synthetic.noise import log_uniform
 from edgevid_train.synthetic.paths import GESTURES, LABELS, PathBank
@@ -86,6 +87,69 @@ class Shot:
         return tip
 
 
+@dataclass(frozen=True)
+class Script:
+    """What happens in the clip of a seed, and when its frames are taken: all that is known before anything is drawn."""
+
+    seed: int
+    label: str
+    plan: Plan
+    times_s: NDArray[np.float64]  # (T,), starts at 0
+
+    @property
+    def action_s(self) -> tuple[float, float]:
+        """When the action begins and when it is complete; in a clip without one the whole clip."""
+        last_s = float(self.times_s[-1])
+        return next(((a.start_s, min(a.end_s, last_s)) for a in self.plan.actions), (0.0, last_s))
+
+    def around(self, before_s: float, after_s: float) -> slice:
+        """The frames from so long before the action to so long after it."""
+        start_s, end_s = self.action_s
+        first, end = np.searchsorted(self.times_s, (start_s - before_s, end_s + after_s))
+        return slice(int(first), int(end))
+
+    def shot(self, size: tuple[int, int], backgrounds: BackgroundBank | None = None) -> Shot:
+        """It with everything that is to be seen, at `size` (width, height); each of its frames can be had alone."""
+        width, height = size
+        aspect = width / height
+        arm, room, head, lens = (np.random.default_rng([self.seed, k]) for k in range(2, 6))
+        shape = HandShape.random(arm)
+        hands = tuple(place(hand_track(arm, hand, self.times_s, aspect, shape), aspect) for hand in self.plan.hands)
+        background = _background(room, width, height, backgrounds)
+        level = float(background.mean())
+        return Shot(
+            width=width,
+            height=height,
+            times_s=self.times_s,
+            background=background,
+            head=camera_path(head, self.times_s, self.plan.lively),
+            hands=hands,
+            look=random_look(arm, level, height),
+            shadow=Shadow.random(arm) if arm.random() < 0.25 else None,
+            shutter_s=log_uniform(lens, 1 / 250, 1 / 25),
+            sensor=random_sensor(lens, self.times_s, width, height, level),
+        )
+
+    def clip(self, size: tuple[int, int], backgrounds: BackgroundBank | None = None) -> SyntheticClip:
+        """All of it, drawn."""
+        shot = self.shot(size, backgrounds)
+        frames = np.stack(list(shot))
+        return SyntheticClip(frames, self.times_s, self.label, *self.action_s, shot.fingertip(), self.seed)
+
+
+def script_of(
+    seed: int, *, label: str | None, aspect: float, fps: float | None = None, paths: PathBank | None = None
+) -> Script:
+    """The script of `render_clip` with these arguments, in a thousandth of its time; `aspect` is width / height."""
+    lot, moving = (np.random.default_rng([seed, k]) for k in range(2))
+    if label is None:
+        label = "other" if lot.random() < OTHER_SHARE else str(lot.choice(GESTURES))
+    if label not in LABELS:
+        raise ValueError(f"no such label: {label}")
+    plan = plan_other(moving, aspect, paths) if label == "other" else plan_gesture(moving, label, aspect, paths)
+    return Script(seed, label, plan, frame_times(lot, plan.duration_s, fps))
+
+
 def render_clip(
     seed: int,
     *,
@@ -102,36 +166,8 @@ def render_clip(
     parametric; `backgrounds` replace half of the generated ones. Each room draws from its own random stream, so the
     same seed at another size or rate shows the same movement. Raises ValueError for a label that is not in LABELS.
     """
-    width, height = size
-    aspect = width / height
-    lot, moving, arm, room, head, lens = (np.random.default_rng([seed, k]) for k in range(6))
-    if label is None:
-        label = "other" if lot.random() < OTHER_SHARE else str(lot.choice(GESTURES))
-    if label not in LABELS:
-        raise ValueError(f"no such label: {label}")
-    plan = plan_other(moving, aspect, paths) if label == "other" else plan_gesture(moving, label, aspect, paths)
-    times_s = frame_times(lot, plan.duration_s, fps)
-
-    shape = HandShape.random(arm)
-    hands = tuple(place(hand_track(arm, hand, times_s, aspect, shape), aspect) for hand in plan.hands)
-    background = _background(room, width, height, backgrounds)
-    level = float(background.mean())
-    shot = Shot(
-        width=width,
-        height=height,
-        times_s=times_s,
-        background=background,
-        head=camera_path(head, times_s, plan.lively),
-        hands=hands,
-        look=random_look(arm, level, height),
-        shadow=Shadow.random(arm) if arm.random() < 0.25 else None,
-        shutter_s=log_uniform(lens, 1 / 250, 1 / 25),
-        sensor=random_sensor(lens, times_s, width, height, level),
-    )
-    frames = np.stack(list(shot))
-    last_s = float(times_s[-1])
-    start_s, end_s = next(((a.start_s, min(a.end_s, last_s)) for a in plan.actions), (0.0, last_s))
-    return SyntheticClip(frames, times_s, label, start_s, end_s, shot.fingertip(), seed)
+    script = script_of(seed, label=label, aspect=size[0] / size[1], fps=fps, paths=paths)
+    return script.clip(size, backgrounds)
 
 
 def frame_times(rng: np.random.Generator, duration_s: float, fps: float | None) -> NDArray[np.float64]:

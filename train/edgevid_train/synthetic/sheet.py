@@ -1,5 +1,6 @@
 """A contact sheet: some clips of a data folder at one look, a strip of frames each, the fingertip marked."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,37 +11,28 @@ from edgevid.files import replacing
 from edgevid_train.synthetic.scene import SyntheticClip
 
 FILE = "sheet.png"
-CLIPS, FRAMES = 24, 8
+SHOWN, FRAMES = 24, 8
 _HEIGHT, _LEFT = 96, 84  # pixels of a strip, and of the label before it
 _MARK = (255, 60, 60)
 
 Pixels = NDArray[np.uint8]
 
 
-class Sheet:
-    """Takes the first `CLIPS` clips, `FRAMES` frames of each, spread evenly."""
-
-    def __init__(self) -> None:
-        self.strips: list[Pixels] = []
-
-    def add(self, clip: SyntheticClip) -> None:
-        if len(self.strips) < CLIPS:
-            self.strips.append(_strip(clip))
-
-    def write(self, folder: Path) -> None:
-        """`folder/sheet.png`."""
-        half = -(-len(self.strips) // 2)
-        columns = [np.concatenate(part) for part in (self.strips[:half], self.strips[half:]) if part]
-        sheet = np.zeros((len(columns[0]), sum(column.shape[1] for column in columns), 3), np.uint8)
-        left = 0
-        for column in columns:
-            sheet[: len(column), left : left + column.shape[1]] = column
-            left += column.shape[1]
-        with replacing(folder / FILE) as temporary:
-            temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+def write_sheet(folder: Path, strips: Sequence[Pixels]) -> None:
+    """`folder/sheet.png`: strips in two columns."""
+    half = -(-len(strips) // 2)
+    columns = [np.concatenate(part) for part in (strips[:half], strips[half:]) if part]
+    sheet = np.zeros((len(columns[0]), sum(column.shape[1] for column in columns), 3), np.uint8)
+    left = 0
+    for column in columns:
+        sheet[: len(column), left : left + column.shape[1]] = column
+        left += column.shape[1]
+    with replacing(folder / FILE) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
 
 
-def _strip(clip: SyntheticClip) -> Pixels:
+def strip_of(clip: SyntheticClip) -> Pixels:
+    """The clip's label, and `FRAMES` of its frames, spread evenly."""
     label = np.full((_HEIGHT, _LEFT, 3), 24, np.uint8)
     for line, text in enumerate((clip.label, f"{clip.start_s:.1f}-{clip.end_s:.1f} s", f"seed {clip.seed}")):
         cv2.putText(label, text, (4, 30 + 20 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)

@@ -3,6 +3,7 @@
 `clips/NNNNN_label.mp4`, `clips.csv`, `places.npz`: where the hand points in each frame, and `sheet.png` to look at.
 """
 
+import contextlib
 import csv
 import shutil
 from collections.abc import Callable, Iterable
@@ -19,8 +20,10 @@ from edgevid.files import check_output, replacing
 from edgevid_train.places import write_places
 from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.paths import LABELS, PathBank
-from edgevid_train.synthetic.scene import SyntheticClip, render_clip
-from edgevid_train.synthetic.sheet import Sheet
+from edgevid_train.synthetic.scene import Script, SyntheticClip, script_of
+from edgevid_train.synthetic.seeds import group_of
+from edgevid_train.synthetic.sheet import SHOWN, strip_of, write_sheet
+from edgevid_train.synthetic.workers import Workers, backgrounds_in, paths_in
 
 Pixels = NDArray[np.uint8]
 
@@ -60,11 +63,15 @@ class Request:
         """A generous estimate of what the folder will take."""
         return int(self.clips * (_FRAMES_PER_CLIP * self.size[0] * self.size[1] * _BYTES_PER_PIXEL + 4096))
 
-    def render(self, k: int, paths: PathBank | None, backgrounds: BackgroundBank | None) -> SyntheticClip:
-        seed = self.seed + k
+    def script(self, k: int, paths: PathBank | None) -> Script:
+        """What happens in clip `k`."""
+        seed, aspect = self.seed + k, self.size[0] / self.size[1]
         fps = None if self.fps is None else float(np.random.default_rng([seed, 99]).uniform(*self.fps))
         label = self.labels[k % len(self.labels)] if self.labels else None
-        return render_clip(seed, label=label, size=self.size, fps=fps, paths=paths, backgrounds=backgrounds)
+        return script_of(seed, label=label, aspect=aspect, fps=fps, paths=paths)
+
+    def render(self, k: int, paths: PathBank | None, backgrounds: BackgroundBank | None) -> SyntheticClip:
+        return self.script(k, paths).clip(self.size, backgrounds)
 
 
 def write_video(file: Path, frames: Iterable[Pixels], times_s: NDArray[np.float64], *, crf: int = 20) -> None:
@@ -88,42 +95,71 @@ def write_video(file: Path, frames: Iterable[Pixels], times_s: NDArray[np.float6
         container.mux(stream.encode(None))
 
 
+@dataclass(frozen=True)
+class Written:
+    """A clip that is a file, without its pixels; `strip` is for the sheet."""
+
+    name: str
+    label: str
+    seed: int
+    start_s: float
+    end_s: float
+    times_s: NDArray[np.float64]
+    fingertip: NDArray[np.float32]
+    strip: Pixels | None
+
+
 def write_dataset(
     out: Path,
     request: Request,
     *,
-    paths: PathBank | None = None,
-    backgrounds: BackgroundBank | None = None,
+    paths: Path | None = None,
+    backgrounds: Path | None = None,
+    jobs: int = 1,
     force: bool = False,
-    progress: Callable[[SyntheticClip], None] | None = None,
+    progress: Callable[[Written], None] | None = None,
 ) -> Path:
     """Render all clips of `request` into the new folder `out`; gives back its clips.csv.
 
-    The folder appears under its name only when it is complete. Each clip is a group of its own. Raises InputError when
-    `out` exists and `force` is not given, when it cannot be written, or when the disk has no room for it.
+    `paths` and `backgrounds` as PathBank and BackgroundBank read them. `jobs`: processes that render; the folder is the
+    same whatever their number. It appears under its name only when it is complete. Each clip is a group of its own.
+    Raises InputError when `out` exists and `force` is not given, when it cannot be written, or when the disk has no
+    room for it.
     """
     check_output(out, force=force)
     check_room(out, request.bytes_needed)
-    with replacing(out) as folder:
+    with replacing(out) as folder, contextlib.ExitStack() as open_workers:
         (folder / "clips").mkdir(parents=True)
+        asked = (request, folder, paths, backgrounds)
+        if jobs > 1:
+            made = open_workers.enter_context(Workers(jobs)).map(write_clip, range(request.clips), *asked)
+        else:
+            made = (write_clip(k, *asked) for k in range(request.clips))
         with (folder / "clips.csv").open("w", newline="", encoding="utf-8") as table:
             rows = csv.writer(table, lineterminator="\n")
             rows.writerow(COLUMNS)
-            places, sheet = {}, Sheet()
-            for k in range(request.clips):
-                clip = request.render(k, paths, backgrounds)
-                name = f"clips/{k:05d}_{clip.label}.mp4"
-                write_video(folder / name, clip.frames, clip.times_s)
-                places[name] = clip.fingertip
-                sheet.add(clip)
+            places, strips = {}, []
+            for clip in made:
+                places[clip.name] = clip.fingertip
+                if clip.strip is not None:
+                    strips.append(clip.strip)
                 seconds, size = clip.times_s[-1], f"{request.size[0]}x{request.size[1]}"
-                times = (f"{clip.start_s:.3f}", f"{clip.end_s:.3f}", len(clip.frames), f"{seconds:.3f}")
-                rows.writerow((name, clip.label, f"seed-{clip.seed}", *times, size, clip.seed))
+                times = (f"{clip.start_s:.3f}", f"{clip.end_s:.3f}", len(clip.times_s), f"{seconds:.3f}")
+                rows.writerow((clip.name, clip.label, group_of(clip.seed), *times, size, clip.seed))
                 if progress is not None:
                     progress(clip)
         write_places(folder, places)
-        sheet.write(folder)
+        write_sheet(folder, strips)
     return out / "clips.csv"
+
+
+def write_clip(k: int, request: Request, folder: Path, paths: Path | None, backgrounds: Path | None) -> Written:
+    """Render clip `k` of a request and write it into `folder / "clips"`."""
+    clip = request.render(k, paths_in(paths), backgrounds_in(backgrounds))
+    name = f"clips/{k:05d}_{clip.label}.mp4"
+    write_video(folder / name, clip.frames, clip.times_s)
+    strip = strip_of(clip) if k < SHOWN else None
+    return Written(name, clip.label, clip.seed, clip.start_s, clip.end_s, clip.times_s, clip.fingertip, strip)
 
 
 def check_room(out: Path, needed: int) -> None:

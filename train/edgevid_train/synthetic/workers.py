@@ -1,0 +1,103 @@
+"""Processes that draw, since Python draws with one core; and what each of them keeps from clip to clip."""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import cv2
+
+from edgevid.errors import CheckFailedError
+from edgevid_train.synthetic.backgrounds import BackgroundBank
+from edgevid_train.synthetic.paths import PathBank
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+Item = TypeVar("Item")
+
+
+class Workers:
+    """`count` processes; what they are asked for is done in that order. A context manager: its end ends them.
+
+    They are started anew, not forked: a fork of a process in which a network computes may hang.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(count, context, initializer=_begin)
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, work: Callable[Given, Made], *args: Given.args, **named: Given.kwargs) -> Future[Made]:
+        """`work` is a function of a module; it and what it takes and gives are pickled."""
+        with _one_line():
+            return self._pool.submit(work, *args, **named)
+
+    def map(
+        self,
+        work: Callable[Concatenate[Item, Given], Made],
+        items: Iterable[Item],
+        *args: Given.args,
+        **named: Given.kwargs,
+    ) -> Iterator[Made]:
+        """What `work` makes of each item, in order; never more than two a process are begun and not yet taken."""
+        waiting: deque[Future[Made]] = deque()
+        for item in items:
+            waiting.append(self.submit(work, item, *args, **named))
+            if len(waiting) >= 2 * self.count:
+                yield result_of(waiting.popleft())
+        while waiting:
+            yield result_of(waiting.popleft())
+
+
+def result_of(future: Future[Made]) -> Made:
+    """Wait for it. Raises what the work raised; CheckFailedError when its process has ended."""
+    with _one_line():
+        return future.result()
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        raise CheckFailedError("a process that draws clips was ended; was there too little memory?") from None
+
+
+@functools.cache
+def paths_in(file: Path | None) -> PathBank | None:
+    """Read once in each process. Raises InputError as PathBank."""
+    return None if file is None else PathBank(file)
+
+
+@functools.cache
+def backgrounds_in(folder: Path | None) -> BackgroundBank | None:
+    """Read once in each process. Raises InputError as BackgroundBank."""
+    return None if folder is None else BackgroundBank(folder)
+
+
+def _begin() -> None:
+    """Of each process: one core, no part in Ctrl-C (the main process says when it is over), no life without it."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
