@@ -33,6 +33,8 @@ def read_coin(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
     cut = 0
     records = []
     for video_id, video in videos:
+        if "/" in video_id or "\\" in video_id:
+            raise InputError(f"{video.where}: cannot be a file's name")
         file, name = located(root, media.get(video_id), f"videos/{video_id}.mp4", video.where, "database")
         split = _split(video)
         last_s = video.seconds("duration") if video.has("duration") else None

@@ -55,6 +55,10 @@ def optional_text(entry: Entry, field: str) -> str | None:
     return entry.text(field) if entry.has(field) else None
 
 
+def optional_uid(entry: Entry, field: str) -> str | None:
+    return entry.identifier(field) if entry.has(field) else None
+
+
 def split_of(file: Path, whole: Entry) -> str | None:
     """What the file says of itself, else what its name does."""
     return split_in(whole.text("split")) if whole.has("split") else split_in(file.name)
@@ -97,12 +101,13 @@ def _span(action: Action, video: Video | None, counts: Counter[str]) -> tuple[fl
     if start_s >= last_s:
         counts["beyond the end of their video, left out"] += 1
         return None
-    if video and any(start_s < end and end_s > start for start, end in video.redacted):
+    used_s = min(end_s, last_s)
+    if video and any(start_s < end and used_s > start for start, end in video.redacted):
         counts["touching redacted intervals, left out"] += 1
         return None
-    if end_s > last_s:
+    if used_s < end_s:
         counts["reaching past the end of their video, cut to it"] += 1
-    return start_s, min(end_s, last_s)
+    return start_s, used_s
 
 
 def _record(action: Action, span: tuple[float, float], media: dict[str, Path], root: Path) -> ClipRecord:

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from edgevid_train.annotations.ego4d import Action, optional_text, split_of, to_records
+from edgevid_train.annotations.ego4d import Action, optional_text, optional_uid, split_of, to_records
 from edgevid_train.annotations.entry import Entry, read_object
 from edgevid_train.annotations.media import annotation_files
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
@@ -43,7 +43,7 @@ def read_ego4d_fho(path: Path, options: ReadOptions, say: Say) -> list[ClipRecor
 
 def _action(video: Entry, interval: Entry, action: Entry, labels: tuple[str, ...], split: str | None) -> Action:
     start_s, end_s = action.number("start_sec"), action.number("end_sec")
-    clip_uid = optional_text(action, "clip_uid") or optional_text(interval, "clip_uid")
+    clip_uid = optional_uid(action, "clip_uid") or optional_uid(interval, "clip_uid")
     clip_start_s = 0.0
     if clip_uid is not None:
         # its place in the video is said nowhere, but one moment is said in both clocks
@@ -51,7 +51,7 @@ def _action(video: Entry, interval: Entry, action: Entry, labels: tuple[str, ...
             clip_start_s = start_s - action.number("clip_start_sec")
         else:
             clip_uid = None
-    return Action(labels, video.text("video_uid"), start_s, end_s, action, split, clip_uid, clip_start_s)
+    return Action(labels, video.identifier("video_uid"), start_s, end_s, action, split, clip_uid, clip_start_s)
 
 
 def _labels(action: Entry, target: str | None) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def read_ego4d_goalstep(path: Path, options: ReadOptions, say: Say) -> list[Clip
         whole = read_object(file)
         split = split_of(file, whole)
         for video in whole.entries("videos"):
-            uid = video.text("video_uid")
+            uid = video.identifier("video_uid")
             end_s = video.number("end_time") if video.has("end_time") else None
             for segment, depth in _segments(video, 0):
                 if options.target == "any-step" or (options.target == "substep") == (depth > 0):

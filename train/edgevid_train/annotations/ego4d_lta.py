@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edgevid_train.annotations.ego4d import Action, check_words, optional_text, split_of, taxonomy_word, to_records
+from edgevid_train.annotations.ego4d import Action, check_words, optional_uid, split_of, taxonomy_word, to_records
 from edgevid_train.annotations.entry import Entry, read_object
 from edgevid_train.annotations.media import annotation_files, beside
 from edgevid_train.annotations.reading import ReadOptions, Say
@@ -43,12 +43,12 @@ def _action(clip: Entry, label: str, split: str | None) -> Action:
     parent_end_s = clip.number("clip_parent_end_sec") if clip.has("clip_parent_end_sec") else None
     return Action(
         (label,),
-        clip.text("video_uid"),
+        clip.identifier("video_uid"),
         parent_s + clip.number("action_clip_start_sec"),
         parent_s + clip.number("action_clip_end_sec"),
         clip,
         split,
-        optional_text(clip, "clip_uid"),
+        optional_uid(clip, "clip_uid"),
         parent_s,
         parent_end_s,
     )

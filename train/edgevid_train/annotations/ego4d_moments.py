@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edgevid_train.annotations.ego4d import Action, optional_text, split_of, to_records
+from edgevid_train.annotations.ego4d import Action, optional_uid, split_of, to_records
 from edgevid_train.annotations.entry import Entry, read_object
 from edgevid_train.annotations.media import annotation_files
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
@@ -43,12 +43,12 @@ def _action(video: Entry, clip: Entry, label: Entry, split: str | None) -> Actio
     clip_s = clip.number("video_start_sec") if clip.has("video_start_sec") else 0.0
     return Action(
         (label.text("label"),),
-        video.text("video_uid"),
+        video.identifier("video_uid"),
         clip_s + label.number("start_time"),
         clip_s + label.number("end_time"),
         label,
         split,
-        optional_text(clip, "clip_uid"),
+        optional_uid(clip, "clip_uid"),
         clip_s,
         clip.number("video_end_sec") if clip.has("video_end_sec") else None,
     )

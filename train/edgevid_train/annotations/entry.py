@@ -43,6 +43,13 @@ class Entry:
             raise self.fault(field, f": {_short(value)} holds characters that cannot be printed")
         return value.strip()
 
+    def identifier(self, field: str) -> str:
+        """Text that files are called by: raises InputError also when it would lead into another folder."""
+        text = self.text(field)
+        if "/" in text or "\\" in text or text in (".", ".."):
+            raise self.fault(field, f": {_short(text)} cannot be a file's name")
+        return text
+
     def number(self, field: str) -> float:
         """Raises InputError when it is missing, no number or not finite."""
         value = self._value(field)

@@ -40,14 +40,14 @@ def read_epic(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
     rows = [row for _, table in tables for row in table]
     words = {field: _words(field, rows, files[0], root, say) for field in fields}
     info = beside(files[0], root, VIDEO_INFO)
-    videos = {} if info is None else {row.text("video_id"): row for row in read_table(info, ["video_id"])}
-    media = find_media(root, {row.text("video_id") for row in rows})
+    videos = {} if info is None else {row.identifier("video_id"): row for row in read_table(info, ["video_id"])}
+    media = find_media(root, {row.identifier("video_id") for row in rows})
     cut = 0
     records = []
     for split, table in tables:
         for row in table:
             label = " ".join(_word(row, field, words[field]) for field in fields)
-            video_id = row.text("video_id")
+            video_id = row.identifier("video_id")
             start_s, end_s = (_seconds(row, field) for field in ("start_timestamp", "stop_timestamp"))
             video = videos.get(video_id)
             last_s = video.seconds("duration") if video is not None and "duration" in video.values else None

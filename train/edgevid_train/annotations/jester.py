@@ -36,10 +36,10 @@ def read_jester(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
             clips.append((row, split))
     if unlabelled:
         say(f"{plural(unlabelled, 'clip')} of the test set left out: without a label")
-    media = find_media(root, {row.text("video_id") for row, _ in clips})
+    media = find_media(root, {row.identifier("video_id") for row, _ in clips})
     records = []
     for row, split in clips:
-        clip_id = row.text("video_id")
+        clip_id = row.identifier("video_id")
         found = media.get(clip_id)
         file, name = located(root, found, f"20bn-jester-v1/{clip_id}", row.where, "video_id")
         rate_hz = RATE_HZ if found is None or holds_images(found) else None

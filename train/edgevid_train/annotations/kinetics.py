@@ -32,10 +32,10 @@ def read_kinetics(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord
                 rows.append((row, _cut_name(row), split))
     if unlabelled:
         say(f"{plural(unlabelled, 'clip')} of the test set left out: without a label")
-    media = find_media(root, {cut for _, cut, _ in rows} | {row.text("youtube_id") for row, _, _ in rows})
+    media = find_media(root, {cut for _, cut, _ in rows} | {row.identifier("youtube_id") for row, _, _ in rows})
     records = []
     for row, cut, split in rows:
-        whole = media.get(row.text("youtube_id")) if cut not in media else None
+        whole = media.get(row.identifier("youtube_id")) if cut not in media else None
         file, name = located(root, media.get(cut) or whole, f"{cut}.mp4", row.where, "youtube_id")
         start_s, end_s = (row.seconds("time_start"), row.seconds("time_end")) if whole else (0.0, None)
         group = row.text(options.group or "youtube_id")

@@ -40,10 +40,10 @@ def read_ssv2(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
             clips.append((entry, label, split))
     if unlabelled:
         say(f"{plural(unlabelled, 'clip')} of the test set left out: without a label")
-    media = find_media(root, {entry.text("id") for entry, _, _ in clips})
+    media = find_media(root, {entry.identifier("id") for entry, _, _ in clips})
     records = []
     for entry, label, split in clips:
-        clip_id = entry.text("id")
+        clip_id = entry.identifier("id")
         file, name = located(root, media.get(clip_id), f"{clip_id}.webm", entry.where, "id")
         rate_hz = RATE_HZ if holds_images(file) else None
         records.append(ClipRecord(file, name, (label,), clip_id, split=split, rate_hz=rate_hz))
