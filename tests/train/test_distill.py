@@ -13,6 +13,7 @@ from edgevid_train.distill import (
     DistillTask,
     StepTargets,
     feature_loss,
+    own_answer_loss,
     place_loss,
     pointing_loss,
     response_loss,
@@ -178,6 +179,33 @@ def test_a_batch_in_which_nothing_is_asked_costs_nothing():
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(logits.grad).all()
+
+
+# --- own answer
+
+
+def test_an_inner_exit_learns_what_the_last_one_says_and_the_last_one_nothing():
+    logits, last = (torch.randn(B, T, L, requires_grad=True) for _ in range(2))
+    loss = own_answer_loss(logits, last)
+    p, q = last.softmax(-1), logits.softmax(-1)
+    assert loss.item() == pytest.approx((p * (p.log() - q.log())).sum(-1).mean().item(), rel=1e-5)
+    loss.backward()
+    assert torch.allclose(logits.grad, ((q - p) / (B * T)).detach(), atol=1e-6)
+    assert last.grad is None
+    assert own_answer_loss(last, last).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_own_answers_count_for_every_inner_exit():
+    student = small_student()
+    outputs = outputs_of(student, 3)
+    step = steps([[IGNORE] * T] * B)
+    loss, terms = DistillTask(DistillConfig(own_answer=2.0), student, None)(outputs, step, None)
+    *inner, last = outputs.logits
+    assert terms["own_answer"].item() == pytest.approx(
+        2 * sum(own_answer_loss(x, last).item() for x in inner), rel=1e-5
+    )
+    assert loss.item() == pytest.approx(terms["own_answer"].item(), rel=1e-5)
+    assert "own_answer" not in DistillTask(DistillConfig(), student, None)(outputs, step, None)[1]
 
 
 def test_feature_targets_have_no_scale():

@@ -15,6 +15,8 @@ from edgevid_train.sequence import IGNORE
 class DistillConfig(BaseModel):
     """Weights of the terms. `inner_exits`: weight of every exit's loss but the last, whose weight is 1.
 
+    `own_answer`: what inner exits learn from the last one's answer at every step, also where nobody else can say (Zhang
+    et al. 2019, Be Your Own Teacher): a cascade that stops early is to say what it would have said at the end.
     `skipping`: share of training streams whose past is that of a cascade: at each step some exit decided, drawn by lot.
     `place`: where the hand points and whether it does, in clips that know it.
 
@@ -30,6 +32,7 @@ class DistillConfig(BaseModel):
     feature: float = Field(default=0.3, ge=0)
     temperature: float = Field(default=2.0, gt=0)
     inner_exits: float = Field(default=0.5, ge=0)
+    own_answer: float = Field(default=0.0, ge=0)
     skipping: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
 
@@ -86,6 +89,14 @@ def response_loss(logits: Tensor, answer: Tensor, decisive: Tensor, temperature:
     return (kl * share).sum() / len(logits) * temperature**2
 
 
+def own_answer_loss(logits: Tensor, last: Tensor) -> Tensor:
+    """Mean KL over all steps from the last exit's answer, taken as it is, to an inner exit's; both `(B, T, L)`."""
+    target = functional.log_softmax(last.detach(), -1)
+    return (
+        functional.kl_div(functional.log_softmax(logits, -1), target, reduction="none", log_target=True).sum(-1).mean()
+    )
+
+
 def feature_loss(projected: Tensor, features: Tensor, decisive: Tensor) -> Tensor:
     """Smooth L1 between the projected embedding at the decisive steps `(B, T, D)` and layer-normed features `(B, D)`.
 
@@ -120,6 +131,10 @@ class DistillTask(nn.Module):
         for looked_at, seen, weight in zip(outputs.places, outputs.pointing, self.exit_weights, strict=True):
             loss = place_loss(looked_at, steps.places) + pointing_loss(seen, steps.pointing)
             terms["place"] = terms["place"] + weight * config.place * loss
+        if config.own_answer:
+            *inner, last = outputs.logits
+            own = [own_answer_loss(logits, last) for logits in inner]
+            terms["own_answer"] = config.own_answer * torch.stack(own).sum() if own else last.new_zeros(())
         if teacher is not None and self.project is not None:
             response = outputs.embedding.new_zeros(())
             for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):
