@@ -34,7 +34,7 @@ from edgevid_train.describe import describe
 from edgevid_train.devices import Device, channels_last, make_accelerator
 from edgevid_train.drawn import DrawnClips
 from edgevid_train.evaluate.metrics import Prediction, figures, summarise
-from edgevid_train.evaluate.predict import answers, predictions, student_scores, teacher_scores
+from edgevid_train.evaluate.predict import answers, predictions, student_scores
 from edgevid_train.given import teacher_for
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.marks import marks_of_all
@@ -47,6 +47,7 @@ from edgevid_train.progress import Reporter
 from edgevid_train.recipe import OptimConfig, Recipe
 from edgevid_train.sampler import Sampler
 from edgevid_train.tasks import StudentTask, TeacherTask
+from edgevid_train.teacher_outputs import OUTPUTS, ask_teacher, write_outputs
 from edgevid_train.trainer import Job, Validate, train
 
 PREDICTIONS = "predictions.json"
@@ -112,7 +113,7 @@ def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Predictio
         teacher = _gather_teacher(fold, setting)
     else:
         teacher = _train_teacher(fold, setting, held_out)
-    found = _teacher_predictions(teacher, held_out, setting.labels, setting.stop)
+    found = _teacher_predictions(teacher, held_out, setting.labels, setting.stop, folder / OUTPUTS)
     _conclude(folder, found, setting.labels)
     return teacher, found
 
@@ -323,11 +324,18 @@ def _held_out_for_teacher(fold: Fold, setting: Setting) -> HeldOutClips:
 
 
 def _teacher_predictions(
-    teacher: Teacher, held_out: HeldOutClips, labels: Sequence[str], stop: Callable[[], bool]
+    teacher: Teacher,
+    held_out: HeldOutClips,
+    labels: Sequence[str],
+    stop: Callable[[], bool],
+    outputs: Path | None = None,
 ) -> list[Prediction]:
+    """`outputs`: a file that gets the logits and features too."""
     device = next(cast(nn.Module, teacher).parameters()).device
-    scores = answers(held_out, lambda frames: teacher_scores(teacher, frames, device), _until(stop))
-    return predictions(held_out.records, scores, labels)
+    found = answers(held_out, lambda frames: ask_teacher(teacher, frames, device), _until(stop))
+    if outputs is not None:
+        write_outputs(outputs, held_out.records, found, labels)
+    return predictions(held_out.records, [None if answer is None else answer.scores for answer in found], labels)
 
 
 def _until(stop: Callable[[], bool]) -> Callable[[], None]:

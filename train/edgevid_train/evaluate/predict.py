@@ -1,4 +1,4 @@
-"""Scores of held-out clips from networks in torch: the student's as deployed, the teacher's in one look."""
+"""Scores of held-out clips from networks in torch: the student's as deployed."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -16,7 +16,6 @@ from edgevid_train.dataset import HeldOutClips, Pixels
 from edgevid_train.decode import DecodeError
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import Teacher
 
 Answer = TypeVar("Answer")
 Scores = NDArray[np.float32]
@@ -44,13 +43,6 @@ def student_answer(
     logits = torch.cat([exit_logits.float() for exit_logits in outputs.logits])
     scores = ClipScores.of(activate(logits.cpu().numpy(), manifest.activation), manifest)
     return scores, np.asarray(outputs.embedding[0].float().cpu().numpy())
-
-
-@torch.no_grad()
-def teacher_scores(teacher: Teacher, frames: Pixels, device: torch.device) -> Scores:
-    """Softmax scores `(labels,)` of frames spread over the clip, uint8 `(T, height, width, 3)`."""
-    logits = teacher(as_input(torch.from_numpy(frames)[None].to(device))).logits
-    return np.asarray(logits.float().softmax(-1)[0].cpu().numpy(), np.float32)
 
 
 def answers(

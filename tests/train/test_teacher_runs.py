@@ -1,0 +1,68 @@
+"""Kinds of teachers from clips to a student, as a person runs it; and what a teacher says of each clip, in a file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_runs import Ran, run_command
+from test_teacher_kinds import tiny_checkpoint
+from tiny_run import RECIPE
+
+from edgevid_train import commands
+from edgevid_train.checkpoint import load_teacher
+
+LARGE = pytest.mark.slow  # thirty million parameters
+
+
+def edgevid(command: str, *args: object) -> Ran:
+    return run_command(commands.register, command, "--device", "cpu", *args)
+
+
+@pytest.mark.parametrize(
+    "kind", ["cnn-lstm", "timesformer", *(pytest.param(kind, marks=LARGE) for kind in ("r2plus1d", "slowfast"))]
+)
+def test_from_clips_to_a_student(kind: str, clips: Path, tmp_path: Path) -> None:
+    weights = "none"
+    if kind == "timesformer":
+        torch.manual_seed(0)
+        weights = str(tiny_checkpoint(tmp_path / "pretrained", kind))
+    elif kind == "slowfast":
+        pytest.importorskip("pytorchvideo", reason="needs the extra edgevid[pytorchvideo]")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    asked = ("--recipe", tmp_path / "recipe.toml", "--data", clips, "--folds", 3, "--fold", 1)
+    chosen = ("--set", f"teacher.kind={kind}", "--set", f"teacher.weights={weights}")
+    ran = edgevid("train-teacher", *asked, *chosen, "--out", tmp_path / "teacher")
+    assert ran.status == 0, ran.err
+
+    folder = tmp_path / "teacher" / "teacher"
+    loaded = load_teacher(folder / "last")
+    assert loaded.teacher.config.kind == kind
+    told = {
+        entry["file"]: entry["scores"] for entry in json.loads((folder / "predictions.json").read_text())["predictions"]
+    }
+    kept = np.load(folder / "outputs.npz")
+    assert sorted(kept["clip"]) == sorted(told)
+    assert kept["logits"].shape == (len(told), 3)
+    assert kept["features"].shape == (len(told), loaded.teacher.feature_size)
+    for name, label, logits in zip(kept["clip"], kept["label"], kept["logits"], strict=True):
+        scores = np.exp(logits) / np.exp(logits).sum()
+        assert told[name] == pytest.approx(dict(zip(kept["labels"], scores, strict=True)), abs=1e-5)
+        assert label in name
+
+    ran = edgevid("train-distill", *asked, "--teacher", tmp_path / "teacher", "--out", tmp_path / "student")
+    assert ran.status == 0, ran.err
+    assert "response" in ran.out
+    assert (tmp_path / "student" / "student" / "last" / "model.safetensors").is_file()
+
+
+def test_an_unknown_kind_lists_the_choices(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    ran = edgevid(
+        *("train-teacher", "--recipe", tmp_path / "recipe.toml", "--data", clips, "--set", "teacher.kind=resnet"),
+        *("--out", tmp_path / "run"),
+    )
+    assert ran.status == 2
+    assert "'resnet' is not one of tsm, cnn-lstm, inflated, videomae, timesformer, vivit, vjepa2" in ran.err
+    assert ran.err.count("\n") == 1
