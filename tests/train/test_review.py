@@ -136,6 +136,16 @@ def test_a_page_of_every_clip_by_label(tmp_path: Path, colours: Path) -> None:
     assert review(colours, "--out", out).status == 2
 
 
+def test_data_stats_measures_quality_where_asked(tmp_path: Path, colours: Path) -> None:
+    ran = run_command(commands.register, "data", "stats", colours, "--quality", "--json", tmp_path / "stats.json")
+    assert ran.status == 0, ran.err
+    quality = json.loads((tmp_path / "stats.json").read_text())["quality"]
+    assert [entry["clip"] for entry in quality["clips"]] == ["0.mp4", "1.mp4", "2.mp4", "3.mp4"]
+    assert quality["faults"]["blurred"] == 4  # plain colours have no edge
+    assert "quality of 4 clips: 4 blurred" in ran.out
+    assert "0.mp4: blurred" in ran.out
+
+
 def test_a_model_puts_wrong_labels_first(tmp_path: Path, colours: Path) -> None:
     model = tiny_stream_model(tmp_path / "tiny.onnx")
     ran = review(colours, "--out", tmp_path / "page", "--model", model, "--most", "2")

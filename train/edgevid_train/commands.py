@@ -131,6 +131,9 @@ def stats(
     min_clip_s: MinClip = None,
     max_clip_s: MaxClip = None,
     out: Annotated[Path | None, typer.Option(help="Folder for stats.json, labels.png and videos.png.")] = None,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Decode every clip: blur, exposure, noise, motion, bit rate.")
+    ] = False,
     json: Json = None,
     force: Force = False,
 ) -> None:
@@ -144,7 +147,8 @@ def stats(
     for output in (json, out):
         if output:
             check_output(output, force=force)
-    survey = look_at(path, read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s))
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
+    survey = look_at(path, options, quality=quality)
     found = survey.to_json()
     show(found)
     if out:

@@ -5,8 +5,10 @@ Frames are measured at the runtime's size, so that the figures of large and smal
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from edgevid.frame import Pixels
 from edgevid.sources import SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, decode_clip
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
 
 Grey = NDArray[np.uint8]
 """Luma, uint8 `(H, W)`."""
@@ -62,7 +64,7 @@ class Quality:
         }
         return tuple(name for name, is_so in found.items() if is_so)
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "faults": list(self.faults)}
 
 
@@ -81,8 +83,26 @@ def quality_of(clip: DecodedClip, info: SourceInfo | None = None) -> Quality:
 def look_at_quality(record: ClipRecord) -> tuple[DecodedClip, Quality]:
     """Decode a record at the runtime's size and measure it. Raises DecodeError."""
     clip = decode_clip(record, RUNTIME_SHORT_SIDE)
+    if not record.file.is_file():  # images, or chunks of a video: their bits say little about one clip
+        return clip, quality_of(clip)
     with open_source(record.file, pace="fast") as source:
         return clip, quality_of(clip, source.info)
+
+
+def quality_of_all(records: Iterable[ClipRecord]) -> dict[str, Any]:
+    """How many clips have which fault, and the figures of each clip; one that cannot be read has none.
+
+    Returns: ready for JSON: `{"faults": {name: clips}, "clips": [{"clip", …}], "unreadable": [{"clip", "reason"}]}`.
+    """
+    clips: list[dict[str, Any]] = []
+    unreadable: list[dict[str, str]] = []
+    for record in records:
+        try:
+            clips.append({"clip": record.id, **look_at_quality(record)[1].to_json()})
+        except DecodeError as error:
+            unreadable.append({"clip": record.id, "reason": str(error)})
+    faults = Counter(fault for clip in clips for fault in clip["faults"])
+    return {"faults": dict(faults.most_common()), "clips": clips, "unreadable": unreadable}
 
 
 def bit_rate(size_bytes: int, info: SourceInfo) -> tuple[float | None, float | None]:

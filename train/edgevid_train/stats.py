@@ -12,6 +12,7 @@ from edgevid.errors import InputError
 from edgevid.sources import SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.decode.chunks import chunks_of
+from edgevid_train.quality import quality_of_all
 
 SHOWN = 40
 """Labels that fit onto a screen; the file of --json has them all."""
@@ -26,6 +27,7 @@ class Survey:
         missing: names of files that are not there.
         unreadable: file and reason.
         notes: what the reader of the annotations left out, cut or guessed.
+        quality: see `quality_of_all`; None where it was not asked for.
     """
 
     path: Path
@@ -34,6 +36,7 @@ class Survey:
     missing: tuple[str, ...]
     unreadable: tuple[dict[str, str], ...]
     notes: tuple[str, ...]
+    quality: dict[str, Any] | None = None
 
     def duration_s(self, record: ClipRecord) -> float | None:
         """Of the span; of the file where the record ends with it and the file says how long it is."""
@@ -70,14 +73,17 @@ class Survey:
             "unreadable": list(self.unreadable),
             "leaks": leaks(self.records),
             "notes": list(self.notes),
+            **({} if self.quality is None else {"quality": self.quality}),
         }
 
     def _seconds(self, records: Sequence[ClipRecord]) -> dict[str, float] | None:
         return _spread([seconds for record in records if (seconds := self.duration_s(record)) is not None])
 
 
-def look_at(path: Path, options: ReadOptions) -> Survey:
+def look_at(path: Path, options: ReadOptions, *, quality: bool = False) -> Survey:
     """Read annotations and headers. Missing and unreadable files are counted and named, not an error.
+
+    `quality`: decode every clip whose file is there too, and measure its picture.
 
     Raises:
         InputError: no labelled videos, or malformed annotations.
@@ -99,7 +105,11 @@ def look_at(path: Path, options: ReadOptions) -> Survey:
             infos[file] = _header(record)
         except InputError as error:
             unreadable.append({"file": record.name, "reason": str(error).removeprefix(f"{file}: ")})
-    return Survey(path, tuple(records), infos, tuple(missing), tuple(unreadable), tuple(notes))
+    measured = None
+    if quality:
+        readable = [record for record in records if record.file in infos]
+        measured = quality_of_all(track(readable, "quality", console=Console(stderr=True), transient=True))
+    return Survey(path, tuple(records), infos, tuple(missing), tuple(unreadable), tuple(notes), measured)
 
 
 def leaks(records: Sequence[ClipRecord]) -> list[str]:
@@ -137,9 +147,18 @@ def show(found: dict[str, Any]) -> None:
     lonely = [label for label, row in labels.items() if row["groups"] == 1]
     lines += _first([f"in one group only, so never both trained and tested: {label}" for label in lonely])
     lines += _first([f"leak: group {group} is in several splits" for group in found["leaks"]])
+    lines += _of_quality(found["quality"]) if "quality" in found else []
     lines += [f"note: {line}" for line in found["notes"]]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _of_quality(quality: dict[str, Any]) -> list[str]:
+    clips = quality["clips"]
+    faulty = [f"{clip['clip']}: {', '.join(clip['faults'])}" for clip in clips if clip["faults"]]
+    counts = ", ".join(f"{n} {fault}" for fault, n in quality["faults"].items()) or "nothing to look at"
+    bad = [f"cannot be decoded: {entry['clip']}: {entry['reason']}" for entry in quality["unreadable"]]
+    return [f"quality of {len(clips)} clips: {counts}", *_first(faulty), *_first(bad)]
 
 
 def _header(record: ClipRecord) -> SourceInfo:
