@@ -1,6 +1,9 @@
 """Fixtures that every test may use."""
 
+import os
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no failure: how long an example takes says nothing about the code.
 settings.register_profile("edgevid", deadline=None)
 settings.load_profile("edgevid")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache() -> Iterator[None]:
+    """Tests, and the commands they start, keep nothing in the user's cache folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["EDGEVID_CACHE"] = folder
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from edgevid.preprocess import reduce
 from edgevid.sources.contract import Source, SourceCounts, SourceInfo
 from edgevid.sources.quiet import quiet_opencv
 
-_ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+IMAGE_ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 class ImageSource(Source):
@@ -38,7 +38,7 @@ class ImageSource(Source):
     ) -> None:
         super().__init__(counts)
         try:
-            images = [p for p in folder.iterdir() if p.suffix.lower() in _ENDINGS and not p.name.startswith(".")]
+            images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith(".")]
         except OSError as error:
             raise InputError(f"{folder}: {error.strerror}") from None
         if not images:

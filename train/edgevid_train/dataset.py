@@ -13,7 +13,15 @@ from edgevid.preprocess import fit
 from edgevid.sampling import sample_all
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.batch import Batch
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, ClipCache, DecodedClip, DecodeError, decode_clip
+from edgevid_train.decode import (
+    RUNTIME_SHORT_SIDE,
+    ClipCache,
+    DecodedClip,
+    DecodeError,
+    IndexStore,
+    Pick,
+    decode_clip,
+)
 from edgevid_train.drawn import DrawnClips
 from edgevid_train.ledger import Ledger
 from edgevid_train.places import Places
@@ -45,14 +53,18 @@ def read_clips(
     threads: int,
     on_clip: Callable[[], None] = lambda: None,
 ) -> dict[ClipRecord, int]:
-    """Decode every clip once, before the first hour is spent. What cannot be read goes into the ledger.
+    """Know that every clip can be decoded, before the first hour is spent. What cannot goes into the ledger.
+
+    A clip is decoded now unless an earlier run decoded it and its file has not changed since.
 
     Returns: the readable records, in order, with their length in steps at `rate_hz`.
     """
 
     def length(record: ClipRecord) -> int | None:
         try:
-            return steps_of(labelled(cache.get(record)), rate_hz)
+            times_s = cache.known_times_s(record)
+            clip = cache.get(record) if times_s is None else without_pixels(record, times_s)
+            return steps_of(labelled(clip), rate_hz)
         except DecodeError as error:
             ledger.skip(record, str(error))
             return None
@@ -69,7 +81,13 @@ def read_clips(
         finally:
             for _, future in pending:
                 future.cancel()
+    cache.remember_decoded()
     return lengths
+
+
+def without_pixels(record: ClipRecord, times_s: NDArray[np.float64]) -> DecodedClip:
+    """A clip of which only the times matter."""
+    return DecodedClip(np.empty((len(times_s), 0, 0, 3), np.uint8), times_s, record)
 
 
 def labelled(clip: DecodedClip, places: Places | None = None) -> LabelledClip:
@@ -185,13 +203,23 @@ def changes_among(labels: Sequence[str], changes: Mapping[str, str]) -> dict[str
 class HeldOutClips:
     """Clips as a device would take them in, for validation: the runtime's source, sampling and resize, nothing random.
 
-    Prepared frames are kept while they fit into `max_bytes`; what does not is decoded again every time.
+    Prepared frames are kept while they fit into `max_bytes`; what does not is decoded again every time. `pick`: which
+    frames `prepare` needs, by their times; all of them without it.
     """
 
-    def __init__(self, records: Sequence[ClipRecord], prepare: Callable[[DecodedClip], Pixels], max_bytes: int) -> None:
+    def __init__(
+        self,
+        records: Sequence[ClipRecord],
+        prepare: Callable[[DecodedClip], Pixels],
+        max_bytes: int,
+        indexes: IndexStore | None = None,
+        pick: Pick | None = None,
+    ) -> None:
         self.records = records
         self.prepare = prepare
         self.max_bytes = max_bytes
+        self.indexes = indexes
+        self.pick = pick
         self._kept: dict[ClipRecord, Pixels] = {}
         self._bytes = 0
 
@@ -199,7 +227,7 @@ class HeldOutClips:
         """uint8 `(T, height, width, 3)`. Raises DecodeError."""
         if record in self._kept:
             return self._kept[record]
-        frames = self.prepare(decode_clip(record, RUNTIME_SHORT_SIDE))
+        frames = self.prepare(decode_clip(record, RUNTIME_SHORT_SIDE, indexes=self.indexes, pick=self.pick))
         if self._bytes + frames.nbytes <= self.max_bytes:
             self._kept[record] = frames
             self._bytes += frames.nbytes
@@ -219,5 +247,9 @@ def as_stream(clip: DecodedClip, spec: InputSpec, rate_hz: float, rest: int = 0)
 
 def spread(clip: DecodedClip, spec: InputSpec, count: int) -> Pixels:
     """`count` frames spread evenly over the clip, as a teacher takes it: uint8 `(count, height, width, 3)`."""
-    ticks = np.linspace(clip.times_s[0], clip.times_s[-1], count)
-    return np.stack([fit(clip.frames[i], spec) for i in sample_at(clip.times_s, ticks)])
+    return np.stack([fit(clip.frames[i], spec) for i in spread_over(clip.times_s, count)])
+
+
+def spread_over(times_s: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Positions of `count` frames spread evenly over a clip; over those alone, they are the same frames."""
+    return sample_at(times_s, np.linspace(times_s[0], times_s[-1], count))

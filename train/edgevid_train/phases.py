@@ -28,7 +28,7 @@ from edgevid_train.checkpoint import (
     read_info,
     write_ensemble,
 )
-from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, spread
+from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, spread, spread_over
 from edgevid_train.decode import ClipCache
 from edgevid_train.describe import describe
 from edgevid_train.devices import Device, channels_last, make_accelerator
@@ -179,7 +179,12 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         _learn_paths(setting, student, folder)
     manifest = describe(student.cpu(), recipe, labels)
     spec, rate_hz, rest = recipe.student.input, recipe.student.rate_hz, settling_steps(manifest)
-    held_out = HeldOutClips(fold.val, lambda clip: as_stream(clip, spec, rate_hz, rest), recipe.data.cache_mb << 20)
+    held_out = HeldOutClips(
+        fold.val,
+        lambda clip: as_stream(clip, spec, rate_hz, rest),
+        recipe.data.cache_mb << 20,
+        setting.cache.indexes,
+    )
 
     def predict(net: nn.Module, stop: Callable[[], bool]) -> list[list[Prediction]]:
         """Of every exit alone, and last as deployed."""
@@ -319,7 +324,11 @@ def _train(job: Job, setting: Setting, teacher: Any = None) -> nn.Module:
 def _held_out_for_teacher(fold: Fold, setting: Setting) -> HeldOutClips:
     teacher = setting.recipe.teacher
     return HeldOutClips(
-        fold.val, lambda clip: spread(clip, teacher.input, teacher.frames), setting.recipe.data.cache_mb << 20
+        fold.val,
+        lambda clip: spread(clip, teacher.input, teacher.frames),
+        setting.recipe.data.cache_mb << 20,
+        setting.cache.indexes,
+        lambda times_s: spread_over(times_s, teacher.frames),
     )
 
 

@@ -20,7 +20,7 @@ from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import WEIGHTS, CheckpointInfo, SplitInfo, kept_part, load_weights
-from edgevid_train.decode import ClipCache
+from edgevid_train.decode import ClipCache, IndexStore
 from edgevid_train.devices import Device, make_accelerator
 from edgevid_train.evaluate.reconstruction import draw_reconstruction, reconstruction_figures
 from edgevid_train.interrupt import StoppedError
@@ -68,7 +68,7 @@ def pretrain(
     if not start.resume:
         _begin(request, recipe, out)
     try:
-        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20)
+        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, indexes=IndexStore())
         pieces = _read(videos, cache, recipe, out, report, stop)
         training, held_out = hold_out(pieces, recipe.data.holdout, recipe.seed)
         report.say(f"{len(videos)} videos: {len(training)} pieces to train on, {len(held_out)} held out")

@@ -32,7 +32,7 @@ from edgevid_train.checkpoint import (
     read_info,
 )
 from edgevid_train.dataset import labels_of, read_clips
-from edgevid_train.decode import ClipCache, with_context
+from edgevid_train.decode import ClipCache, IndexStore, with_context
 from edgevid_train.devices import Device, make_accelerator
 from edgevid_train.drawn import DrawnClips
 from edgevid_train.evaluate.metrics import Prediction, confusion, summarise
@@ -87,7 +87,7 @@ def train_folds(
         if not start.resume:
             _begin(request, recipe, out)
         spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
-        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans)
+        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, IndexStore())
         lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
         seen = _seen_before(request, recipe)
         setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen, drawn)

@@ -3,9 +3,14 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.decode.clip import DecodedClip, DecodeError, Span, decode_clip
+from edgevid_train.decode.clip import DecodedClip, DecodeError, Span, clip_frames, decode_clip
 from edgevid_train.decode.store import IndexStore
 
 
@@ -35,6 +40,29 @@ class ClipCache:
         self._clips: OrderedDict[ClipRecord, DecodedClip] = OrderedDict()
         self._errors: dict[ClipRecord, str] = {}
         self._busy: dict[ClipRecord, threading.Event] = {}
+        self._proven: dict[Path, list[slice]] = {}
+
+    def known_times_s(self, record: ClipRecord) -> NDArray[np.float64] | None:
+        """Times of a clip's frames, if the index knows that every one of them was decoded before; else None.
+
+        An index alone is no proof: packets may stand where they should and hold nothing that can be decoded.
+        """
+        if self.indexes is None or not record.file.is_file():
+            return None
+        try:
+            index = self.indexes.get(record.file)
+            inside = clip_frames(index, *self.spans.get(record, (record.start_s, record.end_s)))
+        except (InputError, DecodeError):
+            return None  # decoding gives the reason
+        return index.times_s[inside] if index.decoded[inside].all() else None
+
+    def remember_decoded(self) -> None:
+        """Write into the indices what `get` decoded since the last time, for `known_times_s` of the next run."""
+        with self._lock:
+            proven, self._proven = self._proven, {}
+        if self.indexes is not None:
+            for file, spans in proven.items():
+                self.indexes.mark_decoded(file, spans)
 
     def get(self, record: ClipRecord) -> DecodedClip:
         """The decoded clip; the arrays are shared and not to be written to. Raises DecodeError as `decode_clip`."""
@@ -53,6 +81,7 @@ class ClipCache:
         try:
             clip = decode_clip(record, self.short_side, self.spans.get(record), self.indexes)
             self.keep(clip)
+            self._note_decoded(clip)
             return clip
         except DecodeError as error:
             with self._lock:
@@ -75,3 +104,12 @@ class ClipCache:
             while self.bytes > self.max_bytes:
                 _, oldest = self._clips.popitem(last=False)
                 self.bytes -= oldest.frames.nbytes
+
+    def _note_decoded(self, clip: DecodedClip) -> None:
+        file, span = clip.record.file, slice(clip.first, clip.first + len(clip.times_s))
+        if self.indexes is None or not file.is_file():
+            return
+        # Of a damaged file other frames may come than its packets promise: it is decoded anew by every run.
+        if np.array_equal(self.indexes.get(file).times_s[span], clip.times_s):
+            with self._lock:
+                self._proven.setdefault(file, []).append(span)
