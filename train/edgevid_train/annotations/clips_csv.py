@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgevid.errors import InputError
-from edgevid_train.annotations.entry import Row
+from edgevid_train.annotations.entry import Row, shown
 from edgevid_train.annotations.paths import inside
 from edgevid_train.annotations.record import ClipRecord, label_fault
 from edgevid_train.annotations.table import read_table
@@ -44,7 +44,7 @@ def _record(root: Path, row: Row, group: str) -> ClipRecord:
         raise InputError(f"{row.where}: end_s {end_s:g} is not after start_s {start_s:g}")
     split = row.values.get("split") or None
     if split is not None and split not in SPLITS:
-        raise row.fault("split", f": {split!r} is not one of {', '.join(SPLITS)}")
+        raise row.fault("split", f": {shown(split)} is not one of {', '.join(SPLITS)}")
     return ClipRecord(file, name, _labels(row), row.values.get(group) or name, start_s, end_s, split)
 
 

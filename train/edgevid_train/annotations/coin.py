@@ -7,7 +7,7 @@ by their YouTube id, anywhere below the data folder.
 from pathlib import Path
 
 from edgevid.errors import InputError
-from edgevid_train.annotations.entry import Entry, read_object
+from edgevid_train.annotations.entry import Entry, read_object, shown
 from edgevid_train.annotations.media import SPLIT_NAMES, annotation_files, beside, find_media, located
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
@@ -54,7 +54,7 @@ def _spans(video: Entry, target: str | None, domains: dict[str, str]) -> list[tu
     if target in ("task", "domain"):
         label = video.text("class")
         if target == "domain" and label not in domains:
-            raise video.fault("class", f": {label!r} is outside the taxonomy, {TAXONOMY}")
+            raise video.fault("class", f": {shown(label)} is outside the taxonomy, {TAXONOMY}")
         return [(video, domains.get(label, label), video.seconds("start"), video.seconds("end"))]
     return [(step, step.text("label"), *_segment(step)) for step in video.entries("annotation")]
 
@@ -72,7 +72,7 @@ def _split(video: Entry) -> str | None:
         return None
     subset = video.text("subset")
     if subset not in SPLIT_NAMES:
-        raise video.fault("subset", f": {subset!r} is not one of {', '.join(SPLIT_NAMES)}")
+        raise video.fault("subset", f": {shown(subset)} is not one of {', '.join(SPLIT_NAMES)}")
     return SPLIT_NAMES[subset]
 
 

@@ -36,31 +36,31 @@ class Entry:
         """Raises InputError when it is missing, empty, no text, or cannot be printed."""
         value = self._value(field)
         if not isinstance(value, str):
-            raise self.fault(field, f": {_short(value)} is not text")
+            raise self.fault(field, f": {shown(value)} is not text")
         if not value.strip():
             raise self.fault(field, "is empty")
         if any(unicodedata.category(c) in _UNPRINTABLE for c in value):
-            raise self.fault(field, f": {_short(value)} holds characters that cannot be printed")
+            raise self.fault(field, f": {shown(value)} holds characters that cannot be printed")
         return value.strip()
 
     def identifier(self, field: str) -> str:
         """Text that files are called by: raises InputError also when it would lead into another folder."""
         text = self.text(field)
         if "/" in text or "\\" in text or text in (".", ".."):
-            raise self.fault(field, f": {_short(text)} cannot be a file's name")
+            raise self.fault(field, f": {shown(text)} cannot be a file's name")
         return text
 
     def number(self, field: str) -> float:
         """Raises InputError when it is missing, no number or not finite."""
         value = self._value(field)
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise self.fault(field, f": {_short(value)} is not a number")
+            raise self.fault(field, f": {shown(value)} is not a number")
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            raise self.fault(field, f": {_short(value)} is not a finite number")
+            raise self.fault(field, f": {shown(value)} is not a finite number")
         return number
 
     def whole(self, field: str) -> int:
@@ -79,7 +79,7 @@ class Entry:
                 raise
             number = -1.0
         if number < 0:
-            raise self.fault(field, f": {_short(self.values[field])} is not a number of seconds")
+            raise self.fault(field, f": {shown(self.values[field])} is not a number of seconds")
         return number
 
     def flag(self, field: str, default: bool) -> bool:
@@ -87,13 +87,13 @@ class Entry:
             return default
         value = self.values[field]
         if not isinstance(value, bool):
-            raise self.fault(field, f": {_short(value)} is neither true nor false")
+            raise self.fault(field, f": {shown(value)} is neither true nor false")
         return value
 
     def entry(self, field: str) -> "Entry":
         value = self._value(field)
         if not isinstance(value, dict):
-            raise self.fault(field, f": {_short(value)} is not an object")
+            raise self.fault(field, f": {shown(value)} is not an object")
         return Entry(value, _within(self.where, field))
 
     def entries(self, field: str, *, optional: bool = False) -> list["Entry"]:
@@ -102,7 +102,7 @@ class Entry:
             return []
         value = self._value(field)
         if not isinstance(value, list):
-            raise self.fault(field, f": {_short(value)} is not a list")
+            raise self.fault(field, f": {shown(value)} is not a list")
         return entries_of(value, _within(self.where, field))
 
     def _value(self, field: str) -> Any:
@@ -133,7 +133,7 @@ class Row(Entry):
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise self.fault(field, f": {_short(text)} is not a number")
+            raise self.fault(field, f": {shown(text)} is not a number")
         return number
 
     @classmethod
@@ -144,11 +144,17 @@ class Row(Entry):
         return cls({name: value.strip() for name, value in zip(header, values, strict=True)}, where)
 
 
+def shown(value: object) -> str:
+    """A value in a message: one printable line, and not a whole file."""
+    text = ascii(value) if not isinstance(value, str) or not value.isprintable() else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def entries_of(values: list[Any], where: str) -> list[Entry]:
     """Raises InputError when one of `values` is no JSON object."""
     for index, value in enumerate(values):
         if not isinstance(value, dict):
-            raise InputError(f"{where}[{index}]: {_short(value)} is not an object")
+            raise InputError(f"{where}[{index}]: {shown(value)} is not an object")
     return [Entry(value, f"{where}[{index}]") for index, value in enumerate(values)]
 
 
@@ -177,16 +183,10 @@ def read_object(path: Path) -> Entry:
     """A JSON file that holds one object."""
     value = read_json(path)
     if not isinstance(value, dict):
-        raise InputError(f"{path}: {_short(value)} is not an object")
+        raise InputError(f"{path}: {shown(value)} is not an object")
     return Entry(value, f"{path}:")
 
 
 def _within(where: str, field: str) -> str:
-    field = field if field.isprintable() and len(field) <= 60 else _short(field)
+    field = field if field.isprintable() and len(field) <= 60 else shown(field)
     return f"{where} {field}" if where.endswith(":") else f"{where}.{field}"
-
-
-def _short(value: object) -> str:
-    """For messages: one line, not a whole file."""
-    text = ascii(value) if not isinstance(value, str) or not value.isprintable() else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgevid_train.annotations.entry import Row
+from edgevid_train.annotations.entry import Row, shown
 from edgevid_train.annotations.media import annotation_files, beside, find_media, holds_images, located, split_in
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
@@ -87,7 +87,7 @@ def _seconds(row: Row, field: str) -> float:
     text = row.text(field)
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
-        raise row.fault(field, f": {text!r} is not a time as in 00:01:02.34")
+        raise row.fault(field, f": {shown(text)} is not a time as in 00:01:02.34")
     return round(int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]), 6)
 
 

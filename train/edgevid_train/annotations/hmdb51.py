@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from edgevid.errors import InputError
+from edgevid_train.annotations.entry import shown
 from edgevid_train.annotations.media import annotation_files, find_media, located
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
@@ -38,7 +39,7 @@ def read_hmdb51(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
             where = f"{file}: row {row}"
             given, mark = line[:-1], line[-1]
             if mark not in _SPLITS or not given.strip() or given == given.rstrip():
-                raise InputError(f"{where}: expected a video and 0, 1 or 2, found {line!r}")
+                raise InputError(f"{where}: expected a video and 0, 1 or 2, found {shown(line)}")
             split = _SPLITS[mark]
             unused += split is None
             if split is not None:

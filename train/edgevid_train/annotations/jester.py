@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgevid.errors import InputError
-from edgevid_train.annotations.entry import Row
+from edgevid_train.annotations.entry import Row, shown
 from edgevid_train.annotations.media import annotation_files, find_media, holds_images, located, split_in
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
@@ -32,7 +32,7 @@ def read_jester(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
                 unlabelled += 1
                 continue
             if labels is not None and row.text("label") not in labels:
-                raise row.fault("label", f": {row.text('label')!r} is outside the taxonomy, {labels_file}")
+                raise row.fault("label", f": {shown(row.text('label'))} is outside the taxonomy, {labels_file}")
             clips.append((row, split))
     if unlabelled:
         say(f"{plural(unlabelled, 'clip')} of the test set left out: without a label")

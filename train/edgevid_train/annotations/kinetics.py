@@ -5,7 +5,7 @@ Media: `YOUTUBE_000012_000022.mp4`, cut at these seconds, anywhere below the dat
 
 from pathlib import Path
 
-from edgevid_train.annotations.entry import Row
+from edgevid_train.annotations.entry import Row, shown
 from edgevid_train.annotations.media import SPLIT_NAMES, annotation_files, find_media, located, split_in
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
@@ -54,5 +54,5 @@ def _split(row: Row, file: Path) -> str | None:
     if not row.has("split"):
         return split_in(file.name)
     if row.text("split") not in SPLIT_NAMES:
-        raise row.fault("split", f": {row.text('split')!r} is not one of {', '.join(SPLIT_NAMES)}")
+        raise row.fault("split", f": {shown(row.text('split'))} is not one of {', '.join(SPLIT_NAMES)}")
     return SPLIT_NAMES[row.text("split")]

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from edgevid.errors import InputError
+from edgevid_train.annotations.entry import shown
 from edgevid_train.annotations.media import annotation_files, beside, split_in
 from edgevid_train.annotations.paths import VIDEO_ENDINGS, inside
 from edgevid_train.annotations.reading import ReadOptions, Say
@@ -66,7 +67,7 @@ def _parts(line: str, where: str) -> tuple[str, str]:
 
 def _name(label: str, names: list[str] | None, where: str) -> str:
     if not (label.isascii() and label.isdecimal() and len(label) < 10):
-        raise InputError(f"{where}: field 'label': {label!r} is not a number from 0 on")
+        raise InputError(f"{where}: field 'label': {shown(label)} is not a number from 0 on")
     if names is None:
         return str(int(label))
     if int(label) >= len(names):

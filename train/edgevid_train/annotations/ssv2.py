@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgevid.errors import InputError
-from edgevid_train.annotations.entry import Entry, entries_of, read_json, read_object
+from edgevid_train.annotations.entry import Entry, entries_of, read_json, read_object, shown
 from edgevid_train.annotations.media import annotation_files, beside, find_media, holds_images, located, split_in
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
@@ -36,7 +36,7 @@ def read_ssv2(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
                 continue
             label = entry.text("template").replace("[", "").replace("]", "")
             if labels is not None and label not in labels:
-                raise entry.fault("template", f": {label!r} is outside the taxonomy, {labels_file}")
+                raise entry.fault("template", f": {shown(label)} is outside the taxonomy, {labels_file}")
             clips.append((entry, label, split))
     if unlabelled:
         say(f"{plural(unlabelled, 'clip')} of the test set left out: without a label")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgevid.errors import InputError
-from edgevid_train.annotations.entry import Row, read_text
+from edgevid_train.annotations.entry import Row, read_text, shown
 
 
 def read_rows(path: Path, separator: str = ",") -> list[tuple[int, list[str]]]:
@@ -30,7 +30,7 @@ def read_table(path: Path, needed: Sequence[str], one_of: Sequence[str] = ()) ->
     for name in [*needed, *([name for name in one_of if name in header] or one_of[:1])]:
         if header.count(name) != 1:
             what = "is missing" if name not in header else "occurs twice"
-            raise InputError(f"{path}: row 1: column {name!r} {what}; found: {_shown(header)}")
+            raise InputError(f"{path}: row 1: column {name!r} {what}; found: {_names(header)}")
     return [Row.of(header, values, f"{path}: row {number}") for number, values in rows[1:]]
 
 
@@ -40,6 +40,6 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
-def _shown(header: list[str]) -> str:
+def _names(header: list[str]) -> str:
     text = ", ".join(header) or "nothing"
-    return text if text.isprintable() else repr(text)
+    return text if text.isprintable() and len(text) <= 300 else shown(text)

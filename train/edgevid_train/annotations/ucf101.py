@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from edgevid.errors import InputError
+from edgevid_train.annotations.entry import shown
 from edgevid_train.annotations.media import annotation_files, beside, find_media, located
 from edgevid_train.annotations.reading import ReadOptions, Say
 from edgevid_train.annotations.record import ClipRecord
@@ -54,7 +55,7 @@ def _classes(list_file: Path, root: Path) -> dict[int, str] | None:
     for row, line in read_lines(path):
         number, _, label = line.partition(" ")
         if not (number.isascii() and number.isdecimal() and len(number) < 10 and label.strip()):
-            raise InputError(f"{path}: row {row}: expected a number and a label, found {line!r}")
+            raise InputError(f"{path}: row {row}: expected a number and a label, found {shown(line)}")
         classes[int(number)] = label.strip()
     return classes
 
@@ -66,12 +67,12 @@ def _parts(line: str, where: str, classes: dict[int, str] | None) -> tuple[str, 
         given, number = line, ""
     match = _VIDEO.fullmatch(Path(given.strip()).stem)
     if match is None:
-        raise InputError(f"{where}: field 'path': {line!r} is not called like v_ApplyEyeMakeup_g08_c01.avi")
+        raise InputError(f"{where}: field 'path': {shown(line)} is not called like v_ApplyEyeMakeup_g08_c01.avi")
     label = match["label"]
     if classes is not None and _plain(label) not in map(_plain, classes.values()):
-        raise InputError(f"{where}: field 'path': label {label!r} is outside the taxonomy, classInd.txt")
+        raise InputError(f"{where}: field 'path': label {shown(label)} is outside the taxonomy, classInd.txt")
     if number and classes is not None and _plain(classes.get(int(number[:9]), "")) != _plain(label):
-        raise InputError(f"{where}: field 'label': {number} is not the number of {label!r} in classInd.txt")
+        raise InputError(f"{where}: field 'label': {number} is not the number of {shown(label)} in classInd.txt")
     return given.strip(), label, match["group"]
 
 
