@@ -101,3 +101,17 @@ def test_what_cannot_be_split() -> None:
         grouped_folds(records(("a", "1"), ("b", "2")), 1, 0)
     with pytest.raises(InputError, match=r"one group.*--all"):
         holdout(records(("a", "1"), ("b", "1")), 5, 0)
+
+
+def test_clips_with_several_labels_count_for_each_of_them() -> None:
+    data = [
+        ClipRecord(Path(f"{i}.mp4"), f"{i}.mp4", ("walk", "talk") if i % 3 == 0 else ("walk",), f"g{i}")
+        for i in range(30)
+    ]
+    check_labels(data[:1])  # two labels to tell apart, on one clip
+    for fold in grouped_folds(data, 5, seed=1):
+        assert Counter(label for record in fold.val for label in record.labels) == {"walk": 6, "talk": 2}
+    rare = [*records(("walk", "1"), ("walk", "2")), ClipRecord(Path("r.mp4"), "r.mp4", ("walk", "rare"), "3")]
+    assert "rare" in {label for record in holdout(rare, 3, 0).train for label in record.labels}
+    with pytest.raises(InputError, match="there is no clip"):
+        check_labels([])
