@@ -149,11 +149,9 @@ def probe(parts: Sequence[Part], grid: int, count: int) -> list[Row]:
                     ridge = make_pipeline(StandardScaler(), RidgeClassifierCV(STRENGTHS))
                     right = ridge.fit(values[train], labels[train]).predict(values[val]) == labels[val]
                     hits[stage, pool] = hits.get((stage, pool), 0) + int(right.sum())
-    student, labels = parts[0].loaded.student, len(parts[0].loaded.labels)
-    macs = [
-        *(ending_at(stage, student, labels) for stage, _ in enumerate(student.stages, 1)),
-        macs_per_exit(student)[-1],
-    ]
+    student, answers = parts[0].loaded.student, len(parts[0].loaded.labels)
+    macs = [ending_at(number, student, answers) for number in range(1, len(student.stages) + 1)]
+    macs.append(macs_per_exit(student)[-1])
     return [
         Row(stage, cost, shape, {pool: Probe(hits[stage, pool], tested) for pool in POOLS})
         for (stage, shape), cost in zip(shapes(student), macs, strict=True)

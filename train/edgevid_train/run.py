@@ -74,7 +74,7 @@ def train_folds(
     check_output(out, force=force or start.resume or empty)
     make_accelerator(device, recipe.precision)
     records = read_data(request.data, request.options) if request.data is not None else []
-    labels = labels_of(records, request.classes or (LABELS if request.data is None else None))
+    labels = labels_of(records, request.classes or (sorted(LABELS) if request.data is None else None))
     extra = _extra(request, labels)
     splits = _splits(request, recipe, records, extra)
     given = _given_teachers(request, labels, splits)
