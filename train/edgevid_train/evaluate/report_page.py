@@ -98,8 +98,8 @@ def _head(figures: Figures) -> list[str]:
         ("top-5", _rate(figures["top5"]), ""),
         ("macro F1", _rate(figures["macro_f1"]), _interval(figures, "macro_f1")),
         ("calibration error", _rate(figures["reliability"]["ece"]), "expected, 15 bins"),
-        ("weights", f"{cost['weights'] / 1e6:.2f} M", ""),
-        ("a step", f"{cost['macs_per_step'] / 1e6:.1f} M", "multiply-accumulates"),
+        ("weights", _short(cost["weights"]), ""),
+        ("a step", _short(cost["macs_per_step"]), "multiply-accumulates"),
     ]
     if latency:
         rows.append(("a step's time", f"{latency['p50']:.2f} ms", f"p95 {latency['p95']:.2f} ms, {_threads(cost)}"))
@@ -139,14 +139,25 @@ def _sections(figures: Figures, drawings: Mapping[str, str], strips: Mapping[str
         "Wrong and sure": show(figures["worst"]["surest_wrong"]),
         "Right and least sure": show(figures["worst"]["least_sure_right"]),
         "Samples": show(figures["samples"]),
-        "Reliability": drawings.get("reliability", ""),
+        "Reliability": _with_note(
+            drawings.get("reliability", ""),
+            "On the dashed line a score is what it says; below it the model is too sure.",
+        ),
         "Exits": _exits(figures),
         "Robustness": _robustness(figures),
-        "Embeddings": drawings.get("embeddings", ""),
+        "Embeddings": _with_note(
+            drawings.get("embeddings", ""),
+            "t-SNE of each clip's embedding; crosses are wrong answers. What lies together is alike to the network; "
+            "how far apart groups lie says nothing.",
+        ),
         "Training": drawings.get("curves", ""),
         "Cost": _cost(figures),
         "Missing clips": _missing(figures),
     }
+
+
+def _with_note(drawing: str, note: str) -> str:
+    return drawing and drawing + page.paragraph(note, "quiet")
 
 
 def _clips(figures: Figures, strips: Mapping[str, Path], ids: Sequence[str]) -> str:
@@ -187,11 +198,11 @@ def _compared(figures: Figures) -> str:
             _rate(of["top5"]),
             (_rate(of["macro_f1"]), _interval(of, "macro_f1")),
             _rate(of["reliability"]["ece"]),
-            f"{of['exits'][-1]['macs'] / 1e6:.1f}",
+            _short(of["exits"][-1]["macs"]),
         )
         for of in (figures, other)
     ]
-    head = ("model", "top-1", "top-5", "macro F1", "ECE", "million MACs a step")
+    head = ("model", "top-1", "top-5", "macro F1", "ECE", "MACs a step")
     difference = f"{paired['difference']:+.3f}"
     if paired["difference_low"] is not None:
         difference += f" (95%: {paired['difference_low']:+.3f} to {paired['difference_high']:+.3f}, by group)"
@@ -220,8 +231,8 @@ def _per_class(figures: Figures) -> str:
         for label, row in figures["per_class"].items()
     ]
     note = (
-        f"In brackets 95% intervals: Wilson's of precision and recall; of F1 by the bootstrap over {figures['groups']} "
-        "groups of clips that belong together."
+        "In small print 95% intervals: Wilson's of precision and recall; of F1 by the bootstrap over "
+        f"{figures['groups']} groups of clips that belong together."
     )
     return page.table(("label", "clips", "precision", "recall", "F1"), rows) + page.paragraph(note, "quiet")
 
@@ -230,7 +241,7 @@ def _exits(figures: Figures) -> str:
     rows = [
         (
             row["name"],
-            f"{row['macs'] / 1e6:.1f}",
+            _short(row["macs"]),
             "never" if row["threshold"] is None else f"{row['threshold']:g}",
             "" if row["decided"] is None else f"{row['decided']:.1%}",
             (_rate(row["top1"]), _interval(row, "top1")) if "top1" in row else "",
@@ -238,7 +249,7 @@ def _exits(figures: Figures) -> str:
         )
         for row in figures["exits"]
     ]
-    head = ("exit", "million MACs", "sure from", "steps decided", "top-1 if every step ends here", "ms, p50 / p95")
+    head = ("exit", "MACs a step", "sure from", "steps decided", "top-1 if every step ends here", "ms, p50 / p95")
     note = "The last exit decides whatever no earlier one is sure of."
     return page.table(head, rows) + page.paragraph(note, "quiet")
 
@@ -267,7 +278,7 @@ def _robustness(figures: Figures) -> str:
     ]
     note = (
         "The same clips, changed, with their labels as they were. Where the label is in the movement's direction or "
-        "order, a model that looks at time must fail on reversed and shuffled clips; on the others it should not."
+        "order, a model that looks at time should fail on reversed and shuffled clips; on the others it should not."
     )
     head = ("clips", "what was changed", "top-1", "difference", "macro F1", "McNemar's p")
     return page.table(head, [as_it_is, *rows], words=2) + page.paragraph(note, "quiet")
@@ -299,6 +310,14 @@ def _missing(figures: Figures) -> str:
 
 def _threads(cost: Figures) -> str:
     return f"{cost['threads']} thread{'' if cost['threads'] == 1 else 's'}"
+
+
+def _short(count: int) -> str:
+    """Three digits of a number: 39.4 M, 812 k, 24."""
+    for size, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {name}"
+    return str(count)
 
 
 def _rate(value: float) -> str:
