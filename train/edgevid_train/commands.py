@@ -21,6 +21,7 @@ from edgevid_train.options import (
     Threads,
     read_options,
 )
+from edgevid_train.prepare_commands import add_to as add_prepare
 from edgevid_train.review_command import review
 from edgevid_train.stream_commands import Laps, Minutes, Negatives, Seed
 from edgevid_train.stream_commands import add_to as add_fit_events
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(no_args_is_help=True, help="Labelled videos: look at them, make them.")
     data.command("stats")(stats)
     data.command("review")(review)
+    add_prepare(data)
     add_synthesize(data)
     app.add_typer(data, name="data")
 

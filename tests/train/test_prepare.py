@@ -1,0 +1,135 @@
+"""`data index` and `data prepare` as a person runs them."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from command_runs import Ran, run_command
+from videos import number_of, numbered_frames, truncate, write_images, write_video
+
+from edgevid.errors import InputError
+from edgevid_train import commands, prepare
+from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.decode import decode_clip, read_index
+
+
+def run(*args: object) -> Ran:
+    return run_command(commands.register, "data", *args)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two good videos, one of uneven times with two clips in it, and one that is cut short."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    times_s = [k * 0.1 + 0.03 * (k % 2) for k in range(30)]
+    write_video(folder / "uneven.mkv", numbered_frames(30, 192, 128), times_s=times_s)
+    write_video(folder / "b.avi", numbered_frames(12, 192, 128), fps=10)
+    write_video(folder / "cut.mp4", numbered_frames(100), container_options={"movflags": "faststart"})
+    truncate(folder / "cut.mp4", 0.5)
+    (folder / "clips.csv").write_text(
+        "file,label,group,start_s,end_s,split\n"
+        "uneven.mkv,up,one,0.5,1.5,train\nuneven.mkv,down,one,1.5,,val\nb.avi,up,two,,,train\ncut.mp4,up,two,,,\n"
+    )
+    return folder
+
+
+def test_prepare_keeps_clips_and_times(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    result = run("prepare", data, "--out", out, "--short-side", 64, "--keyframes", 5, "--json", tmp_path / "r.json")
+    assert result.status == 2
+    assert "left out: cut.mp4: ends" in result.out + result.err
+    figures = json.loads((tmp_path / "r.json").read_text())
+    assert (figures["clips"], figures["written"], figures["skipped"][0]["clip"]) == (3, 2, "cut.mp4")
+    before = [clip for clip in read_data(data) if clip.file.name != "cut.mp4"]
+    after = read_data(out)
+    for old, new in zip(before, after, strict=True):
+        assert (new.labels, new.group, new.start_s, new.end_s, new.split) == (
+            old.labels,
+            old.group,
+            old.start_s,
+            old.end_s,
+            old.split,
+        )
+        was, now = decode_clip(old, 64), decode_clip(new, 64)
+        assert now.frames.shape[1:] == (64, 96, 3)
+        assert now.times_s == pytest.approx(was.times_s, abs=2e-5)
+        assert [number_of(frame) for frame in now.frames] == [number_of(frame) for frame in was.frames]
+    index = read_index(after[0].file)
+    assert index.seekable
+    assert np.diff(np.searchsorted(index.pts, index.key_pts)).max() <= 5
+    assert (out / "ledger.csv").read_text().count("cut.mp4") == 1
+
+
+def test_prepare_goes_on_and_refuses_other_settings(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, args = tmp_path / "small", ("--short-side", 64)
+    original, calls = prepare.encode, []
+
+    def interrupted(file: Path, *rest: object) -> int:
+        calls.append(file.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(file, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prepare, "encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_all(data, out)
+    assert not (out / "clips.csv").exists()
+    with pytest.raises(InputError, match="other settings"):
+        prepare.begin(out, data, prepare.Encoding(48, 12), force=False)
+    found = prepare_all(data, out)
+    assert (found.kept, found.written, len(found.records)) == (1, 1, 3)
+    assert calls[2:] == ["b.avi", "cut.mp4"]
+    result = run("prepare", data, "--out", out, *args)
+    assert result.status != 0
+    assert "give --force" in result.out + result.err
+    assert run("prepare", data, "--out", out, *args, "--force").status == 2
+    assert not [path for path in out.rglob("*") if ".tmp" in path.name]
+
+
+def prepare_all(data: Path, out: Path) -> prepare.Prepared:
+    encoding = prepare.Encoding(64, 12)
+    prepare.begin(out, data, encoding, force=False)
+    return prepare.prepare(read_data(data), out, encoding)
+
+
+def test_videos_from_folders_of_images(tmp_path: Path) -> None:
+    for label, count in (("up", 6), ("down", 9)):
+        write_images(tmp_path / "frames" / label / "one", numbered_frames(count, 97, 65))  # odd sides
+    out = tmp_path / "videos"
+    assert run("prepare", tmp_path / "frames", "--out", out, "--from-frames").status == 2
+    assert run("prepare", tmp_path / "frames", "--out", out, "--from-frames", "--rate", 12).status == 0
+    clips = read_data(out)
+    assert [clip.label for clip in clips] == ["down", "up"]
+    decoded = decode_clip(clips[0], 240)
+    assert [number_of(frame) for frame in decoded.frames] == list(range(9))
+    assert decoded.times_s == pytest.approx(np.arange(9) / 12, abs=2e-5)
+
+
+def test_the_table_is_read_back_as_it_was(tmp_path: Path) -> None:
+    records = [
+        ClipRecord(tmp_path / "a, b.mp4", "a, b.mp4", ("x", "y"), "g", 1 / 3, 2.5, "val"),
+        ClipRecord(tmp_path / "c.mp4", "c.mp4", ("z",), "g"),
+    ]
+    (tmp_path / "clips.csv").write_text(prepare.clips_csv(records))
+    assert read_data(tmp_path) == records
+
+
+def test_index_says_what_cannot_be_read(data: Path, tmp_path: Path) -> None:
+    args = ("index", data, "--cache", tmp_path / "cache", "--json", tmp_path / "r.json", "--force")
+    first = run(*args)
+    assert first.status == 2
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert (found["files"], found["built"], found["decoded"]) == (3, 3, 0)
+    assert [Path(entry["file"]).name for entry in found["unreadable"]] == ["cut.mp4"]
+    run(*args, "--decode")
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert (found["built"], found["decoded"]) == (0, 42)
+    assert run("index", tmp_path / "nothing").status == 2
+    assert run("index", data / "b.avi", "--cache", tmp_path / "cache").status == 0
+    with av.open(str(data / "b.avi")) as container:
+        assert container.streams.video[0].frames == 12

@@ -1,0 +1,200 @@
+"""Re-encode a data set, so that training reads it fast: small pictures, keyframes close together, one clips.csv.
+
+OUT/videos/…        one .mp4 for every video of the data, named after it
+OUT/prepare.json    what was asked for: who asks for the same again goes on where it was interrupted
+OUT/ledger.csv      the videos that could not be decoded, and why
+OUT/clips.csv       the clips, with labels, groups, spans and splits as they were; written last
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from edgevid.errors import InputError
+from edgevid.files import replacing, write_json, write_text
+from edgevid.frame import Frame
+from edgevid.sources.images import IMAGE_ENDINGS
+from edgevid.sources.opening import open_source
+from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
+from edgevid_train.ledger import Ledger
+
+ASKED, LEDGER, VIDEOS = "prepare.json", "ledger.csv", "videos"
+TICKS_PER_S = 90_000
+"""Of presentation times: an uneven rate stays as it is."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How videos are written: H.264 with a short side of at most `short_side` pixels, a keyframe every `keyframes`."""
+
+    short_side: int
+    keyframes: int
+    crf: int = 20
+    threads: int = 1
+
+
+@dataclass
+class Prepared:
+    """What became of a data set's videos: of `kept` an earlier call had made the file."""
+
+    written: int = 0
+    kept: int = 0
+    lost_frames: int = 0
+    records: list[ClipRecord] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+def begin(out: Path, data: Path, encoding: Encoding, *, force: bool) -> None:
+    """Make `out`, or go on in it if the same was asked for there before and not finished.
+
+    Raises:
+        InputError: `out` holds anything else, or all of it already, and `force` is not given.
+    """
+    asked = {"data": str(data.absolute()), **asdict(encoding)}
+    del asked["threads"]
+    if out.exists() and not force:
+        if (out / CLIPS_CSV).exists() or not (out / ASKED).is_file():
+            raise InputError(f"{out} exists; give --force to replace it")
+        try:
+            before = json.loads((out / ASKED).read_bytes())
+        except (OSError, ValueError):
+            before = None
+        if before != asked:
+            raise InputError(f"{out} was begun with other settings ({ASKED}); give --force to begin again")
+        return
+    for old in sorted((out / VIDEOS).rglob("*.mp4")) if force else []:
+        old.unlink()
+    (out / CLIPS_CSV).unlink(missing_ok=True)
+    write_json(out / ASKED, asked)
+
+
+def prepare(
+    records: Sequence[ClipRecord], out: Path, encoding: Encoding, on_video: Callable[[str], None] = lambda _: None
+) -> Prepared:
+    """Re-encode every file of `records` into `out`, then write the ledger and clips.csv.
+
+    `on_video` is called after each file with a text about the unreadable ones. Whole files are encoded, so that spans
+    stay what they are. A file that is cut short or damaged goes into the ledger with all of its clips.
+
+    Raises:
+        InputError: the disk is full, or two files would get one name.
+    """
+    found = Prepared()
+    by_source: dict[tuple[Path, float | None], list[ClipRecord]] = {}
+    for record in records:
+        by_source.setdefault((record.file, record.rate_hz), []).append(record)
+    names: dict[str, Path] = {}
+    for (file, rate_hz), clips in by_source.items():
+        name = f"{VIDEOS}/{clips[0].name}" + ("" if clips[0].name.endswith(".mp4") else ".mp4")
+        if names.setdefault(name, file) != file:
+            raise InputError(f"{names[name]} and {file} would both become {name}")
+        try:
+            if _is_made(file, out / name):
+                found.kept += 1
+            else:
+                found.lost_frames += encode(file, out / name, encoding, rate_hz)
+                found.written += 1
+            found.records += [replace(clip, file=out / name, name=name, rate_hz=None) for clip in clips]
+        except SourceError as error:
+            for clip in clips:
+                found.ledger.skip(clip, str(error).removeprefix(f"{file}: "))
+        on_video(f"{len(found.ledger)} unreadable" if len(found.ledger) else "")
+    found.ledger.write(out / LEDGER)
+    write_text(out / CLIPS_CSV, clips_csv(found.records))
+    return found
+
+
+class SourceError(Exception):
+    """A video that cannot be decoded to its end; the message is the reason, one line."""
+
+
+def encode(file: Path, target: Path, encoding: Encoding, rate_hz: float | None = None) -> int:
+    """Write a video, or a folder of images at `rate_hz`, as `target`; times stay what they are.
+
+    Returns: how many frames could not be decoded and are missing.
+
+    Raises:
+        SourceError: it cannot be decoded to its end.
+        InputError: `target` cannot be written.
+    """
+    try:
+        source = open_source(file, short_side=encoding.short_side, pace="fast", rate_hz=rate_hz)
+    except InputError as error:
+        raise SourceError(str(error)) from None
+    with source, replacing(target) as temporary:
+        _write(temporary, iter(source), encoding)
+        if source.fault is not None:
+            raise SourceError(source.fault)
+    return source.counts.undecodable
+
+
+def _write(path: Path, frames: Iterator[Frame], encoding: Encoding) -> None:
+    options = {"crf": str(encoding.crf), "preset": "veryfast", "g": str(encoding.keyframes)}
+    unit, last = Fraction(1, TICKS_PER_S), -1
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.pix_fmt, stream.codec_context.thread_count = "yuv420p", encoding.threads
+        stream.time_base = stream.codec_context.time_base = unit
+        shape: tuple[int, ...] = ()
+        for frame in frames:
+            height, width = (max(2, side // 2 * 2) for side in frame.pixels.shape[:2])  # its colours are half as fine
+            pixels = np.ascontiguousarray(frame.pixels[:height, :width])
+            if not shape:
+                shape = pixels.shape
+                stream.height, stream.width = height, width
+            if pixels.shape != shape or shape[0] < height or shape[1] < width:
+                raise SourceError("the picture changes its size within the video")
+            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            last = max(last + 1, round(frame.time_s * TICKS_PER_S))  # two frames of one time, a tick apart
+            picture.pts, picture.time_base = last, unit
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def _is_made(file: Path, target: Path) -> bool:
+    """Whether an interrupted call made it, from the source as it is now: files appear when they are complete."""
+    try:
+        return target.stat().st_mtime >= file.stat().st_mtime
+    except OSError:
+        return False
+
+
+def clips_csv(records: Sequence[ClipRecord]) -> str:
+    """The table that `read_clips_csv` reads back as these records."""
+    several = any(len(record.labels) > 1 for record in records)
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["file", "labels" if several else "label", "group", "start_s", "end_s", "split"])
+    for record in records:
+        end_s = "" if record.end_s is None else repr(record.end_s)
+        label = "|".join(record.labels)
+        rows.writerow([record.name, label, record.group, repr(record.start_s), end_s, record.split or ""])
+    return text.getvalue()
+
+
+def image_folders(root: Path, rate_hz: float) -> list[ClipRecord]:
+    """Folders of images as clips: those that clips.csv names, or CLASS/…/CLIP below `root`, each a group of its own.
+
+    Raises:
+        InputError: no such folder, no image in any folder of a class, or a malformed clips.csv.
+    """
+    if (root / CLIPS_CSV).is_file():
+        return [replace(record, rate_hz=rate_hz) for record in read_data(root)]
+    if not root.is_dir():
+        raise InputError(f"{root}: {'not a folder' if root.exists() else 'no such data folder'}")
+    folders = sorted({path.parent for path in root.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS})
+    names = [(folder, folder.relative_to(root).as_posix()) for folder in folders]
+    records = [
+        ClipRecord(folder, name, (name.split("/")[0],), name, rate_hz=rate_hz) for folder, name in names if "/" in name
+    ]
+    if not records:
+        raise InputError(f"{root}: no folders of images; expected {CLIPS_CSV}, or CLASS/CLIP/*.jpg")
+    return records

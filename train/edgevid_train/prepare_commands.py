@@ -1,0 +1,128 @@
+"""`edgevid data index` and `edgevid data prepare`: words -> calls."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgevid_train.options import (
+    Classes,
+    Force,
+    Format,
+    Group,
+    Json,
+    LabelPattern,
+    MaxClip,
+    MinClip,
+    Target,
+    Threads,
+    read_options,
+)
+
+
+def add_to(data_app: typer.Typer) -> None:
+    data_app.command("index")(index)
+    data_app.command("prepare")(prepare)
+
+
+def index(
+    path: Annotated[Path, typer.Argument(help="A folder of videos, or one video.")],
+    decode: Annotated[bool, typer.Option("--decode", help="Also decode every frame once; training then need not.")] = (
+        False
+    ),
+    cache: Annotated[
+        Path | None, typer.Option(help="Cache folder; otherwise $EDGEVID_CACHE, or edgevid in the user's own.")
+    ] = None,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """Keep presentation times and keyframes of every video, so that training need not decode from the start.
+
+    A file that cannot be read is named; the exit status is then 2.
+    """
+    from rich.console import Console
+
+    from edgevid.errors import InputError
+    from edgevid.files import check_output, write_json
+    from edgevid_train.decode import IndexStore
+    from edgevid_train.indexing import index_videos, videos_in
+    from edgevid_train.progress import Reporter
+
+    if json:
+        check_output(json, force=force)
+    report, files = Reporter(Console()), videos_in(path)
+    with report.bar("indexing", len(files)) as advance:
+        found = index_videos(files, IndexStore(cache), decode=decode, on_file=lambda: advance(""))
+    report.say(
+        f"{found.files} files, {found.built} of them indexed now: {found.frames} frames, {found.keyframes} keyframes, "
+        f"{found.seconds / 60:.1f} minutes; {found.decoded} frames are known to decode"
+    )
+    for file in found.from_start:
+        report.say(f"decoded only from its start: {file}")
+    for entry in found.unreadable:
+        report.say(f"unreadable: {entry['file']}: {entry['reason']}")
+    if json:
+        write_json(json, found.to_json())
+    if found.unreadable:
+        raise typer.Exit(InputError.exit_status)
+
+
+def prepare(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled videos, or an annotation file.")],
+    out: Annotated[Path, typer.Option(help="The new data folder.")],
+    short_side: Annotated[int, typer.Option(min=16, max=4320, help="At most so many pixels on the short side.")] = 240,
+    keyframes: Annotated[int, typer.Option(min=1, max=1000, help="A keyframe at least every so many frames.")] = 12,
+    crf: Annotated[int, typer.Option(min=0, max=51, help="x264's quality; less is better and larger.")] = 20,
+    from_frames: Annotated[bool, typer.Option("--from-frames", help="Make videos of folders of images.")] = False,
+    rate: Annotated[float | None, typer.Option(help="Images a second, for --from-frames.")] = None,
+    format_: Format = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
+    threads: Threads = 1,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """Re-encode a data set small and quick to seek in, with a clips.csv that matches; call it again to go on.
+
+    A video that cannot be decoded to its end is named in ledger.csv and left out; the exit status is then 2.
+    """
+    import math
+
+    from rich.console import Console
+
+    from edgevid.errors import InputError
+    from edgevid.files import check_output, write_json
+    from edgevid_train.annotations import read_data
+    from edgevid_train.prepare import Encoding, begin, image_folders
+    from edgevid_train.prepare import prepare as run
+    from edgevid_train.progress import Reporter
+
+    if json:
+        check_output(json, force=force)
+    if from_frames != (rate is not None):
+        raise InputError("--from-frames needs --rate, how many images make a second, and --rate is for it alone")
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise InputError(f"--rate {rate}: above 0")
+    report = Reporter(Console())
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
+    records = read_data(data, options, report.say) if rate is None else image_folders(data, rate)
+    encoding = Encoding(short_side, keyframes, crf, threads)
+    begin(out, data, encoding, force=force)
+    with report.bar("re-encoding", len({record.file for record in records})) as advance:
+        found = run(records, out, encoding, advance)
+    report.say(
+        f"{out}: {len(found.records)} clips in {found.written + found.kept} videos, "
+        f"{found.kept} of them made before; {found.lost_frames} frames could not be decoded"
+    )
+    for record, reason in found.ledger.reasons.items():
+        report.say(f"left out: {record.id}: {reason}")
+    if json:
+        skipped = [{"clip": record.id, "reason": reason} for record, reason in found.ledger.reasons.items()]
+        figures = {"clips": len(found.records), "written": found.written, "kept": found.kept}
+        write_json(json, figures | {"lost_frames": found.lost_frames, "skipped": skipped})
+    if found.ledger.reasons:
+        raise typer.Exit(InputError.exit_status)
