@@ -94,16 +94,17 @@ class IndexStore:
     def _save(self, file: Path, stamp: str, index: FrameIndex) -> None:
         about = json.dumps({"stamp": stamp, "fault": index.fault}).encode()
         arrays = {name: getattr(index, name) for name in _ARRAYS}
-        with self._lock:  # a temporary name is a process's, not a thread's
-            try:
-                with replacing(self._entry(file)) as temporary, temporary.open("wb") as out:
-                    np.savez(out, about=np.frombuffer(about, np.uint8), **arrays)
-            except InputError as error:
-                self.unwritable = str(error)
-                return
-            if self._writes % _WRITES_BETWEEN_PRUNINGS == 0:
-                _prune(self.folder, self.max_bytes)
+        try:
+            with replacing(self._entry(file)) as temporary, temporary.open("wb") as out:
+                np.savez(out, about=np.frombuffer(about, np.uint8), **arrays)
+        except InputError as error:
+            self.unwritable = str(error)
+            return
+        with self._lock:
+            due = self._writes % _WRITES_BETWEEN_PRUNINGS == 0
             self._writes += 1
+        if due:
+            _prune(self.folder, self.max_bytes)
 
 
 def _stamp(file: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodeError, decode_clip
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodeError, IndexStore, decode_clip
 from edgevid_train.evaluate.bootstrap import f1_intervals
 from edgevid_train.evaluate.findings import Findings
 from edgevid_train.evaluate.metrics import Prediction, confusion, summarise, wilson_interval
@@ -156,11 +156,11 @@ def evaluate_model(
         _check_labels(findings.subject, records, data)
     marks = found[0].subject.manifest.provenance.trained_on
     seen = frozenset(trained_among(records, marks)) if marks else None
-    skipped, decode_s = Ledger(), 0.0
+    skipped, decode_s, indexes = Ledger(), 0.0, IndexStore()
     for record in records:
         start = time.perf_counter()
         try:
-            clip = decode_clip(record, RUNTIME_SHORT_SIDE)
+            clip = decode_clip(record, RUNTIME_SHORT_SIDE, indexes=indexes)
         except DecodeError as error:
             skipped.skip(record, str(error))
             for findings in found:
