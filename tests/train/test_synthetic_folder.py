@@ -50,6 +50,14 @@ def test_folder_is_a_data_folder_and_the_same_every_time(tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"], "nothing temporary is left"
 
 
+def test_any_number_of_processes_writes_the_same_folder(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "one", TINY)
+    seen: list[int] = []
+    write_dataset(tmp_path / "two", TINY, jobs=2, progress=lambda clip: seen.append(clip.seed))
+    assert seen == [5, 6, 7, 8]
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
 def test_a_contact_sheet_shows_a_strip_of_every_clip(tmp_path: Path) -> None:
     write_dataset(tmp_path / "a", TINY)
     sheet = cv2.imread(str(tmp_path / "a" / "sheet.png"))

@@ -36,7 +36,9 @@ class Shadow:
         alpha = np.ascontiguousarray(layer.rgba[..., 3])
         cover = cv2.warpAffine(alpha, matrix, (w // small + 1, h // small + 1), flags=flags)
         cover = cv2.GaussianBlur(cover, (0, 0), max(self.softness * h / small, 0.5))
-        view *= 1 - self.strength * cv2.resize(cover, (w, h))[..., None]
+        light = 1 - self.strength * cv2.resize(cover, (w, h))
+        for channel in range(3):  # a last axis of three is numpy's slowest inner loop
+            view[..., channel] *= light
 
 
 def composite(view: Floats, layer: Layer, dx: float, dy: float) -> None:
@@ -51,5 +53,7 @@ def composite(view: Floats, layer: Layer, dx: float, dy: float) -> None:
         padded = cv2.copyMakeBorder(rgba, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
         rgba, x, y = smear(np.asarray(padded, np.float32), dx, dy), x - left, y - top
     part = view[y : y + rgba.shape[0], x : x + rgba.shape[1]]
-    part *= 1 - rgba[..., 3:]
-    part += rgba[..., :3]
+    under = 1 - rgba[..., 3]
+    for channel in range(3):
+        part[..., channel] *= under
+        part[..., channel] += rgba[..., channel]

@@ -126,11 +126,14 @@ def _shade(
     h, w = cover.shape
     texture = look.mottle[:h, :w] if h <= mh and w <= mw else cv2.resize(look.mottle, (w, h))
     skin = np.where(material == 0, texture, np.float32(1.0)) * (1.0 - fold)
-    rgb = look.albedo[material] * skin[..., None] * (look.ambient + lit[..., None] * look.diffuse)
     shine = lit * lit * lit
     shine *= shine
-    rgb += (look.gloss * shine * shine)[..., None]
+    shine = look.gloss * shine * shine
     rgba = np.empty((h, w, 4), np.float32)
-    np.multiply(np.minimum(rgb, 2), cover[..., None], out=rgba[..., :3])
+    for channel in range(3):
+        tone = look.albedo[:, channel][material] * skin
+        tone *= look.ambient[channel] + lit * look.diffuse[channel]
+        tone += shine
+        np.multiply(np.minimum(tone, 2), cover, out=rgba[..., channel])
     rgba[..., 3] = cover
     return rgba

@@ -16,7 +16,7 @@ class Sensor:
     """A camera's habits over one clip of `T` frames at one picture size."""
 
     gain: Floats  # (T, 3) exposure times white balance
-    vignette: Floats | None  # (h, w, 1)
+    vignette: Floats | None  # (h, w, 3)
     defocus_px: Floats  # (T,) standard deviation of the blur
     table: NDArray[np.uint8]  # (256,) tone curve
     noise: Floats | None  # (h + 32, w + 32, 3), a random part of which is added to each frame
@@ -25,23 +25,24 @@ class Sensor:
 
     def expose(self, scene: Floats, frame: int) -> NDArray[np.uint8]:
         """Take `scene (h, w, 3)`, 1.0 is white, as a uint8 RGB picture."""
-        picture: Floats = scene * (self.gain[frame] * 255)
+        h, w = scene.shape[:2]
+        picture: Floats = (scene.reshape(h, -1) * np.tile(self.gain[frame] * 255, w)).reshape(h, w, 3)
         if self.vignette is not None:
             picture *= self.vignette
         sigma = float(self.defocus_px[frame])
         if sigma > 0.3:
             picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
-        h, w = picture.shape[:2]
         if self.noise is not None:
             y, x = self.noise_at[frame]
             picture += self.noise[y : y + h, x : x + w]
         out = np.clip(picture, 0, 255).astype(np.uint8)
         out = np.asarray(cv2.LUT(out, self.table), np.uint8)
         if self.jpeg_quality is not None:
-            _, code = cv2.imencode(".jpg", out[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.jpeg_quality])
+            bgr = cv2.cvtColor(out, cv2.COLOR_RGB2BGR)
+            _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.jpeg_quality])
             decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
             assert decoded is not None  # it was encoded a line above
-            out = np.ascontiguousarray(decoded[..., ::-1], np.uint8)
+            out = np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
         return out
 
 
@@ -65,7 +66,8 @@ def random_sensor(
     vignette: Floats | None = None
     if rng.random() < 0.5:
         x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
-        vignette = (1 - rng.uniform(0.05, 0.4) * (x * x + y * y) / 2).astype(np.float32)[..., None]
+        vignette = (1 - rng.uniform(0.05, 0.4) * (x * x + y * y) / 2).astype(np.float32)
+        vignette = np.repeat(vignette[..., None], 3, axis=2)
 
     unit = height / 120
     defocus = np.full(frames, log_uniform(rng, 0.25, 0.8) * unit if rng.random() < 0.4 else 0.0)
