@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from miniatures import CLIP, OTHER_CLIP, OTHER_VIDEO, SHORT_VIDEO, VIDEO, WRITERS, touch, write_json, write_text
+from videos import number_of, numbered_frames
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import FORMATS, ClipRecord, ReadOptions, read_data
+from edgevid_train.decode import decode_clip
 from edgevid_train.split import holdout
 from edgevid_train.stats import leaks
 
@@ -233,6 +236,15 @@ def test_jester_as_images_and_as_video(tmp_path: Path) -> None:
         ("20bn-jester-v1/9223", "Doing other things", 12.0, "val"),
     ]
     assert said == ["2 clips of the test set left out: without a label"]
+
+
+def test_a_folder_of_images_is_decoded_at_its_rate(tmp_path: Path) -> None:
+    WRITERS["jester"](tmp_path)
+    for number, pixels in enumerate(numbered_frames(24), start=1):
+        cv2.imwrite(str(tmp_path / f"20bn-jester-v1/34870/{number:05d}.jpg"), pixels)
+    record = read_data(tmp_path, ReadOptions(format="jester"), lambda _: None)[0]
+    clip = decode_clip(record, 64, span=(0.5, 1.0))
+    assert [number_of(frame) for frame in clip.frames] == [6, 7, 8, 9, 10, 11]
 
 
 def test_jester_with_a_header(tmp_path: Path) -> None:
