@@ -82,7 +82,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 def videomae(weights: Path | str, **changes) -> TeacherConfig:
-    options = {"input": InputSpec(height=SIDE, width=SIDE), "frames": FRAMES} | changes
+    options = {"input": InputSpec(height=SIDE, width=SIDE), "frames": FRAMES, "rate_hz": 0} | changes
     return TeacherConfig(kind="videomae", weights=str(weights), **options)
 
 

@@ -24,6 +24,8 @@ from edgevid_train.decode import (
 )
 from edgevid_train.drawn import DrawnClips
 from edgevid_train.ledger import Ledger
+from edgevid_train.looks import look_times
+from edgevid_train.models.teachers import TeacherConfig
 from edgevid_train.places import Places
 from edgevid_train.recipe import Recipe
 from edgevid_train.sampler import BatchPlan
@@ -175,6 +177,7 @@ class TrainingClips:
             rng=rng,
             fit=recipe.student.input.fit,
             teacher_fit=recipe.teacher.input.fit,
+            teacher_rate_hz=recipe.teacher.rate_hz,
         )
 
     def _neighbours(self, rng: np.random.Generator, drawn: Sequence[int]) -> list[int]:
@@ -245,11 +248,11 @@ def as_stream(clip: DecodedClip, spec: InputSpec, rate_hz: float, rest: int = 0)
     return np.stack([fitted[i] for i in taken])
 
 
-def spread(clip: DecodedClip, spec: InputSpec, count: int) -> Pixels:
-    """`count` frames spread evenly over the clip, as a teacher takes it: uint8 `(count, height, width, 3)`."""
-    return np.stack([fit(clip.frames[i], spec) for i in spread_over(clip.times_s, count)])
+def spread(clip: DecodedClip, teacher: TeacherConfig) -> Pixels:
+    """The frames of the clip that a teacher takes: uint8 `(frames, height, width, 3)`."""
+    return np.stack([fit(clip.frames[i], teacher.input) for i in spread_over(clip.times_s, teacher)])
 
 
-def spread_over(times_s: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Positions of `count` frames spread evenly over a clip; over those alone, they are the same frames."""
-    return sample_at(times_s, np.linspace(times_s[0], times_s[-1], count))
+def spread_over(times_s: NDArray[np.float64], teacher: TeacherConfig) -> NDArray[np.intp]:
+    """Positions of the frames that a teacher takes of a clip."""
+    return sample_at(times_s, look_times(times_s[0], times_s[-1], teacher.frames, teacher.rate_hz))

@@ -325,10 +325,10 @@ def _held_out_for_teacher(fold: Fold, setting: Setting) -> HeldOutClips:
     teacher = setting.recipe.teacher
     return HeldOutClips(
         fold.val,
-        lambda clip: spread(clip, teacher.input, teacher.frames),
+        lambda clip: spread(clip, teacher),
         setting.recipe.data.cache_mb << 20,
         setting.cache.indexes,
-        lambda times_s: spread_over(times_s, teacher.frames),
+        lambda times_s: spread_over(times_s, teacher),
     )
 
 

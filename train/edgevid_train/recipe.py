@@ -117,7 +117,7 @@ class Recipe(_Part):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+            what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
             raise InputError(f"{where}: {key}: {what}" if key else f"{where}: {what}") from None
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgevid.manifest import InputSpec
 from edgevid.sampling import TOLERANCE_S
 from edgevid_train.augment import AugmentConfig, Clip, Points, View, apply_view, draw_view, fitted, place_points
+from edgevid_train.looks import look_times
 
 _MIRROR = np.array([[1, 0], [-1, 1]], np.float32)
 """Offset and factor that mirror a place `(x, y)` in 0..1."""
@@ -76,7 +77,7 @@ class TrainStream:
 
     Attributes:
         frames: uint8 `(T, height, width, 3)`, the student's input.
-        teacher_frames: uint8 `(Tt, height, width, 3)`: the action alone, spread evenly, the same augmented view.
+        teacher_frames: uint8 `(Tt, height, width, 3)`: the action alone at `look_times`, the same augmented view.
         targets: int64 `(T,)`: label of every step; IGNORE where a step gives no loss.
         weights: float32 `(T,)`: how much a step's loss counts.
         decisive: bool `(T,)`: the steps at which the action is to be recognised; there the teacher's answer counts.
@@ -143,11 +144,12 @@ def build_stream(
     rng: np.random.Generator,
     fit: Fit = "stretch",
     teacher_fit: Fit = "stretch",
+    teacher_rate_hz: float = 0,
 ) -> TrainStream:
     """One augmented stream of `steps` steps that ends with, or soon after, the action of `clip`.
 
     `others`: clips from which what came before and what comes after is taken; sizes are `(height, width)`, and `fit`
-    is an `InputSpec`'s.
+    is an `InputSpec`'s; `teacher_rate_hz` as in `look_times`.
     """
     spec = InputSpec(height=size[0], width=size[1], fit=fit)
     teacher_spec = InputSpec(height=teacher_size[0], width=teacher_size[1], fit=teacher_fit)
@@ -179,8 +181,9 @@ def build_stream(
         parts.append(lay.after(others, body, after, view))
     stream = lay.joined(parts)
 
-    # the teacher sees the action alone, from its beginning to its end
-    inside = np.linspace(max(clip.times_s[0], clip.start_s), min(clip.times_s[-1], clip.end_s), teacher_frames)
+    # the teacher sees the action alone, from its beginning to its end, or as much of it as its clip holds
+    begin_s, end_s = max(clip.times_s[0], clip.start_s), min(clip.times_s[-1], clip.end_s)
+    inside = look_times(begin_s, end_s, teacher_frames, teacher_rate_hz / speed)
     theirs = _Piece.of(clip, sample_at(clip.times_s, inside), view, teacher_spec, augment.shake)
     return TrainStream(
         frames=stream.piece.frames,

@@ -42,4 +42,5 @@ class Ensemble(nn.Module):
 def taken(config: TeacherConfig) -> str:
     """What a teacher takes, for people: `16 frames of 96x72 (stretch)`."""
     spec = config.input
-    return f"{config.frames} frames of {spec.width}x{spec.height} ({spec.fit})"
+    rate = f" at {config.rate_hz:g} Hz" if config.rate_hz else ""
+    return f"{config.frames} frames of {spec.width}x{spec.height} ({spec.fit}){rate}"

@@ -22,7 +22,8 @@ class TeacherConfig(BaseModel):
     transformers a local folder or a hub id of a checkpoint; of torchvision and pytorchvideo `hub` (those of the table),
     a file or a folder; and `none` for random ones. With `none` and `kind` `videomae`, `videomae` says the size.
 
-    `input`, `frames`: spread evenly over the action; what the kind was trained with, unless the recipe says otherwise.
+    `input`, `frames`: what the kind was trained with, unless the recipe says otherwise. `rate_hz`: likewise, but for
+    random weights; 0, that of all others, spreads the frames evenly over the action (see `look_times`).
     `frozen`: on a timm backbone, stages that keep their weights (see `StudentConfig`). `inflate`: see `inflate`.
     `members`: of an `ensemble`, runs or checkpoints of finished teachers that take the same frames; of a
     cross-validated run each fold takes its own.
@@ -37,6 +38,7 @@ class TeacherConfig(BaseModel):
     input: InputSpec = InputSpec(height=96, width=128)
     frozen: int = Field(default=0, ge=0)
     frames: int = Field(default=16, gt=1)
+    rate_hz: float = Field(default=0.0, ge=0)
     points: int = Field(default=32, ge=0)
     size: int = Field(default=256, gt=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -49,7 +51,8 @@ class TeacherConfig(BaseModel):
     def _as_trained(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("kind") in TEACHERS:
             takes = TEACHERS[values["kind"]].takes
-            values = {"input": takes.input, "frames": takes.frames, **values}
+            rate_hz = 0.0 if values.get("weights") == "none" else takes.rate_hz or 0.0
+            values = {"input": takes.input, "frames": takes.frames, "rate_hz": rate_hz, **values}
         return values
 
     @field_validator("kind")
