@@ -1,0 +1,295 @@
+"""Our student beside networks that others designed, trained by the same recipe on the same clips and folds.
+
+    python benchmarks/peers.py air-gesture egogestar --out runs/peers --cv 5 [--extra drawn] [--first air-gesture-drawn]
+
+Peers are settings, not code (`PEERS`): X3D-XS is pytorchvideo's, a clip of 4 frames of 160x160 spread over the whole
+of it; TSM-MobileNetV2 is timm's backbone with an online shift in every block, its answers averaged over the frames.
+Both begin from random weights and keep what the recipe says of epochs, batches and augmentation. `--first RECIPE`
+trains each network on drawn clips before, as the default model is; `--ours RUN` takes a finished run of ours instead of
+training one; `--set` changes the recipes for all. What is finished is not trained again, what was stopped goes on.
+
+Measured: top-1 of the held-out clips with its 95% interval, and how likely so uneven a split of the clips on which a
+peer and ours differ is for equals (McNemar, exact); milliseconds of a decision on one thread of ONNX Runtime, all
+networks in turn, the first after another's turn not counted; megabytes of the ONNX file. A network of clips decides by
+a whole clip anew, a streaming one by one step. X3D is shown where an action begins and ends; a device does not know.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import torch
+from rich.console import Console
+from timing import p50_p95, timed_ms
+from torch import Tensor, nn
+
+from edgevid.errors import EdgevidError, InputError
+from edgevid.files import write_json
+from edgevid.models.contract import StreamModel
+from edgevid.models.load import load
+from edgevid_deploy.export import export
+from edgevid_train.allocator import keep_freed_memory
+from edgevid_train.checkpoint import Kind, load_teacher
+from edgevid_train.evaluate.paired import mcnemar_exact
+from edgevid_train.given import teacher_for
+from edgevid_train.interrupt import interruptible
+from edgevid_train.models.published import PublishedTeacher
+from edgevid_train.phases import PREDICTIONS
+from edgevid_train.progress import Reporter
+from edgevid_train.recipe import load_recipe
+from edgevid_train.request import RUN, RunRequest, begun, resumed
+from edgevid_train.run import CV, train_folds
+
+STEPS = 5  # of each turn
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`changes`: to the recipe. `clip`: trained as a teacher is, and decides by a whole clip; else by a step."""
+
+    takes: str
+    clip: bool
+    changes: tuple[str, ...]
+
+    @property
+    def kind(self) -> Kind:
+        return "teacher" if self.clip else "student"
+
+
+NOTHING_TO_TEACH = ("distill.response=0", "distill.feature=0")
+PEERS = {
+    OURS: Peer("a step", False, ()),
+    "x3d-xs": Peer(
+        "a clip of 4 frames of 160x160",
+        True,
+        (
+            *("teacher.kind=x3d", "teacher.weights=none", "teacher.frames=4"),
+            "teacher.input={height=160, width=160}",
+        ),
+    ),
+    "tsm-mobilenetv2": Peer(
+        "a step",
+        False,
+        (
+            *("student.backbone=mobilenetv2_100", "student.weights=none", "student.frozen=0"),
+            # Nothing but the shifts looks at the past, and one answer a frame, each as good as any other.
+            *("student.exits=[7]", "student.points=0", "student.dilations=[]", "paths.steps=0", "distill.place=0"),
+            *("stream.early=0", "stream.late=0", "clip_pool={kind='mean'}"),
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network. `worse`, `better`: clips that it alone got wrong, or right, beside ours; `ms`: p50 and p95."""
+
+    name: str
+    takes: str
+    n: int
+    top1: float
+    top1_low: float
+    top1_high: float
+    better: int
+    worse: int
+    p_value: float
+    ms: tuple[float, float]
+    mb: float
+
+
+def main() -> None:
+    args = parsed()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    keep_freed_memory()
+    report = Reporter(Console(stderr=True))
+    try:
+        with interruptible(lambda: report.say("stopping after this step")) as stop:
+            runs = {
+                name: args.ours if name == OURS and args.ours else trained(name, args, report, stop)
+                for name in dict.fromkeys((OURS, *args.peer))
+            }
+        rows = compare(runs, args.out / "onnx", args.rounds)
+        if args.json:
+            write_json(args.json, [asdict(row) for row in rows])
+    except EdgevidError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_status)
+    print(as_markdown(rows))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="a run for each network, begun or finished")
+    parser.add_argument("--cv", type=int, help="folds; one split when not given")
+    parser.add_argument("--extra", type=Path, action="append", default=[], help="clips that are only trained on")
+    parser.add_argument("--first", help="recipe by which each network is trained before, on --first-data alone")
+    parser.add_argument("--first-data", type=Path, help="drawn clips; may be left out where that recipe draws its own")
+    parser.add_argument("--ours", type=Path, help="our run, finished, on the same data and folds")
+    parser.add_argument("--peer", action="append", choices=list(PEERS)[1:], help="all of them when not given")
+    parser.add_argument("--set", action="append", default=[], dest="changes", help="key=value, for every network")
+    parser.add_argument("--rounds", type=int, default=40, help=f"turns of each network, {STEPS} decisions in each")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    args.peer = args.peer or list(PEERS)[1:]
+    return args
+
+
+def trained(name: str, args: argparse.Namespace, report: Reporter, stop: Callable[[], bool]) -> Path:
+    """Train a network by the recipes, or go on with it; gives back its run."""
+    init = None
+    if args.first is not None:
+        data = args.first_data and args.first_data.absolute()
+        init = run(name, args.first, args, {"data": data, "all": True}, args.out / f"{name}-first", report, stop)
+    asked = {"data": args.data.absolute(), "cv": args.cv, "extra": tuple(folder.absolute() for folder in args.extra)}
+    return run(name, args.recipe, args, asked | {"init": init and init.absolute()}, args.out / name, report, stop)
+
+
+def run(
+    name: str,
+    recipe_name: str,
+    args: argparse.Namespace,
+    asked: Mapping[str, Any],
+    out: Path,
+    report: Reporter,
+    stop: Callable[[], bool],
+) -> Path:
+    peer = PEERS[name]
+    recipe = load_recipe(recipe_name, (*NOTHING_TO_TEACH, *args.changes, *peer.changes))
+    command = "train-teacher" if peer.clip else "train-distill"
+    start = (resumed if (out / RUN).is_file() else begun)(RunRequest, out, recipe, {**asked, "command": command})
+    report.say(f"{name}: {out}")
+    train_folds(start, device="cpu", force=False, report=report, stop=stop)
+    return out
+
+
+def compare(runs: Mapping[str, Path], folder: Path, rounds: int) -> list[Row]:
+    """Raises InputError when a run is not finished, or was judged by other clips than ours."""
+    figures = {name: figures_of(path, PEERS[name].kind) for name, path in runs.items()}
+    ours = right_of(figures[OURS])
+    for name, values in figures.items():
+        if right_of(values).keys() != ours.keys():
+            raise InputError(f"{runs[name]} and {runs[OURS]} were judged by different clips")
+    files = {name: as_onnx(PEERS[name], path, folder / name) for name, path in runs.items()}
+    times = interleaved({name: decision(PEERS[name], file) for name, file in files.items()}, rounds)
+    rows = []
+    for name, values in figures.items():
+        theirs = right_of(values)
+        better = sum(theirs[clip] and not ours[clip] for clip in ours)
+        worse = sum(ours[clip] and not theirs[clip] for clip in ours)
+        shares = {key: values[key] for key in ("n", "top1", "top1_low", "top1_high")}
+        p_value, mb = mcnemar_exact(better, worse), files[name].stat().st_size / 1e6
+        rows.append(
+            Row(name, PEERS[name].takes, **shares, better=better, worse=worse, p_value=p_value, ms=times[name], mb=mb)
+        )
+    return rows
+
+
+def figures_of(path: Path, kind: Kind) -> dict[str, Any]:
+    for file in (path / CV, path / kind / PREDICTIONS):
+        if file.is_file():
+            found: dict[str, Any] = json.loads(file.read_text())
+            return found
+    raise InputError(f"{path}: neither {CV} nor {kind}/{PREDICTIONS}: no finished run with held-out clips")
+
+
+def right_of(figures: Mapping[str, Any]) -> dict[tuple[str, float], bool]:
+    """Whether each held-out clip was told rightly, by file and start."""
+    return {
+        (clip["file"], clip.get("start_s", 0.0)): clip["predicted"] == clip["label"] for clip in figures["predictions"]
+    }
+
+
+def as_onnx(peer: Peer, path: Path, folder: Path) -> Path:
+    """The network of a run, of several folds the first, as one ONNX file."""
+    if peer.clip:
+        return clip_as_onnx(teacher_for(path, {""}), folder.with_suffix(".onnx"))
+    first = path / "fold-1"
+    written = export(first if first.is_dir() else path, to="onnx", out=folder, force=True)
+    return Path(written[0].file)
+
+
+class ClipGraph(nn.Module):
+    """uint8 `(1, T, H, W, 3)` -> logits, as our own graphs take their pixels."""
+
+    def __init__(self, teacher: PublishedTeacher) -> None:
+        super().__init__()
+        self.teacher = teacher
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        frames = pixels.permute(0, 1, 4, 2, 3).float()
+        logits: Tensor = self.teacher.network(self.teacher.arrange(self.teacher.normal(frames)))
+        return logits
+
+
+def clip_as_onnx(checkpoint: Path, file: Path) -> Path:
+    teacher = load_teacher(checkpoint).teacher
+    assert isinstance(teacher, PublishedTeacher)
+    spec, frames = teacher.config.input, teacher.config.frames
+    example = torch.zeros(1, frames, spec.height, spec.width, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        program = torch.onnx.export(ClipGraph(teacher).eval(), (example,), dynamo=True, opset_version=18, verbose=False)
+    assert program is not None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(program.model_proto.SerializeToString())
+    return file
+
+
+def decision(peer: Peer, file: Path) -> Callable[[], object]:
+    """One decision of a network about random pixels, on one thread; every exit of ours is computed."""
+    rng = np.random.default_rng(0)
+    if peer.clip:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        taken = session.get_inputs()[0]
+        clip = rng.integers(0, 256, taken.shape, np.uint8)
+        return lambda: session.run(None, {taken.name: clip})
+    model = load(file)
+    assert isinstance(model, StreamModel)
+    spec, state = model.manifest.input, model.zero_state()
+    frame = rng.integers(0, 256, (spec.height, spec.width, 3), np.uint8)
+
+    def step() -> None:
+        nonlocal state
+        _, state = model.step(frame, state)
+
+    return step
+
+
+def interleaved(decisions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """p50 and p95 of each in milliseconds. The first of a turn finds another's caches, and is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in decisions}
+    for _ in range(rounds):
+        for name, decide in decisions.items():
+            decide()
+            times[name] += [timed_ms(decide) for _ in range(STEPS)]
+    return {name: p50_p95(values) for name, values in times.items()}
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    lines = [
+        "| network | decides by | top-1 (95%) | n | right where ours is wrong, reverse (p) | ms, p50 (p95) | MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        beside = "" if row.name == OURS else f"{row.better}, {row.worse} ({row.p_value:.2g})"
+        lines.append(
+            f"| {row.name} | {row.takes} | {row.top1:.3f} ({row.top1_low:.3f} to {row.top1_high:.3f}) | {row.n} "
+            f"| {beside} | {row.ms[0]:.2f} ({row.ms[1]:.2f}) | {row.mb:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
