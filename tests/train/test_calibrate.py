@@ -29,11 +29,11 @@ from edgevid.manifest import METADATA_KEY, ExitSpec, Provenance, seal
 from edgevid.models.load import load
 from edgevid.recognise import score_file, score_frames
 from edgevid_train.annotations import read_data
-from edgevid_train.calibrate import LEVELS
-from edgevid_train.calibrate_command import add_to
-from edgevid_train.judged import judge_clips, judge_events
+from edgevid_train.calibration.calibrate import LEVELS
+from edgevid_train.calibration.judged import judge_clips, judge_events
+from edgevid_train.calibration.risk import Promise
+from edgevid_train.commands.calibrate import add_to
 from edgevid_train.marks import marks_of_all
-from edgevid_train.risk import Promise
 
 CLIPS = 14
 SOFT = ("--risk", 0.2, "--confidence", 0.8)
@@ -336,7 +336,7 @@ def test_torch_is_not_loaded(tmp_path: Path, data: Path, conditional: Path) -> N
     words = ["calibrate", str(conditional), str(data), *map(str, SOFT), "--out", str(tmp_path / "out.onnx")]
     code = (
         "import sys, typer\n"
-        "from edgevid_train.calibrate_command import add_to\n"
+        "from edgevid_train.commands.calibrate import add_to\n"
         "app = typer.Typer(); app.callback()(lambda: None); add_to(app)\n"
         f"app({words!r}, standalone_mode=False)\n"
         "assert 'torch' not in sys.modules, 'torch'\n"

@@ -17,8 +17,8 @@ from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.strips import FRAMES, GAP_PX, HEIGHT_PX, strip
-from edgevid_train.quality import bit_rate, brightness, clipped, motion, noise, quality_of, sharpness
-from edgevid_train.review import chosen
+from edgevid_train.review.quality import bit_rate, brightness, clipped, motion, noise, quality_of, sharpness
+from edgevid_train.review.review import chosen
 
 RECORD = ClipRecord(Path("x.mp4"), "x.mp4", ("up",), "x")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevid.errors import InputError
-from edgevid_train.risk import Promise
+from edgevid_train.calibration.risk import Promise
 
 PROMISE = Promise(0.02, 0.95)
 SPLITS = 200

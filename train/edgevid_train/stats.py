@@ -12,7 +12,7 @@ from edgevid.errors import InputError
 from edgevid.sources import SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.decode.chunks import chunks_of
-from edgevid_train.quality import quality_of_all
+from edgevid_train.review.quality import quality_of_all
 
 SHOWN = 40
 """Labels that fit onto a screen; the file of --json has them all."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edgevid_train.options import (
+from edgevid_train.commands.options import (
     Classes,
     Force,
     Format,
@@ -41,8 +41,8 @@ def review(
 
     from edgevid.files import check_output, replacing, write_json
     from edgevid_train.progress import Reporter
-    from edgevid_train.review import look_through
-    from edgevid_train.review_page import write_page
+    from edgevid_train.review.page import write_page
+    from edgevid_train.review.review import look_through
 
     for output in (out, json):
         if output:

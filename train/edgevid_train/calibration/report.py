@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgevid.manifest import Manifest
-from edgevid_train.judged import Thresholds
+from edgevid_train.calibration.judged import Thresholds
+from edgevid_train.calibration.risk import Promise
 from edgevid_train.ledger import Ledger
 from edgevid_train.progress import Reporter
-from edgevid_train.risk import Promise
 
 Unit = Literal["recording", "event"]
 

@@ -19,14 +19,14 @@ from edgevid.manifest import Calibration, Manifest
 from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
 from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
-from edgevid_train.calibration_report import Result, Row, Unit
+from edgevid_train.calibration.judged import Judged, Thresholds, judge_clips, judge_events
+from edgevid_train.calibration.report import Result, Row, Unit
+from edgevid_train.calibration.risk import Promise
 from edgevid_train.decode import DecodeError
-from edgevid_train.judged import Judged, Thresholds, judge_clips, judge_events
 from edgevid_train.ledger import Ledger
 from edgevid_train.marks import refuse_trained
 from edgevid_train.progress import Reporter
 from edgevid_train.rewrite import rewrite
-from edgevid_train.risk import Promise
 
 LEVELS: Final = (
     *(0.999, 0.998, 0.997, 0.996, 0.995, 0.993, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95),

@@ -5,7 +5,7 @@ from typing import Any
 
 from edgevid.files import write_json
 from edgevid_train.evaluate import page
-from edgevid_train.review import Review, Reviewed
+from edgevid_train.review.review import Review, Reviewed
 
 MOST_DOUBTED = 24
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edgevid_train.options import (
+from edgevid_train.commands.options import (
     Classes,
     Force,
     Format,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Gate
-from edgevid_train.options import (
+from edgevid_train.commands.options import (
     Classes,
     Force,
     Format,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgevid_train.options import (
+from edgevid_train.commands.options import (
     Classes,
     Device,
     Force,

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from edgevid.commands.options import Gate
-from edgevid_train.calibrate_command import add_to as add_calibrate
-from edgevid_train.options import (
+from edgevid_train.commands.calibrate import add_to as add_calibrate
+from edgevid_train.commands.options import (
     Classes,
     Force,
     Format,
@@ -21,12 +21,12 @@ from edgevid_train.options import (
     Threads,
     read_options,
 )
-from edgevid_train.prepare_commands import add_to as add_prepare
-from edgevid_train.review_command import review
-from edgevid_train.stream_commands import Laps, Minutes, Negatives, Seed
-from edgevid_train.stream_commands import add_to as add_fit_events
+from edgevid_train.commands.prepare import add_to as add_prepare
+from edgevid_train.commands.review import review
+from edgevid_train.commands.streams import Laps, Minutes, Negatives, Seed
+from edgevid_train.commands.streams import add_to as add_fit_events
+from edgevid_train.commands.training import add_to as add_training
 from edgevid_train.synthetic.command import add_to as add_synthesize
-from edgevid_train.training_commands import add_to as add_training
 
 
 def register(app: typer.Typer) -> None:
@@ -76,10 +76,10 @@ def evaluate(
     """
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
+    from edgevid_train.commands.streams import evaluate_streams
     from edgevid_train.evaluate.report import evaluate_model
     from edgevid_train.evaluate.screen import show
     from edgevid_train.evaluate.stream_plan import StreamSettings
-    from edgevid_train.stream_commands import evaluate_streams
 
     for path in (json, out):
         if path:

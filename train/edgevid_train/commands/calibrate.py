@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgevid_train.options import (
+from edgevid_train.commands.options import (
     Classes,
     Force,
     Format,
@@ -58,12 +58,12 @@ def calibrate(
 
     from edgevid.errors import CheckFailedError
     from edgevid.files import check_output, write_json
-    from edgevid_train.calibrate import calibrate as run
-    from edgevid_train.calibrate import write_calibrated
-    from edgevid_train.calibration_report import failure, show
+    from edgevid_train.calibration.calibrate import calibrate as run
+    from edgevid_train.calibration.calibrate import write_calibrated
+    from edgevid_train.calibration.report import failure, show
+    from edgevid_train.calibration.risk import Promise
     from edgevid_train.progress import Reporter
     from edgevid_train.rewrite import check_model_output
-    from edgevid_train.risk import Promise
 
     promise = Promise(risk, confidence)
     check_model_output(out, force=force)

@@ -1,0 +1,1 @@
+"""A page on which wrong labels and bad pictures are seen at once."""
