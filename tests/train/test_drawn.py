@@ -84,7 +84,9 @@ def test_every_epoch_has_clips_of_its_own_beside_the_data() -> None:
         assert sorted(i for i in drawn_now if i < 7) == sorted(i for plan in plain.epoch(epoch) for i in plan.clips)
         assert sampler.epoch(epoch) == plans
     assert fresh == list(range(18))
-    assert Sampler([], 4, 3, 9, 0, drawn=6, drawn_steps=lambda _: 5).batches == 2
+    alone = Sampler([], 4, 3, 9, 0, clips=100, extra_share=0.5, drawn=6, drawn_steps=lambda _: 5)
+    assert sorted(i for plan in alone.epoch(1) for i in plan.clips) == list(range(6, 12))
+    assert alone.batches == len(alone.epoch(1)) == 2
 
 
 @pytest.fixture

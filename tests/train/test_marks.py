@@ -4,7 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -76,6 +76,7 @@ def test_others_never_crowd_out_the_own_recordings() -> None:
     assert len(trained_among(others, marks)) == MOST - 176
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 3 * MOST), st.integers(0, 50))
 def test_few_marks_are_kept_and_those_of_others_stay_among_them(groups: int, others: int) -> None:
     records = [ClipRecord(Path("no"), "no", ("up",), f"group {i}") for i in range(groups)]

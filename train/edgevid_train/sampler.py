@@ -59,7 +59,9 @@ class Sampler:
     def counts(self) -> tuple[int, int]:
         """Clips in an epoch: of the data, and extra ones. Where only a share is given, the data's come once each."""
         data, extra = len(self.lengths) - self.extra, self.extra
-        share = extra / max(1, data + extra)
+        if not data + extra:
+            return 0, 0  # all are drawn
+        share = extra / (data + extra)
         if self.extra_share is not None and data and extra:
             share = self.extra_share
         total = self.clips
