@@ -48,7 +48,7 @@ def test_wheel_carries_three_packages_recipes_and_assets(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for needed in (
         "edgevid/cli.py",
-        "edgevid_train/commands.py",
+        "edgevid_train/commands/__init__.py",
         "edgevid_deploy/commands.py",
         "edgevid/assets/models/air-gesture.onnx",
     ):
