@@ -43,7 +43,7 @@ def test_a_clip_is_what_its_seed_draws_around_the_action(drawn: DrawnClips) -> N
         assert np.array_equal(clip.frames, whole.frames[shown])
         assert clip.place is not None
         assert np.array_equal(clip.place, whole.fingertip[shown], equal_nan=True)
-        assert drawn.steps(number, 8.0) == steps_of(clip, 8.0)
+        assert drawn.steps(number, 8.0) == steps_of(clip.times_s, 8.0)
 
 
 def test_any_number_of_processes_draws_the_same(drawn: DrawnClips) -> None:

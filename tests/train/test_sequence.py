@@ -100,7 +100,7 @@ def test_frames_are_taken_as_the_runtime_takes_them(gaps_ms, start_s, rate_hz):
     if (np.abs(phases - np.round(phases)) < 1e-6).any():
         return  # a frame on the edge of the tolerance may fall either way
     runtime = sample_all([float(t) for t in times_s], rate_hz)
-    assert steps_of(clip, rate_hz) == len(runtime)
+    assert steps_of(clip.times_s, rate_hz) == len(runtime)
     ticks_s = times_s[0] + np.arange(len(runtime)) / rate_hz
     assert sample_at(times_s, ticks_s).tolist() == runtime
 

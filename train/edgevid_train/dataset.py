@@ -65,8 +65,7 @@ def read_clips(
     def length(record: ClipRecord) -> int | None:
         try:
             times_s = cache.known_times_s(record)
-            clip = cache.get(record) if times_s is None else without_pixels(record, times_s)
-            return steps_of(labelled(clip), rate_hz)
+            return steps_of(cache.get(record).times_s if times_s is None else times_s, rate_hz)
         except DecodeError as error:
             ledger.skip(record, str(error))
             return None
@@ -85,11 +84,6 @@ def read_clips(
                 future.cancel()
     cache.remember_decoded()
     return lengths
-
-
-def without_pixels(record: ClipRecord, times_s: NDArray[np.float64]) -> DecodedClip:
-    """A clip of which only the times matter."""
-    return DecodedClip(np.empty((len(times_s), 0, 0, 3), np.uint8), times_s, record)
 
 
 def labelled(clip: DecodedClip, places: Places | None = None) -> LabelledClip:
@@ -184,7 +178,11 @@ class TrainingClips:
         """Each of any kind, whatever their numbers; of the drawn ones those that are drawn for this batch anyway."""
         own = len(self.records) - self.extra
         kinds = [kind for kind in (range(own), range(own, len(self.records)), drawn) if kind]
-        return [int(rng.choice(kinds[rng.integers(len(kinds))])) for _ in range(NEIGHBOURS)]
+        chosen = []
+        for _ in range(NEIGHBOURS):
+            kind = kinds[int(rng.integers(len(kinds)))]
+            chosen.append(kind[int(rng.integers(len(kind)))])
+        return chosen
 
     def _read(self, index: int) -> LabelledClip:
         try:

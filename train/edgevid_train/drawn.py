@@ -87,9 +87,7 @@ class DrawnClips:
     def steps(self, number: int, rate_hz: float) -> int:
         """Steps that a clip will take at a rate; known before it is drawn."""
         script = self.request.script(number, self._path_bank)
-        times_s = script.times_s[script.around(*self.around_s)]
-        unseen = np.empty((len(times_s), 0, 0, 3), np.uint8)
-        return steps_of(LabelledClip(unseen, times_s, script.label, *script.action_s), rate_hz)
+        return steps_of(script.times_s[script.around(*self.around_s)], rate_hz)
 
     def clips(self, numbers: Iterable[int]) -> dict[int, LabelledClip]:
         """These clips by number; all processes draw. Raises CheckFailedError when one of them has ended."""

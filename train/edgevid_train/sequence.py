@@ -113,14 +113,22 @@ class _Piece:
         pointing = unknown if clip.place is None else np.asarray(np.isfinite(places).all(1), np.float32)
         return cls(apply_view(clip.frames[chosen], view, spec.height, spec.width, shake), places, pointing)
 
+    @classmethod
+    def joined(cls, pieces: Sequence["_Piece"]) -> "_Piece":
+        """One after the other."""
+        return cls(*(np.concatenate(column) for column in zip(*map(_Piece.columns, pieces), strict=True)))
+
+    def columns(self) -> tuple[Clip, Points, NDArray[np.float32]]:
+        return self.frames, self.places, self.pointing
+
     def held(self, index: int, count: int) -> "_Piece":
         """One of its frames, `count` times."""
-        return _Piece(*(np.repeat(x[index][None], count, axis=0) for x in (self.frames, self.places, self.pointing)))
+        return _Piece(*(np.repeat(x[index][None], count, axis=0) for x in self.columns()))
 
 
-def steps_of(clip: LabelledClip, rate_hz: float) -> int:
-    """Steps a clip takes at a rate, at its own speed."""
-    return int(np.floor((clip.times_s[-1] - clip.times_s[0] + TOLERANCE_S) * rate_hz)) + 1
+def steps_of(times_s: NDArray[np.float64], rate_hz: float) -> int:
+    """Steps that a clip with frames at these times takes at a rate, at its own speed."""
+    return int(np.floor((times_s[-1] - times_s[0] + TOLERANCE_S) * rate_hz)) + 1
 
 
 def sample_at(times_s: NDArray[np.float64], ticks_s: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -289,7 +297,7 @@ class _Layout:
             for other in others:
                 clip = _turn(other, self.augment, self.rng)
                 pause = int(self.rng.integers(0, int(self.rate_hz) + 1)) if self.rng.random() < 0.5 else 0
-                own = min(steps - pause, steps_of(clip, self.rate_hz))
+                own = min(steps - pause, steps_of(clip.times_s, self.rate_hz))
                 if own < 1:
                     break
                 first = _undecided(self.shown(clip, clip.times_s[-1] - np.arange(own)[::-1] / self.rate_hz, view))
@@ -325,14 +333,8 @@ class _Layout:
                     decisive=part.decisive | (held & before.decisive.any()),
                 )
             )
-        pieces = [part.piece for part in told]
-        piece = _Piece(
-            np.concatenate([p.frames for p in pieces]),
-            np.concatenate([p.places for p in pieces]),
-            np.concatenate([p.pointing for p in pieces]),
-        )
         return _Part(
-            piece,
+            _Piece.joined([part.piece for part in told]),
             np.concatenate([part.targets for part in told]),
             np.concatenate([part.weights for part in told]),
             np.concatenate([part.decisive for part in told]),

@@ -1,5 +1,6 @@
 """`edgevid data review`: every clip as a strip, by label, so that a wrong label is seen among right ones."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,9 +90,7 @@ def look_through(
     """
     records = read_data(data, options)
     subject = open_subject(model, threads) if model is not None else None
-    counts: dict[str, int] = {}
-    for record in records:
-        counts[record.label] = counts.get(record.label, 0) + 1
+    counts = Counter(record.label for record in records)
     review = Review(str(data), dict(sorted(counts.items())), subject.name if subject else None)
     (folder / STRIPS).mkdir(parents=True)
     looked_at = chosen(records, most)
