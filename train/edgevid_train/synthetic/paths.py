@@ -141,7 +141,7 @@ def parametric(label: str, rng: np.random.Generator) -> Points:
 
 
 def vary(points: Points, rng: np.random.Generator, aspect: float) -> Points:
-    """Turn, stretch and place a gesture in the picture (`aspect` = width / height); most of it stays in view."""
+    """Turn, stretch and place a gesture in the picture (`aspect` = width / height); all of it stays in view."""
     points = points - (points.max(axis=0) + points.min(axis=0)) / 2
     turn = np.clip(rng.normal(0, 0.1), -0.26, 0.26)
     shear = np.clip(rng.normal(0, 0.06), -0.15, 0.15)
@@ -152,7 +152,10 @@ def vary(points: Points, rng: np.random.Generator, aspect: float) -> Points:
     half = np.ptp(points, axis=0) / 2
     room = np.maximum(np.array([aspect, 1.0]) / 2 - half - 0.04, 0.02)
     centre = np.array([aspect / 2, 0.5]) + np.clip(rng.normal(0, 0.5, 2), -1, 1) * room
-    return np.asarray(points + centre)
+    points = points + centre
+    # a turned outline no longer lies about its middle: what leaves the picture is moved back
+    outside = np.minimum(points.min(axis=0), 0) + np.maximum(points.max(axis=0) - (aspect, 1.0), 0)
+    return np.asarray(points - outside)
 
 
 class PathBank:
