@@ -123,6 +123,22 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
     )
 
 
+def time_exits(model: StreamModel, steps: int) -> dict[str, Latency]:
+    """How long `steps` steps of a model that is open already take to each exit that it can stop at, by turns."""
+    manifest = model.manifest
+    frames = np.random.default_rng(0).integers(
+        0, 256, (WARM_UP, manifest.input.height, manifest.input.width, 3), np.uint8
+    )
+    steppers = {name: _stepper(stopping, frames) for name, stopping in by_exit(model).items()}
+    for step in steppers.values():
+        step()
+    took_s: dict[str, list[float]] = {name: [] for name in steppers}
+    for _ in range(steps):
+        for name, step in steppers.items():
+            took_s[name].append(_timed(step))
+    return {name: Latency.of(durations_s) for name, durations_s in took_s.items()}
+
+
 def by_exit(model: StreamModel) -> dict[str, StreamModel]:
     """Exit -> the model made to stop there. Where the graph computes every exit, the whole step is the last one's."""
     exits = model.manifest.exits

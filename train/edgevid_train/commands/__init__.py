@@ -44,7 +44,10 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A bundled model's name, a model file, or a student's checkpoint.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="A bundled model's name, a model file, or a run or checkpoint of a student or a teacher."),
+    ],
     data: Annotated[Path, typer.Argument(help="Folder of labelled videos.")],
     json: Json = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report: a page, figures, pictures.")] = None,
@@ -69,17 +72,20 @@ def evaluate(
     ] = False,
     force: Force = False,
 ) -> None:
-    """How often a model is right on labelled clips, scored as on a device.
+    """How often a model, a student or a teacher is right on labelled clips. A model file is scored as on a device.
 
     With --stream the clips stand in long streams between gaps, the live path runs over them, and its events are judged;
     --negatives, --minutes, --laps, --seed and --no-gate are for that.
     """
+    from rich.console import Console
+
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
     from edgevid_train.commands.streams import evaluate_streams
     from edgevid_train.evaluate.report import evaluate_model
     from edgevid_train.evaluate.screen import show
     from edgevid_train.evaluate.stream_plan import StreamSettings
+    from edgevid_train.progress import Reporter
 
     for path in (json, out):
         if path:
@@ -103,6 +109,7 @@ def evaluate(
         return
     if negatives:
         raise InputError("--negatives is for --stream")
+    console = Reporter(Console())
     report = evaluate_model(
         model,
         data,
@@ -112,6 +119,7 @@ def evaluate(
         compare=compare,
         exits=out is not None,
         robustness=robustness,
+        report=console,
     )
     figures = report.to_json()
     show(figures)

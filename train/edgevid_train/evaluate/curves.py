@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edgevid_train.evaluate.subject import Curves
+from edgevid_train.evaluate.subjects.contract import Curves
 
 MOST_POINTS = 400
 """Of a curve; of a longer one every so many-th point is kept, and the last."""

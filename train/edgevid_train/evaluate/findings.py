@@ -1,5 +1,6 @@
 """What one model said of every clip, gathered clip by clip; no pixels are kept."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.robustness import Change
-from edgevid_train.evaluate.subject import Answer, Subject, step_times_s, timed
+from edgevid_train.evaluate.subjects import Answer, Percentiles, Subject
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Findings:
     """What is known of `subject` so far.
 
     `by_exit`: exit -> predictions if every step ended there, empty unless asked for. `changed`: name of a change ->
-    predictions of the changed clips. `decided`: steps that each exit decided. `score_s`, `clip_s`: seconds that
-    scoring took, and seconds of video that were scored. `latencies`: see `Subject`.
+    predictions of the changed clips. `decided`: steps that each exit decided, of `steps` in all. `score_s`, `clip_s`:
+    seconds that scoring took, and seconds of video that were scored. `latencies`: see `Subject`.
     """
 
     subject: Subject
@@ -51,36 +52,37 @@ class Findings:
     steps: int = 0
     score_s: float = 0.0
     clip_s: float = 0.0
-    latencies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    latencies: Mapping[str, Percentiles] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return self.subject.manifest.labels
+        return self.subject.labels
 
     def take(self, clip: DecodedClip, *, exits: bool, changes: Mapping[str, Change]) -> None:
         """Score a clip; with `exits` at every exit alone too, and once more for each of `changes`."""
-        manifest, record = self.subject.manifest, clip.record
-        answer, seconds = timed(self.subject, clip)
-        self.predictions.append(self._prediction(record, answer.scores.clip))
+        subject, record = self.subject, clip.record
+        start = time.perf_counter()
+        answer = subject.answer(clip)
+        self.score_s += time.perf_counter() - start
+        self.predictions.append(self._prediction(record, answer.scores))
         self.embeddings[record] = answer.embedding
         self.tracks[record] = self._track(clip, answer)
-        counted = np.bincount(answer.scores.exits, minlength=len(manifest.exits))
+        counted = np.bincount(answer.exits, minlength=len(subject.exits))
         self.decided = counted if len(self.decided) == 0 else self.decided + counted
-        self.steps += len(answer.scores.exits)
-        self.score_s += seconds
+        self.steps += len(answer.exits) if subject.exits else len(answer.steps)
         self.clip_s += float(clip.times_s[-1] - clip.times_s[0])
         if exits:
-            for exit_, scores in zip(manifest.exits, self.subject.answer_by_exit(clip, answer), strict=True):
+            for exit_, scores in zip(subject.exits, subject.answer_by_exit(clip, answer), strict=True):
                 self.by_exit.setdefault(exit_.name, []).append(self._prediction(record, scores))
         for name, change in changes.items():
-            scores = self.subject.answer(change.apply(clip)).scores.clip
+            scores = subject.answer(change.apply(clip)).scores
             self.changed.setdefault(name, []).append(self._prediction(record, scores))
 
     def miss(self, record: ClipRecord, *, exits: bool, changes: Mapping[str, Change]) -> None:
         """A clip that could not be read counts as an error everywhere."""
         missing = Prediction(record, None)
         self.predictions.append(missing)
-        for name in [e.name for e in self.subject.manifest.exits] if exits else []:
+        for name in [e.name for e in self.subject.exits] if exits else []:
             self.by_exit.setdefault(name, []).append(missing)
         for name in changes:
             self.changed.setdefault(name, []).append(missing)
@@ -89,11 +91,7 @@ class Findings:
         return Prediction(record, dict(zip(self.labels, map(float, scores), strict=True)))
 
     def _track(self, clip: DecodedClip, answer: Answer) -> Track:
-        deciding, label = answer.deciding, clip.record.label
-        known = deciding[:, self.labels.index(label)] if label in self.labels else np.zeros(len(deciding), np.float32)
-        return Track(
-            float(clip.times_s[-1] - clip.times_s[0]),
-            step_times_s(clip, len(deciding), self.subject.manifest),
-            known,
-            deciding[:, int(answer.scores.clip.argmax())],
-        )
+        steps, label = answer.steps, clip.record.label
+        known = steps[:, self.labels.index(label)] if label in self.labels else np.zeros(len(steps), np.float32)
+        length_s = float(clip.times_s[-1] - clip.times_s[0])
+        return Track(length_s, answer.times_s, known, steps[:, int(answer.scores.argmax())])

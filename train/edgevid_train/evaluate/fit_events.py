@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.errors import InputError
 from edgevid.manifest import EventRule, Manifest
 from edgevid.models.load import load
 from edgevid_train.annotations import ReadOptions
@@ -14,6 +15,7 @@ from edgevid_train.evaluate.matching import Counts, Stream, count, delays_s
 from edgevid_train.evaluate.stream_plan import StreamSettings
 from edgevid_train.evaluate.stream_run import Trace
 from edgevid_train.evaluate.streams import evaluate_streams, notes
+from edgevid_train.evaluate.subjects import is_checkpoint
 from edgevid_train.progress import Reporter
 from edgevid_train.rewrite import rewrite
 
@@ -132,8 +134,10 @@ def fit_model(
     """Run the model once over streams of the clips of `data` and over the negatives, and fit its rule to what it says.
 
     Raises:
-        InputError: as `evaluate_streams`; or the model was trained on some of the clips.
+        InputError: as `evaluate_streams`; or the model is a checkpoint, or was trained on some of the clips.
     """
+    if is_checkpoint(model):
+        raise InputError(f"a rule is written into a model file, and {model} is a checkpoint: `edgevid export` it first")
     played = evaluate_streams(
         model,
         data,

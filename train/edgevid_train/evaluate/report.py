@@ -1,8 +1,4 @@
-"""`edgevid evaluate`: a model's answers to labelled clips, as figures.
-
-A model file is scored by the runtime's own `score_clip`, so the figure is the deployed one, and torch is not needed for
-it. A checkpoint is scored by the clip graph, which equals the stream.
-"""
+"""`edgevid evaluate`: answers to labelled clips, of a model file or of what training left, as figures."""
 
 import datetime
 import time
@@ -21,10 +17,12 @@ from edgevid_train.evaluate.metrics import Prediction, confusion, summarise, wil
 from edgevid_train.evaluate.paired import pair
 from edgevid_train.evaluate.reliability import reliability
 from edgevid_train.evaluate.robustness import CHANGES
-from edgevid_train.evaluate.subject import Subject, open_subject
+from edgevid_train.evaluate.subjects import Subject, open_subject
+from edgevid_train.evaluate.subjects.contract import WHOLE
 from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
 from edgevid_train.marks import MOST, trained_among
+from edgevid_train.progress import Reporter
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Report:
             "confusion": {"labels": names, "counts": counts.tolist()},
             "seen": self._seen(),
             "exits": _exits(found),
-            "cost": self._cost(),
+            "cost": _cost(found, self.threads, self.decode_s),
             "skipped": [{"file": record.id, "reason": reason} for record, reason in self.skipped.reasons.items()],
         }
         if found.changed:
@@ -82,6 +80,7 @@ class Report:
                 **_with_intervals(self.other.predictions, self.other.labels),
                 "reliability": reliability(self.other.predictions).to_json(),
                 "exits": _exits(self.other),
+                "cost": _cost(self.other, self.threads, self.decode_s),
                 "paired": pair(predictions, self.other.predictions).to_json(),
                 "predictions": [prediction.to_json() for prediction in self.other.predictions],
             }
@@ -110,24 +109,9 @@ class Report:
         if self.seen is None:
             return None
         others = [p for p in self.predictions if p.record not in self.seen]
-        complete = len(self.found.subject.manifest.provenance.trained_on) < MOST
+        complete = len(self.found.subject.trained_on) < MOST
         figures = _top1(others) if others and complete else {}
         return {"n": len(self.seen), "complete": complete, "others": {"n": len(others), **figures}}
-
-    def _cost(self) -> dict[str, Any]:
-        found, manifest = self.found, self.found.subject.manifest
-        macs = manifest.exits[-1].macs
-        return {
-            "weights": found.subject.weights,
-            "macs_per_step": macs,
-            "gflops_per_s": 2e-9 * macs * manifest.rate_hz,
-            "threads": self.threads,
-            "clips_per_s": len(found.tracks) / found.score_s if found.score_s else None,
-            "steps_per_s": found.steps / found.score_s if found.score_s else None,
-            "times_real_time": found.clip_s / found.score_s if found.score_s else None,
-            "score_s": found.score_s,
-            "decode_s": self.decode_s,
-        }
 
 
 def evaluate_model(
@@ -140,11 +124,12 @@ def evaluate_model(
     compare: str | None = None,
     exits: bool = False,
     robustness: bool = False,
+    report: Reporter,
 ) -> Report:
     """Score every clip of `data`. One that cannot be read is skipped by name and scored as missing: as an error.
 
-    `compare`: a second model for the same clips. `exits`: accuracy and latency of every exit alone; `robustness`:
-    accuracy on changed clips: each costs the time of one evaluation more.
+    `model`: see `open_subject`; `compare`: a second one for the same clips. `exits`: accuracy and latency of every exit
+    alone; `robustness`: accuracy on changed clips: each costs the time of one evaluation more.
 
     Raises:
         InputError: no such model or data, no clip in `split`, or no label that the model knows.
@@ -154,21 +139,23 @@ def evaluate_model(
     found = [Findings(open_subject(name, threads)) for name in (model, compare) if name is not None]
     for findings in found:
         _check_labels(findings.subject, records, data)
-    marks = found[0].subject.manifest.provenance.trained_on
+    marks = found[0].subject.trained_on
     seen = frozenset(trained_among(records, marks)) if marks else None
     skipped, decode_s, indexes = Ledger(), 0.0, IndexStore()
-    for record in records:
-        start = time.perf_counter()
-        try:
-            clip = decode_clip(record, RUNTIME_SHORT_SIDE, indexes=indexes)
-        except DecodeError as error:
-            skipped.skip(record, str(error))
+    with report.bar("evaluating", len(records)) as advance:
+        for record in records:
+            advance(record.name)
+            start = time.perf_counter()
+            try:
+                clip = decode_clip(record, RUNTIME_SHORT_SIDE, indexes=indexes)
+            except DecodeError as error:
+                skipped.skip(record, str(error))
+                for findings in found:
+                    findings.miss(record, exits=exits, changes=changes)
+                continue
+            decode_s += time.perf_counter() - start
             for findings in found:
-                findings.miss(record, exits=exits, changes=changes)
-            continue
-        decode_s += time.perf_counter() - start
-        for findings in found:
-            findings.take(clip, exits=exits, changes=changes)
+                findings.take(clip, exits=exits, changes=changes)
     if exits:
         for findings in found:
             findings.latencies = findings.subject.latencies()
@@ -176,7 +163,7 @@ def evaluate_model(
 
 
 def _check_labels(subject: Subject, records: Sequence[ClipRecord], data: Path) -> None:
-    labels = subject.manifest.labels
+    labels = subject.labels
     known = set(labels) - {BACKGROUND}
     if not any(record.label in known for record in records):
         found = sorted({record.label for record in records})
@@ -197,13 +184,36 @@ def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) ->
 def _exits(found: Findings) -> list[dict[str, Any]]:
     """One entry an exit: its cost, how many steps it decided, and, where they were asked for, what it can alone."""
     rows = []
-    for i, exit_ in enumerate(found.subject.manifest.exits):
+    for i, exit_ in enumerate(found.subject.exits):
         row: dict[str, Any] = {"name": exit_.name, "macs": exit_.macs, "threshold": exit_.threshold}
         row["decided"] = float(found.decided[i] / found.steps) if found.steps else None
         if exit_.name in found.by_exit:
             row |= _top1(found.by_exit[exit_.name]) | {"step_ms": found.latencies.get(exit_.name)}
         rows.append(row)
     return rows
+
+
+def _cost(found: Findings, threads: int, decode_s: float) -> dict[str, Any]:
+    """What answering costs. `macs_per_step` and `gflops_per_s` are null of what looks at a clip once, `macs_per_clip`
+    of what steps through it; `gflops_per_clip` is what these clips took on average. A multiply-add is two operations.
+    """
+    subject, clips = found.subject, len(found.tracks)
+    steps = subject.rate_hz is not None
+    return {
+        "weights": subject.weights,
+        "macs_per_step": subject.macs if steps else None,
+        "macs_per_clip": None if steps else subject.macs,
+        "gflops_per_s": None if subject.rate_hz is None else 2e-9 * subject.macs * subject.rate_hz,
+        "gflops_per_clip": 2e-9 * subject.macs * found.steps / clips if clips else None,
+        "clip_ms": found.latencies.get(WHOLE),
+        "runs_on": subject.runs_on,
+        "threads": threads,
+        "clips_per_s": clips / found.score_s if found.score_s else None,
+        "steps_per_s": found.steps / found.score_s if found.score_s and steps else None,
+        "times_real_time": found.clip_s / found.score_s if found.score_s else None,
+        "score_s": found.score_s,
+        "decode_s": decode_s,
+    }
 
 
 def _changed(name: str, found: Findings) -> dict[str, Any]:

@@ -6,7 +6,7 @@ report.json     what `--json` writes
 strips/N.jpg    the clips that the page shows
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from edgevid_train.evaluate.plots import (
     draw_reliability,
 )
 from edgevid_train.evaluate.report import Report
+from edgevid_train.evaluate.report_sections import Figures, head, sections
 from edgevid_train.evaluate.strips import write_strip
 
 STRIPS = Path("strips")
-Figures = Mapping[str, Any]
 
 
 def write_report(report: Report, figures: dict[str, Any], out: Path) -> None:
@@ -40,8 +40,8 @@ def write_report(report: Report, figures: dict[str, Any], out: Path) -> None:
         drawings = _draw(report, figures, temporary)
         strips = _write_strips(report.shown, temporary)
         title = f"{figures['model'].partition('@')[0]} on {Path(figures['data']).name}"
-        sections = _sections(figures, drawings, strips)
-        (temporary / "index.html").write_text(page.document(title, _head(figures), sections), encoding="utf-8")
+        shown = sections(figures, drawings, strips)
+        (temporary / "index.html").write_text(page.document(title, head(figures), shown), encoding="utf-8")
 
 
 def _draw(report: Report, figures: Figures, folder: Path) -> dict[str, str]:
@@ -80,250 +80,3 @@ def _write_strips(records: Sequence[ClipRecord], folder: Path) -> dict[str, Path
         strips[record.id] = STRIPS / f"{i}.jpg"
         write_strip(decode_clip(record, RUNTIME_SHORT_SIDE), folder / strips[record.id])
     return strips
-
-
-def _head(figures: Figures) -> list[str]:
-    seen, cost = figures["seen"], figures["cost"]
-    head = [
-        page.paragraph(f"{figures['model']} on {figures['data']}, {figures['n']} clips, {figures['date']}", "quiet")
-    ]
-    if seen is None:
-        head.append(page.paragraph("The model does not say which recordings it was trained on.", "quiet"))
-    elif seen["n"]:
-        head.append(page.paragraph(_seen(figures), "note"))
-    last = figures["exits"][-1]
-    latency = last.get("step_ms")
-    rows = [
-        ("top-1", _rate(figures["top1"]), _interval(figures, "top1")),
-        ("top-5", _rate(figures["top5"]), ""),
-        ("macro F1", _rate(figures["macro_f1"]), _interval(figures, "macro_f1")),
-        ("calibration error", _rate(figures["reliability"]["ece"]), "expected, 15 bins"),
-        ("weights", _short(cost["weights"]), ""),
-        ("a step", _short(cost["macs_per_step"]), "multiply-accumulates"),
-    ]
-    if latency:
-        rows.append(("a step's time", f"{latency['p50']:.2f} ms", f"p95 {latency['p95']:.2f} ms, {_threads(cost)}"))
-    return [*head, page.key_figures(rows)]
-
-
-def _seen(figures: Figures) -> str:
-    seen = figures["seen"]
-    least = "" if seen["complete"] else "at least "
-    text = (
-        f"The model was trained on {least}{seen['n']} of these {figures['n']} clips, or on others of their groups: "
-        "what it gets right of them says little about clips it has never seen."
-    )
-    others = seen["others"]
-    if "top1" in others:
-        text += f" Of the other {others['n']} it gets {_rate(others['top1'])} right ({_interval(others, 'top1')})."
-    return text
-
-
-def _sections(figures: Figures, drawings: Mapping[str, str], strips: Mapping[str, Path]) -> dict[str, str]:
-    """Heading -> HTML; empty where there is nothing to say."""
-    show = partial(_clips, figures, strips)
-    confused = "".join(
-        page.heading(f"{c['label']} taken for {c['predicted']}: {c['n']}") + show(c["clips"])
-        for c in figures["worst"]["confusions"]
-    )
-    legend = page.paragraph(
-        "Under each strip the scores over its time: the true label's solid, the answer's dashed; "
-        "a dotted line where the clip ends and its last frame is held.",
-        "quiet",
-    )
-    return {
-        "Two models": _compared(figures),
-        "Labels": _per_class(figures),
-        "Confusion matrix": drawings["confusion"],
-        "Confusions": confused and legend + confused,
-        "Wrong and sure": show(figures["worst"]["surest_wrong"]),
-        "Right and least sure": show(figures["worst"]["least_sure_right"]),
-        "Samples": show(figures["samples"]),
-        "Reliability": _with_note(
-            drawings.get("reliability", ""),
-            "On the dashed line a score is what it says; below it the model is too sure.",
-        ),
-        "Exits": _exits(figures),
-        "Robustness": _robustness(figures),
-        "Embeddings": _with_note(
-            drawings.get("embeddings", ""),
-            "t-SNE of each clip's embedding; crosses are wrong answers. What lies together is alike to the network; "
-            "how far apart groups lie says nothing.",
-        ),
-        "Training": drawings.get("curves", ""),
-        "Cost": _cost(figures),
-        "Missing clips": _missing(figures),
-    }
-
-
-def _with_note(drawing: str, note: str) -> str:
-    return drawing and drawing + page.paragraph(note, "quiet")
-
-
-def _clips(figures: Figures, strips: Mapping[str, Path], ids: Sequence[str]) -> str:
-    entries = {_id(entry): entry for entry in figures["predictions"]}
-    return page.clips(_clip(figures, strips[name], name, entries[name]) for name in ids) if ids else ""
-
-
-def _id(entry: Figures) -> str:
-    """As `ClipRecord.id`."""
-    if "start_s" not in entry:
-        return str(entry["file"])
-    end_s = "" if entry["end_s"] is None else f"{entry['end_s']:g}"
-    return f"{entry['file']}[{entry['start_s']:g}:{end_s}]"
-
-
-def _clip(figures: Figures, strip: Path, name: str, entry: Figures) -> str:
-    label, predicted, scores = entry["label"], entry["predicted"], entry["scores"]
-    track = figures["tracks"][name]
-    lines = {"truth": track["truth"]} if label == predicted else {kind: track[kind] for kind in ("truth", "answer")}
-    chart = page.score_chart(track["times_s"], lines, track["end_s"])
-    if label == predicted:
-        caption = f"{label} {scores[label]:.3f}"
-    else:
-        caption = f"{label} {scores.get(label, 0):.3f}, taken for {predicted} {scores[predicted]:.3f}"
-    seen = ", trained on" if entry.get("seen") else ""
-    return page.clip(strip, f"frames of {name}, from its start to its end", caption, f"{name}{seen}", chart)
-
-
-def _compared(figures: Figures) -> str:
-    if "compare" not in figures:
-        return ""
-    other = figures["compare"]
-    paired = other["paired"]
-    rows = [
-        (
-            of["model"],
-            (_rate(of["top1"]), _interval(of, "top1")),
-            _rate(of["top5"]),
-            (_rate(of["macro_f1"]), _interval(of, "macro_f1")),
-            _rate(of["reliability"]["ece"]),
-            _short(of["exits"][-1]["macs"]),
-        )
-        for of in (figures, other)
-    ]
-    head = ("model", "top-1", "top-5", "macro F1", "ECE", "MACs a step")
-    difference = f"{paired['difference']:+.3f}"
-    if paired["difference_low"] is not None:
-        difference += f" (95%: {paired['difference_low']:+.3f} to {paired['difference_high']:+.3f}, by group)"
-    return (
-        page.table(head, rows)
-        + page.table(
-            ("right", "clips"),
-            [
-                ("both", str(paired["both"])),
-                ("only the first", str(paired["only_a"])),
-                ("only the second", str(paired["only_b"])),
-                ("neither", str(paired["neither"])),
-            ],
-        )
-        + page.paragraph(f"Difference in top-1 {difference}. McNemar's exact test: p = {paired['p_value']:.3g}.")
-    )
-
-
-def _per_class(figures: Figures) -> str:
-    rows = [
-        (
-            label,
-            str(row["n"]),
-            *((_rate(row[key]), _interval(row, key)) for key in ("precision", "recall", "f1")),
-        )
-        for label, row in figures["per_class"].items()
-    ]
-    note = (
-        "In small print 95% intervals: Wilson's of precision and recall; of F1 by the bootstrap over "
-        f"{figures['groups']} groups of clips that belong together."
-    )
-    return page.table(("label", "clips", "precision", "recall", "F1"), rows) + page.paragraph(note, "quiet")
-
-
-def _exits(figures: Figures) -> str:
-    rows = [
-        (
-            row["name"],
-            _short(row["macs"]),
-            "never" if row["threshold"] is None else f"{row['threshold']:g}",
-            "" if row["decided"] is None else f"{row['decided']:.1%}",
-            (_rate(row["top1"]), _interval(row, "top1")) if "top1" in row else "",
-            "" if not row.get("step_ms") else f"{row['step_ms']['p50']:.2f} / {row['step_ms']['p95']:.2f}",
-        )
-        for row in figures["exits"]
-    ]
-    head = ("exit", "MACs a step", "sure from", "steps decided", "top-1 if every step ends here", "ms, p50 / p95")
-    note = "The last exit decides whatever no earlier one is sure of."
-    return page.table(head, rows) + page.paragraph(note, "quiet")
-
-
-def _robustness(figures: Figures) -> str:
-    if "robustness" not in figures:
-        return ""
-    as_it_is = (
-        "as it is",
-        "",
-        (_rate(figures["top1"]), _interval(figures, "top1")),
-        "",
-        _rate(figures["macro_f1"]),
-        "",
-    )
-    rows = [
-        (
-            row["name"],
-            row["what"],
-            (_rate(row["top1"]), _interval(row, "top1")),
-            f"{row['difference']:+.3f}",
-            _rate(row["macro_f1"]),
-            f"{row['p_value']:.2g}",
-        )
-        for row in figures["robustness"]
-    ]
-    note = (
-        "The same clips, changed, with their labels as they were. Where the label is in the movement's direction or "
-        "order, a model that looks at time should fail on reversed and shuffled clips; on the others it should not."
-    )
-    head = ("clips", "what was changed", "top-1", "difference", "macro F1", "McNemar's p")
-    return page.table(head, [as_it_is, *rows], words=2) + page.paragraph(note, "quiet")
-
-
-def _cost(figures: Figures) -> str:
-    cost = figures["cost"]
-    rows = [
-        ("weights", f"{cost['weights']:,}"),
-        ("multiply-accumulates a step, every exit", f"{cost['macs_per_step']:,}"),
-        ("GFLOPs a second of video", f"{cost['gflops_per_s']:.2f}"),
-    ]
-    if cost["clips_per_s"] is not None:
-        rows += [
-            ("clips a second, scored", f"{cost['clips_per_s']:.1f}"),
-            ("steps a second, scored", f"{cost['steps_per_s']:.0f}"),
-            ("times faster than the video", f"{cost['times_real_time']:.1f}"),
-            ("seconds of scoring, of decoding", f"{cost['score_s']:.1f}, {cost['decode_s']:.1f}"),
-        ]
-    return page.table(("", _threads(cost)), rows)
-
-
-def _missing(figures: Figures) -> str:
-    if not figures["skipped"]:
-        return ""
-    note = page.paragraph("They could not be read and count as errors in every figure.")
-    return note + page.table(("clip", "why"), [(e["file"], e["reason"]) for e in figures["skipped"]], words=2)
-
-
-def _threads(cost: Figures) -> str:
-    return f"{cost['threads']} thread{'' if cost['threads'] == 1 else 's'}"
-
-
-def _short(count: int) -> str:
-    """Three digits of a number: 39.4 M, 812 k, 24."""
-    for size, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.3g} {name}"
-    return str(count)
-
-
-def _rate(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _interval(row: Figures, key: str) -> str:
-    low, high = row[f"{key}_low"], row[f"{key}_high"]
-    return "" if low is None else f"{low:.3f} to {high:.3f}"

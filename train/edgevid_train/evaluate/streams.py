@@ -17,6 +17,7 @@ from edgevid_train.evaluate.matching import Stream, count, match, summarise_stre
 from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, find_negatives, plan_streams
 from edgevid_train.evaluate.stream_run import Trace, Watched, watch
 from edgevid_train.evaluate.stream_source import StreamSource
+from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.marks import refuse_trained, trained_among
 from edgevid_train.progress import Reporter
 
@@ -39,6 +40,7 @@ class StreamReport:
     """All streams and all negatives of one model.
 
     Attributes:
+        name: name@digest of a model file, or the path of a checkpoint.
         negatives: every file of negative video, whole, as a run of its own; nothing in it is an action.
         skipped: file -> why nothing of it was played.
         faults: file -> why it ended too early; what comes before was played.
@@ -47,6 +49,7 @@ class StreamReport:
         trained_on: how many of the clips the model was trained on, or on others of their group; None: it does not say.
     """
 
+    name: str
     manifest: Manifest
     data: str
     settings: StreamSettings
@@ -71,7 +74,7 @@ class StreamReport:
         lost = [record.label for record in self.unreadable] * self.settings.laps
         runs = [one.watched for one in self.played]
         return {
-            "model": self.manifest.id,
+            "model": self.name,
             "data": self.data,
             "seed": self.settings.seed,
             "rule": self.manifest.events.model_dump(),
@@ -119,30 +122,31 @@ def evaluate_streams(
     unseen: bool = False,
     report: Reporter,
 ) -> StreamReport:
-    """Make streams of the clips of `data` and run a model file over them and over the negatives.
+    """Make streams of the clips of `data` and run a model over them and over the negatives.
 
+    `model`: a bundled model's name, a model file, or a student's checkpoint, whose stream graph torch then computes.
     `unseen`: refuse clips that the model says it was trained on.
 
     Raises:
-        InputError: no such model, data or negatives, no clip in `split`, or no action that the model knows.
+        InputError: no such model, data or negatives, a model that does not step, no clip in `split`, or no action that
+            the model knows.
         EdgevidError: the model computed NaN or infinity.
         KeyboardInterrupt: Ctrl-C.
     """
-    if Path(model).is_dir() or Path(model).suffix == ".safetensors":
-        raise InputError(f"--stream runs what is deployed, and {model} is a checkpoint: `edgevid export` it first")
-    network = load(model, threads=threads)
+    name, network = _open(model, threads)
     records = of_split(read_data(data, options), split, data)
     known = set(network.manifest.labels) - {BACKGROUND}
     if not any(record.label in known for record in records):
         found = sorted({record.label for record in records})
         told = ", ".join(network.manifest.labels)
-        raise InputError(f"{network.manifest.id} knows {told}; {data} has no action of them but {', '.join(found)}")
+        raise InputError(f"{name} knows {told}; {data} has no action of them but {', '.join(found)}")
     marks = network.manifest.provenance.trained_on
     if unseen:
         refuse_trained(records, marks, model, data, "a rule is fitted to")
     files = find_negatives(negatives)
     plans = plan_streams(records, files, settings)
     done = StreamReport(
+        name,
         network.manifest,
         str(data),
         settings,
@@ -166,6 +170,22 @@ def evaluate_streams(
                         done.faults[str(file)] = source.fault
             advance(file.name)
     return done
+
+
+def _open(model: str, threads: int) -> tuple[str, StreamModel | ClipModel]:
+    """What a report calls it, and the model itself."""
+    if not is_checkpoint(model):
+        network = load(model, threads=threads)
+        return network.manifest.id, network
+    from edgevid_train.evaluate.subjects.student import StudentCheckpoint
+    from edgevid_train.evaluate.torch_stream import TorchStream
+
+    subject = open_subject(model, threads)
+    if not isinstance(subject, StudentCheckpoint):
+        raise InputError(
+            f"{model} is a teacher, which sees a clip as a whole: --stream is for what sees frame by frame"
+        )
+    return subject.name, TorchStream(subject.student, subject.manifest)
 
 
 def write_report(report: StreamReport, out: Path) -> None:

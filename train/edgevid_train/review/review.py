@@ -12,7 +12,7 @@ from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.decode import DecodedClip, DecodeError
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.strips import write_strip
-from edgevid_train.evaluate.subject import Subject, open_subject
+from edgevid_train.evaluate.subjects import Subject, open_subject
 from edgevid_train.ledger import Ledger
 from edgevid_train.progress import Reporter
 from edgevid_train.review.quality import Quality, look_at_quality
@@ -123,5 +123,5 @@ def chosen(records: Sequence[ClipRecord], most: int) -> list[ClipRecord]:
 def _asked(subject: Subject | None, clip: DecodedClip) -> Prediction | None:
     if subject is None:
         return None
-    scores = subject.answer(clip).scores.clip
-    return Prediction(clip.record, dict(zip(subject.manifest.labels, map(float, scores), strict=True)))
+    scores = subject.answer(clip).scores
+    return Prediction(clip.record, dict(zip(subject.labels, map(float, scores), strict=True)))

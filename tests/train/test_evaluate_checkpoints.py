@@ -1,0 +1,161 @@
+"""`edgevid evaluate` of what training leaves: a student's checkpoint, a teacher of any kind, one against the other."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_runs import Ran, run_command
+from students import LABELS, moving_pictures, small_student, write_checkpoint
+from tiny_run import tiny_recipe
+from torch.utils.tensorboard import SummaryWriter
+
+from edgevid.models.bench import by_exit
+from edgevid.models.contract import StreamModel
+from edgevid_train import commands
+from edgevid_train.annotations import read_data
+from edgevid_train.batch import as_input
+from edgevid_train.checkpoint import Checkpoint, CheckpointInfo, SplitInfo, load_teacher, write_ensemble
+from edgevid_train.dataset import spread
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
+from edgevid_train.describe import describe
+from edgevid_train.evaluate.subjects import open_subject
+from edgevid_train.evaluate.torch_stream import TorchStream
+from edgevid_train.models.teachers import build_teacher
+from edgevid_train.recipe import Recipe
+
+SPLIT = SplitInfo(name="none", train_clips=0, val_clips=0, train_groups=(), val_groups=())
+
+
+def evaluate(*args: object) -> Ran:
+    return run_command(commands.register, "evaluate", *args)
+
+
+def write_teacher(folder: Path, seed: int, **teacher: object) -> Path:
+    """A run folder as `train-teacher` leaves it, untrained."""
+    torch.manual_seed(seed)
+    recipe = tiny_recipe(teacher=teacher)
+    network = build_teacher(recipe.teacher, len(LABELS)).eval()
+    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=SPLIT)
+    Checkpoint(network, recipe, info).write(folder / "teacher" / "last")
+    with SummaryWriter(str(folder / "teacher" / "tensorboard")) as writer:
+        for step in range(3):
+            writer.add_scalar("train/loss", 1 / (step + 1), step)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("student") / "run" / "student" / "best", small_student())
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_teacher(tmp_path_factory.mktemp("teacher"), 1)
+
+
+def test_a_student_beside_a_teacher(tmp_path: Path, clips: Path, student: Path, teacher: Path) -> None:
+    run = student.parents[1]
+    ran = evaluate(run, clips, "--compare", teacher, "--out", tmp_path / "report", "--json", tmp_path / "o.json")
+    assert ran.status == 0, ran.err
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert found["model"] == str(run)
+    assert [row["name"] for row in found["exits"]] == ["stage2", "stage3", "final"]
+    times = [row["step_ms"]["p50"] for row in found["exits"]]
+    assert 0 < times[0] < times[-1]
+    assert found["cost"]["macs_per_clip"] is None
+    assert found["cost"]["gflops_per_clip"] > 0
+
+    other = found["compare"]
+    assert other["model"] == str(teacher)
+    assert other["exits"] == []
+    assert other["cost"]["macs_per_step"] is None
+    assert other["cost"]["gflops_per_clip"] == pytest.approx(2e-9 * other["cost"]["macs_per_clip"])
+    assert other["cost"]["clip_ms"]["p50"] > 0
+    paired = other["paired"]
+    assert sum(paired[key] for key in ("both", "only_a", "only_b", "neither")) == 15
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert str(teacher) in html
+    assert "top-1 if every step ends here" in html
+
+
+def test_a_teacher_alone_has_the_same_page_without_exits(tmp_path: Path, clips: Path, teacher: Path) -> None:
+    ran = evaluate(teacher / "teacher", clips, "--out", tmp_path / "report", "--robustness")
+    assert ran.status == 0, ran.err
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    loaded = load_teacher(teacher)
+    for record, entry in zip(read_data(clips), found["predictions"], strict=True):
+        frames = spread(decode_clip(record, RUNTIME_SHORT_SIDE), loaded.teacher.config)
+        with torch.no_grad():
+            expected = loaded.teacher(as_input(torch.from_numpy(frames)[None])).logits.softmax(-1)[0]
+        assert entry["scores"] == pytest.approx(dict(zip(LABELS, expected.tolist(), strict=True)), abs=2e-6)
+    assert found["cost"]["weights"] == sum(p.numel() for p in loaded.teacher.parameters())
+    assert [value for _, value in found["curves"]["train/loss"]] == pytest.approx([1, 1 / 2, 1 / 3])
+    assert len(found["robustness"]) == 8
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert '<section id="exits">' not in html
+    assert {"curves.png", "confusion.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
+    assert "multiply-accumulates a clip, looked at once" in html
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_members(tmp_path: Path, clips: Path, teacher: Path) -> None:
+    members = [teacher, write_teacher(tmp_path / "second", 2)]
+    recipe = tiny_recipe(teacher={"kind": "ensemble", "members": [str(m) for m in members]})
+    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=SPLIT)
+    write_ensemble(tmp_path / "both" / "teacher" / "last", members, recipe, info)
+    clip = decode_clip(read_data(clips)[0], RUNTIME_SHORT_SIDE)
+    alone = [open_subject(str(member), 1).answer(clip).scores for member in members]
+    both = open_subject(str(tmp_path / "both"), 1)
+    assert both.answer(clip).scores == pytest.approx(np.mean(alone, axis=0), abs=1e-6)
+    assert both.curves() == {}
+
+
+def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, clips: Path, teacher: Path) -> None:
+    (tmp_path / "cut" / "last").mkdir(parents=True)
+    for file in (teacher / "teacher" / "last").iterdir():
+        (tmp_path / "cut" / "last" / file.name).write_bytes(file.read_bytes()[:100])
+    for args, says in (
+        ((tmp_path, clips), "is no student checkpoint: holds no model.safetensors"),
+        ((tmp_path / "cut", clips), "checkpoint.json"),
+        ((teacher, clips, "--stream"), "is a teacher, which sees a clip as a whole"),
+    ):
+        ran = evaluate(*args)
+        assert ran.status == 2
+        assert says in ran.err
+        assert ran.err.count("\n") == 1
+
+
+def test_the_stream_of_a_student_is_the_one_that_is_deployed() -> None:
+    student = small_student()
+    recipe = Recipe(name="small", student=student.config)
+    model = TorchStream(student, describe(student, recipe, LABELS))
+    assert isinstance(model, StreamModel)
+    frames = moving_pictures(6, 64, 64)
+    state, expected = model.zero_state(), student.zero_state()
+    for pixels in frames:
+        kept = {name: value.copy() for name, value in state.items()}
+        outputs, after = model.step(pixels, state)
+        assert all(np.array_equal(kept[name], state[name]) for name in state)  # a state may be stepped from again
+        with torch.no_grad():
+            logits, embedding, expected = student.step(as_input(torch.from_numpy(pixels)[None, None])[0], expected)
+        np.testing.assert_allclose(outputs.logits, torch.cat(logits), atol=1e-4)
+        np.testing.assert_allclose(outputs.embedding, embedding[0], atol=1e-4)
+        assert outputs.exit == 2
+        state = after
+    for name, value in expected.items():
+        np.testing.assert_allclose(state[name], value, atol=1e-4)
+    with torch.no_grad():
+        for index, stopping in enumerate(by_exit(model).values()):
+            outputs, _ = stopping.step(frames[0], stopping.zero_state())
+            assert outputs.exit == index
+            assert np.array_equal(outputs.logits[index], outputs.logits[-1])
+
+
+def test_evaluate_stream_of_a_checkpoint(tmp_path: Path, clips: Path, student: Path) -> None:
+    ran = evaluate(student, clips, "--stream", "--minutes", 0.5, "--no-gate", "--out", tmp_path / "report")
+    assert ran.status == 0, ran.err
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found["model"] == str(student)
+    assert found["frames"]["computed"] > 0
+    assert found["exits"] == {"stage2": 0, "stage3": 0, "final": found["frames"]["computed"]}

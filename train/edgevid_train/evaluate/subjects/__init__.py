@@ -1,0 +1,35 @@
+"""What is evaluated, whatever computes inside: a model file, a student's checkpoint, a teacher of any kind."""
+
+from pathlib import Path
+
+from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles, Subject
+
+__all__ = ["Answer", "Curves", "Percentiles", "Subject", "is_checkpoint", "open_subject"]
+
+
+def open_subject(model: str, threads: int) -> Subject:
+    """A bundled model's name, a model file, or the checkpoint or run folder of a student or a teacher.
+
+    Of a folder that holds a student and its teacher the student is meant. A model file needs no torch.
+
+    Raises:
+        InputError: it is none of them, or damaged.
+    """
+    if not is_checkpoint(model):
+        from edgevid_train.evaluate.subjects.model_file import ModelFile
+
+        return ModelFile(model, threads)
+    from edgevid_train.checkpoint import checkpoint_of
+    from edgevid_train.evaluate.subjects.student import StudentCheckpoint
+    from edgevid_train.evaluate.subjects.teacher import TeacherCheckpoint
+
+    path = Path(model)
+    if checkpoint_of(path, "student") is None and checkpoint_of(path, "teacher") is not None:
+        return TeacherCheckpoint(path, threads)
+    return StudentCheckpoint(path, threads)
+
+
+def is_checkpoint(model: str) -> bool:
+    """Whether this means something that training left, and not a model file."""
+    path = Path(model)
+    return path.suffix == ".safetensors" or (path.is_dir() and path.suffix != ".mlpackage")

@@ -1,0 +1,79 @@
+"""What every subject of an evaluation says of itself and of a clip."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevid.manifest import ExitSpec
+from edgevid.models.scores import Scores
+from edgevid_train.decode import DecodedClip
+
+Curves = dict[str, list[tuple[int, float]]]
+"""Name of a figure -> (training step, value), in order."""
+Percentiles = Mapping[str, float]
+"""`p50` and `p95`, in ms."""
+WHOLE = "clip"
+"""What `Subject.latencies` calls a network that answers for a whole clip at once."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a subject says of a clip, in T steps; a teacher takes one.
+
+    Attributes:
+        scores: the clip's, float32 `(labels,)`.
+        steps: of the exit that decided at every step, `(T, labels)`.
+        times_s: of every step, `(T,)` seconds from the clip's first frame, never falling. Beyond the clip's end its
+            last frame was held.
+        exits: index of the exit that decided, of every step that was computed; empty without exits.
+        embedding: `(E,)`.
+        every_exit: `(exits, T, labels)`, NaN where a conditional model had stopped before; None without exits.
+    """
+
+    scores: Scores
+    steps: Scores
+    times_s: NDArray[np.float64]
+    exits: NDArray[np.intp]
+    embedding: NDArray[np.float32]
+    every_exit: Scores | None = None
+
+
+class Subject(Protocol):
+    """Something that answers for clips.
+
+    Attributes:
+        name: name@digest of a model file, or the path of a checkpoint.
+        labels: what it answers with, in the order of its scores.
+        exits: where it may stop, in order, each with its cost; none of a teacher.
+        rate_hz: steps a second; None where a clip is looked at once, whatever its length.
+        macs: multiply-accumulates of a step that ends at the last exit, or of that one look.
+        weights: how many numbers were learned.
+        runs_on: what computes it, for people.
+        trained_on: marks of what it has seen (see `edgevid_train.marks`); empty where it does not say.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    exits: tuple[ExitSpec, ...]
+    rate_hz: float | None
+    macs: int
+    weights: int
+    runs_on: str
+    trained_on: tuple[str, ...]
+
+    def answer(self, clip: DecodedClip) -> Answer: ...
+
+    def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:
+        """For every exit the clip's scores `(labels,)` if each step ended there; `answer` is the deployed one."""
+        ...
+
+    def latencies(self) -> Mapping[str, Percentiles]:
+        """Exit -> time of a step that ends there; only exits whose graph can stop there. `WHOLE` -> of a whole clip."""
+        ...
+
+    def curves(self) -> Curves:
+        """How training went, where that is known."""
+        ...

@@ -1,0 +1,104 @@
+"""A model file on the runtime's path: `score_clip`, so that the figure is the deployed one. No torch is needed."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevid.frame import Frame, Pixels
+from edgevid.models.bench import by_exit, measure
+from edgevid.models.contract import ClipModel, Outputs, State, StreamModel
+from edgevid.models.load import find_model, load
+from edgevid.models.scores import Scores, clip_score
+from edgevid.models.weights import count_weights
+from edgevid.recognise import ClipScores, score_clip
+from edgevid_train.decode import DecodedClip
+from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
+from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
+
+LATENCY_STEPS = 100
+
+
+class ModelFile:
+    """A bundled model's name, or a model file. Raises InputError as `load`."""
+
+    runs_on = "ONNX Runtime"
+
+    def __init__(self, model: str, threads: int) -> None:
+        self.path = find_model(model)
+        self.threads = threads
+        self.network = load(self.path, threads=threads)
+        self.manifest = self.network.manifest
+        self.name = self.manifest.id
+        self.labels, self.exits = self.manifest.labels, self.manifest.exits
+        self.rate_hz: float | None = self.manifest.rate_hz
+        self.macs = self.manifest.exits[-1].macs
+        self.weights = count_weights(self.path.read_bytes())
+        self.trained_on = self.manifest.provenance.trained_on
+
+    def answer(self, clip: DecodedClip) -> Answer:
+        watched = (_WatchedStream if isinstance(self.network, StreamModel) else _WatchedClip)(self.network)
+        scores = _score(clip, watched)
+        steps, embeddings = deciding(scores), np.concatenate(watched.embeddings)
+        # of a clip model there are rows for every window's steps, however many
+        embedding = surest(embeddings, steps, scores.clip) if len(embeddings) == len(steps) else embeddings.mean(axis=0)
+        times_s = step_times_s(clip, len(steps), self.manifest.rate_hz)
+        return Answer(scores.clip, steps, times_s, scores.exits, np.asarray(embedding, np.float32), scores.steps)
+
+    def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:
+        if isinstance(self.network, StreamModel) and self.manifest.conditional:
+            return [_score(clip, stopping).clip for stopping in by_exit(self.network).values()]
+        assert answer.every_exit is not None
+        return [clip_score(steps, self.manifest) for steps in answer.every_exit]
+
+    def latencies(self) -> dict[str, Percentiles]:
+        bench = measure(self.path, threads=self.threads, steps=LATENCY_STEPS)
+        found: dict[str, Percentiles] = {
+            e.name: {"p50": e.step_ms.p50, "p95": e.step_ms.p95} for e in bench.exits if e.step_ms is not None
+        }
+        if isinstance(self.network, ClipModel) and bench.clip_ms is not None:
+            found[WHOLE] = {"p50": bench.clip_ms.p50, "p95": bench.clip_ms.p95}
+        return found
+
+    def curves(self) -> Curves:
+        return {}
+
+
+def _score(clip: DecodedClip, model: StreamModel | ClipModel) -> ClipScores:
+    frames = zip(clip.frames, clip.times_s, strict=True)
+    return score_clip((Frame(pixels, float(time_s), i) for i, (pixels, time_s) in enumerate(frames)), model)[0]
+
+
+class _WatchedStream:
+    """A stream model that keeps the embeddings it gives, one row a step."""
+
+    def __init__(self, model: Any) -> None:
+        self.model: StreamModel = model
+        self.manifest = model.manifest
+        self.embeddings: list[NDArray[np.float32]] = []
+
+    def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
+        return type(self)(self.model.with_thresholds(thresholds))
+
+    def zero_state(self) -> State:
+        return self.model.zero_state()
+
+    def step(self, pixels: Pixels, state: State) -> tuple[Outputs, State]:
+        outputs, after = self.model.step(pixels, state)
+        self.embeddings.append(outputs.embedding[None])
+        return outputs, after
+
+
+class _WatchedClip:
+    """A clip model that keeps the embeddings it gives, the rows of a window together."""
+
+    def __init__(self, model: Any) -> None:
+        self.model: ClipModel = model
+        self.manifest = model.manifest
+        self.embeddings: list[NDArray[np.float32]] = []
+
+    def run(self, clip: NDArray[np.uint8]) -> Outputs:
+        outputs = self.model.run(clip)
+        self.embeddings.append(outputs.embedding)
+        return outputs

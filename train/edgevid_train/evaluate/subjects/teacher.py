@@ -1,0 +1,80 @@
+"""A teacher's checkpoint, whatever its kind: the one adapter gives each the frames it takes of a clip."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from edgevid.manifest import ExitSpec
+from edgevid.models.scores import Scores
+from edgevid_train.checkpoint import find_checkpoint, load_teacher
+from edgevid_train.dataset import spread, spread_over
+from edgevid_train.decode import DecodedClip
+from edgevid_train.evaluate.curves import read_curves
+from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
+from edgevid_train.teacher_outputs import ask_teacher
+
+LATENCY_S, MOST_RUNS = 5.0, 30
+"""A teacher is timed for so long, and no more often."""
+
+
+class TeacherCheckpoint:
+    """A teacher's run or checkpoint folder, or its weights. Raises InputError as `load_teacher`."""
+
+    runs_on = "PyTorch"
+    exits: tuple[ExitSpec, ...] = ()
+    rate_hz: float | None = None
+
+    def __init__(self, path: Path, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.folder = find_checkpoint(path, "teacher")
+        self.teacher, self.recipe, self.labels, info = load_teacher(path)
+        self.config = self.recipe.teacher
+        self.name = str(path)
+        self.weights = sum(parameter.numel() for parameter in self.teacher.parameters())
+        self.macs = self._count_macs()
+        self.trained_on = info.split.trained_on
+
+    def answer(self, clip: DecodedClip) -> Answer:
+        found = ask_teacher(self.teacher, spread(clip, self.config), torch.device("cpu"))
+        looked_at = clip.times_s[spread_over(clip.times_s, self.config)]
+        middle_s = np.array([looked_at[[0, -1]].mean() - clip.times_s[0]])
+        return Answer(found.scores, found.scores[None], middle_s, np.zeros(0, np.intp), found.features)
+
+    def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:  # noqa: ARG002
+        return []
+
+    def latencies(self) -> dict[str, Percentiles]:
+        frames = np.random.default_rng(0).integers(0, 256, self._nothing().shape, np.uint8)
+        durations_s = _timed(lambda: self._ask(frames))
+        p50, p95 = np.percentile(durations_s, [50, 95]) * 1e3
+        return {WHOLE: {"p50": round(float(p50), 3), "p95": round(float(p95), 3)}}
+
+    def curves(self) -> Curves:
+        return read_curves(self.folder.parent / "tensorboard")
+
+    def _ask(self, frames: NDArray[np.uint8]) -> None:
+        ask_teacher(self.teacher, frames, torch.device("cpu"))
+
+    def _nothing(self) -> NDArray[np.uint8]:
+        return np.zeros((self.config.frames, self.config.input.height, self.config.input.width, 3), np.uint8)
+
+    def _count_macs(self) -> int:
+        """By running it once, which warms it up too."""
+        with FlopCounterMode(display=False) as counter:
+            self._ask(self._nothing())
+        return int(counter.get_total_flops()) // 2
+
+
+def _timed(run: Callable[[], None]) -> list[float]:
+    """Seconds of each of some runs: at least one, at most `MOST_RUNS`, and no new one after `LATENCY_S`."""
+    durations_s: list[float] = []
+    while len(durations_s) < MOST_RUNS and sum(durations_s) < LATENCY_S:
+        start = time.perf_counter()
+        run()
+        durations_s.append(time.perf_counter() - start)
+    return durations_s
