@@ -18,21 +18,23 @@ def decide(outputs: Outputs, manifest: Manifest) -> tuple[Scores, int]:
     if outputs.exit is not None:
         return activate(outputs.logits[: outputs.exit + 1], manifest.activation), outputs.exit
     scores = activate(outputs.logits, manifest.activation)
-    return scores, deciding_exit(scores, manifest.exits)
+    return scores, deciding_exit(scores, manifest.exits, manifest.activation)
 
 
-def deciding_exit(scores: Scores, exits: tuple[ExitSpec, ...]) -> int:
+def deciding_exit(scores: Scores, exits: tuple[ExitSpec, ...], activation: str = "softmax") -> int:
     """Index of the first exit that is sure enough, from the scores of every exit, `(exits, labels)`.
 
     An exit is sure when its best score, background included, reaches its threshold; without a threshold it never is.
-    The last exit always decides, whatever its threshold.
+    Where labels are independent of one another (`sigmoid`) it is as sure as of the label of which it is least sure:
+    that it is there or, `1 - score`, that it is not. The last exit always decides, whatever its threshold.
 
     Raises:
         ValueError: there is not one row of scores for each exit.
     """
     if len(scores) != len(exits):
         raise ValueError(f"{len(exits)} exits, but scores of shape {scores.shape}")
+    sure = np.maximum(scores, 1 - scores).min(axis=1) if activation == "sigmoid" else scores.max(axis=1)
     for i, exit_spec in enumerate(exits[:-1]):
-        if exit_spec.threshold is not None and scores[i].max() >= np.float32(exit_spec.threshold):
+        if exit_spec.threshold is not None and sure[i] >= np.float32(exit_spec.threshold):
             return i
     return len(exits) - 1

@@ -75,7 +75,8 @@ class ExitSpec(_Part):
 class ClipPool(_Part):
     """How the scores of a clip's steps become the clip's score.
 
-    The score is `last` (the last step), `mean` (over steps), or `peak` (the step at which background is least likely).
+    The score is `last` (the last step), `mean` (over steps), or `peak` (the step at which background is least likely;
+    with sigmoid scores each label's highest).
     Before that, scores are averaged over the `smooth_s` seconds up to each step. A stream model sees the last frame for
     `settle_s` more: a clip is cut where its action ends, and what tells an action from the beginning of a longer one is
     that it goes no further.

@@ -106,7 +106,7 @@ class ClipNetwork:
         decisions: list[Decision] = []
         for frame, of_exits in ticks:
             if frame.index > self._last_index:
-                chosen = deciding_exit(of_exits, manifest.exits)
+                chosen = deciding_exit(of_exits, manifest.exits, manifest.activation)
                 decisions.append(Decision(frame.time_s, of_exits, chosen, reset and not decisions))
         self._last_index = frames[-1].index
         return decisions

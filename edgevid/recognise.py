@@ -43,7 +43,7 @@ class ClipScores:
     def of(cls, steps: Scores, manifest: Manifest) -> Self:
         """From scores of every exit, float32 `(exits, T, labels)` with T at least 1, by the manifest's rule."""
         ticks = range(steps.shape[1])
-        exits = np.array([deciding_exit(steps[:, t], manifest.exits) for t in ticks], np.intp)
+        exits = np.array([deciding_exit(steps[:, t], manifest.exits, manifest.activation) for t in ticks], np.intp)
         return cls(steps, exits, clip_score(steps[exits, ticks], manifest))
 
     @classmethod

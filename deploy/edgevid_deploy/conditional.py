@@ -111,6 +111,7 @@ class _Body:
 
     def __init__(self, manifest: Manifest, memory: Sequence[str], parts: Sequence[GraphProto]) -> None:
         self.exits = [spec.name for spec in manifest.exits]
+        self.activation = manifest.activation
         self.memory = memory
         self.parts = parts
         self.types = {value.name: value for part in parts for value in part.output}
@@ -126,8 +127,7 @@ class _Body:
             return [*own, *stopped], list(part.initializer), values
         sure = f"sure_{self.exits[i]}"
         own += [
-            helper.make_node("Softmax", [_of(i, "logits")], [_of(i, "scores")], axis=1),
-            helper.make_node("ReduceMax", [_of(i, "scores")], [_of(i, "best")], keepdims=0),
+            *self.surest(i),
             helper.make_node("GreaterOrEqual", [_of(i, "best"), f"threshold_{self.exits[i]}"], [sure]),
         ]
         nodes, weights, inner = self.of(i + 1)
@@ -136,6 +136,20 @@ class _Body:
         stop = helper.make_graph(stopped, f"stop_at_{self.exits[i]}", [], inner)
         own.append(helper.make_node("If", [sure], asked, then_branch=stop, else_branch=on))
         return own, list(part.initializer), values
+
+    def surest(self, i: int) -> list[NodeProto]:
+        """How sure exit i is, as `edgevid.cascade.deciding_exit` says it; the greater of p and 1 - p is that of |z|."""
+        logits, scores, best = (_of(i, name) for name in ("logits", "scores", "best"))
+        if self.activation == "sigmoid":
+            return [
+                helper.make_node("Abs", [logits], [_of(i, "distance")]),
+                helper.make_node("Sigmoid", [_of(i, "distance")], [scores]),
+                helper.make_node("ReduceMin", [scores], [best], keepdims=0),
+            ]
+        return [
+            helper.make_node("Softmax", [logits], [scores], axis=1),
+            helper.make_node("ReduceMax", [scores], [best], keepdims=0),
+        ]
 
     def names(self, i: int) -> list[str]:
         return [

@@ -33,14 +33,17 @@ def smooth(scores: Scores, steps: int) -> Scores:
     return np.asarray((total[end] - total[begin]) / (end - begin)[:, None], np.float32)
 
 
-def pool(scores: Scores, rule: ClipPool, rate_hz: float, background: int | None) -> Scores:
+def pool(scores: Scores, rule: ClipPool, rate_hz: float, background: int | None, activation: str = "softmax") -> Scores:
     """The score of a clip from the scores of its steps, `(T, labels)` -> `(labels,)`, T at least 1.
 
-    Without a background label `peak` is the step whose best score is highest.
+    Without a background label `peak` is the step whose best score is highest; of labels that are independent of one
+    another (`sigmoid`) each has a peak of its own.
     """
     scores = smooth(scores, round(rule.smooth_s * rate_hz))
     if rule.kind == "mean":
         return np.asarray(scores.mean(axis=0, dtype=np.float64), np.float32)
+    if rule.kind == "peak" and activation == "sigmoid":
+        return np.asarray(scores.max(axis=0), np.float32)
     step = -1
     if rule.kind == "peak":
         step = int(scores.max(axis=1).argmax() if background is None else scores[:, background].argmin())
@@ -49,4 +52,4 @@ def pool(scores: Scores, rule: ClipPool, rate_hz: float, background: int | None)
 
 def clip_score(step_scores: Scores, manifest: Manifest) -> Scores:
     """`pool` with the manifest's own rule: what `classify`, `evaluate` and validation in training all report."""
-    return pool(step_scores, manifest.clip_pool, manifest.rate_hz, manifest.background)
+    return pool(step_scores, manifest.clip_pool, manifest.rate_hz, manifest.background, manifest.activation)

@@ -56,3 +56,11 @@ def test_nothing_before_the_deciding_exit_was_sure(pairs: list[tuple[float, floa
     sure = [t is not None and bool(scores[i].max() >= np.float32(t)) for i, (_, t) in enumerate(pairs)]
     assert not any(sure[:chosen])
     assert chosen == len(pairs) - 1 or sure[chosen]
+
+
+def test_an_exit_is_as_sure_of_independent_labels_as_of_the_least_sure_one() -> None:
+    scores = np.array([[0.95, 0.5, 0.02], [0.95, 0.92, 0.02], [0.5, 0.5, 0.5]], np.float32)
+    assert deciding_exit(scores, exits(0.9, 0.9, None), "sigmoid") == 1
+    assert deciding_exit(scores, exits(0.9, 0.9, None)) == 0  # softmax asks for the best score alone
+    nothing = np.array([[0.01, 0.03, 0.02], [0.5, 0.5, 0.5]], np.float32)
+    assert deciding_exit(nothing, exits(0.9, None), "sigmoid") == 0  # sure that none is there

@@ -63,6 +63,15 @@ def test_each_pool_is_what_its_name_says(values: Scores) -> None:
     assert pool(values, ClipPool(kind="peak"), 10, None).max() == values.max()
 
 
+@given(scores)
+def test_independent_labels_have_a_peak_each(values: Scores) -> None:
+    result = pool(values, ClipPool(kind="peak"), 10, None, "sigmoid")
+    np.testing.assert_array_equal(result, values.max(axis=0))
+    manifest = tiny_manifest("stream", activation="sigmoid", clip_pool=ClipPool(kind="peak"))
+    four = np.array([[0.1, 0.9, 0.0, 0.2], [0.8, 0.1, 0.0, 0.7]], np.float32)
+    np.testing.assert_array_equal(clip_score(four, manifest), [np.float32(x) for x in (0.8, 0.9, 0.0, 0.7)])
+
+
 @given(scores, st.integers(1, 5))
 def test_mean_does_not_ask_when_and_peak_not_how_long(values: Scores, times: int) -> None:
     backwards = pool(values[::-1], ClipPool(kind="mean"), 10, 0)
