@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from edgevid.errors import InputError
 from edgevid.files import replacing
+from edgevid_train.label_loss import Activation
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.normalised import NormalisedNetwork
 from edgevid_train.models.student import Student
@@ -143,7 +144,7 @@ def load_teacher(path: Path) -> LoadedTeacher:
     teacher: BuiltTeacher | Ensemble
     if recipe.teacher.kind == "ensemble":
         members = [folder / MEMBERS / str(number) for number in range(len(recipe.teacher.members))]
-        teacher = gather(recipe.teacher, members, info.labels)
+        teacher = gather(recipe.teacher, members, info.labels, recipe.task.activation)
     elif TEACHERS[recipe.teacher.kind].published is not None:
         teacher = build_teacher(recipe.teacher.model_copy(update={"weights": str(folder)}), len(info.labels))
     else:
@@ -152,7 +153,9 @@ def load_teacher(path: Path) -> LoadedTeacher:
     return LoadedTeacher(teacher.eval(), recipe, info.labels, info)
 
 
-def gather(config: TeacherConfig, members: Sequence[Path], labels: tuple[str, ...]) -> Ensemble:
+def gather(
+    config: TeacherConfig, members: Sequence[Path], labels: tuple[str, ...], activation: Activation = "softmax"
+) -> Ensemble:
     """The ensemble of the teachers in these checkpoints.
 
     Raises:
@@ -161,7 +164,7 @@ def gather(config: TeacherConfig, members: Sequence[Path], labels: tuple[str, ..
     loaded = [load_teacher(path) for path in members]
     for path, member in zip(members, loaded, strict=True):
         check_same_labels(path, member.labels, labels)
-    return Ensemble(config, [member.teacher for member in loaded]).eval()
+    return Ensemble(config, [member.teacher for member in loaded], activation).eval()
 
 
 def check_same_labels(path: Path, theirs: tuple[str, ...], ours: tuple[str, ...]) -> None:

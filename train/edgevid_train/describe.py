@@ -22,6 +22,7 @@ def describe(
         name=recipe.name,
         kind="stream",
         labels=labels,
+        activation=recipe.task.activation,
         input=config.input,
         rate_hz=config.rate_hz,
         clip_frames=config.reach,

@@ -8,13 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgevid.errors import InputError
 from edgevid.manifest import ClipPool, EventRule
 from edgevid_train.augment import AugmentConfig
 from edgevid_train.distill import DistillConfig
 from edgevid_train.drawn import DrawnConfig
+from edgevid_train.label_loss import TaskConfig
 from edgevid_train.masked import PretrainConfig
 from edgevid_train.models.student import StudentConfig
 from edgevid_train.models.teachers import TeacherConfig
@@ -37,18 +38,27 @@ class AboutConfig(_Part):
 class DataConfig(_Part):
     """`folder`: where the clips are, unless `--data` says otherwise.
 
+    `format`, `target`, `classes`, `min_clip_s`, `max_clip_s`: as the options of these names, where none is given.
+
     `max_skipped_share`: of all clips; when more cannot be read, training stops. `short_side`: pixels kept in memory.
 
     `holdout`: one of so many grouped folds is held out where the data has no split of its own. `cache_mb`: memory for
-    decoded clips. `loaders`: threads that prepare batches while the network computes.
+    decoded clips. `loaders`: threads that prepare batches while the network computes. `shard_buffer`: clips of tar
+    shards are shuffled among so many shards at a time, which are read in order; 0 for all of them.
     """
 
     folder: str | None = None
+    format: str | None = None
+    target: str | None = None
+    classes: tuple[str, ...] | None = None
+    min_clip_s: float | None = Field(default=None, ge=0)
+    max_clip_s: float | None = Field(default=None, ge=0)
     max_skipped_share: float = Field(default=0.02, ge=0, le=1)
     short_side: int = Field(default=120, ge=16)
     holdout: int = Field(default=5, ge=2)
     cache_mb: int = Field(default=2048, gt=0)
     loaders: int = Field(default=1, ge=1, le=64)
+    shard_buffer: int = Field(default=8, ge=0)
 
 
 class OptimConfig(_Part):
@@ -88,6 +98,7 @@ class Recipe(_Part):
     about: AboutConfig = AboutConfig()
     data: DataConfig = DataConfig()
     drawn: DrawnConfig = DrawnConfig()
+    task: TaskConfig = TaskConfig()
     stream: StreamConfig = StreamConfig()
     paths: PathsConfig = PathsConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -100,6 +111,12 @@ class Recipe(_Part):
     optim: OptimConfig = OptimConfig()
     clip_pool: ClipPool = ClipPool(kind="peak", smooth_s=0.3)
     events: EventRule = EventRule()
+
+    @model_validator(mode="after")
+    def _one_task(self) -> Self:
+        if self.task.multi_label and self.paths.steps:
+            raise ValueError("paths.steps: drawn paths have one label each; it is not for task.kind = multi_label")
+        return self
 
     @property
     def needs_teacher(self) -> bool:

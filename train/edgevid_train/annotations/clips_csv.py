@@ -1,5 +1,6 @@
 """`clips.csv`: `file,label[,group][,start_s,end_s][,split]`, `file` relative to the csv, other columns ignored."""
 
+import re
 from pathlib import Path
 
 from edgevid.errors import InputError
@@ -15,7 +16,8 @@ SPLITS = ("train", "val", "test")
 def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
     """Read `path`. A byte-order mark, Windows line ends and blank lines are fine; the files need not exist.
 
-    A clip with several labels has them in a column `labels`, which then stands for `label`, with `|` between.
+    A clip with several labels has them in a column `labels`, which then stands for `label`, with `;` or `|` between;
+    in a column `label` these are characters like any other.
 
     Args:
         group: name of the column that says what must not be split; by default `group`, and where there is none
@@ -51,7 +53,7 @@ def _record(root: Path, row: Row, group: str) -> ClipRecord:
 def _labels(row: Row) -> tuple[str, ...]:
     column = "label" if "label" in row.values else "labels"
     text = row.text(column)
-    labels = (text,) if column == "label" else tuple(dict.fromkeys(part.strip() for part in text.split("|")))
+    labels = (text,) if column == "label" else tuple(dict.fromkeys(part.strip() for part in re.split("[;|]", text)))
     for label in labels:
         fault = label_fault(label)
         if fault is not None:

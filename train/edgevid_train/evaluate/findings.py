@@ -80,7 +80,7 @@ class Findings:
 
     def miss(self, record: ClipRecord, *, exits: bool, changes: Mapping[str, Change]) -> None:
         """A clip that could not be read counts as an error everywhere."""
-        missing = Prediction(record, None)
+        missing = Prediction(record, None, self.subject.several)
         self.predictions.append(missing)
         for name in [e.name for e in self.subject.exits] if exits else []:
             self.by_exit.setdefault(name, []).append(missing)
@@ -88,7 +88,7 @@ class Findings:
             self.changed.setdefault(name, []).append(missing)
 
     def _prediction(self, record: ClipRecord, scores: Scores) -> Prediction:
-        return Prediction(record, dict(zip(self.labels, map(float, scores), strict=True)))
+        return Prediction(record, dict(zip(self.labels, map(float, scores), strict=True)), self.subject.several)
 
     def _track(self, clip: DecodedClip, answer: Answer) -> Track:
         steps, label = answer.steps, clip.record.label

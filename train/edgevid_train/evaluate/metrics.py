@@ -10,24 +10,40 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.evaluate.multilabel import THRESHOLD, table_of
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model said of one clip. `scores`: label -> score, or None for a clip that could not be read: missing."""
+    """What a model said of one clip. `scores`: label -> score, or None for a clip that could not be read: missing.
+
+    `several`: the labels are independent of one another, and any number of them is true of a clip, or none of them: the
+    background. Then the best answer is right when it is one of the true ones.
+    """
 
     record: ClipRecord
     scores: Mapping[str, float] | None
+    several: bool = False
 
     @property
     def label(self) -> str:
+        """What is true; of several labels the one that was predicted, if that is among them, else the first."""
+        if self.several and self.predicted in self.record.labels:
+            assert self.predicted is not None
+            return self.predicted
         return self.record.label
 
     @property
     def predicted(self) -> str | None:
-        """The label with the highest score, the earlier one of equals; None for a missing clip."""
-        return self.ranked()[0] if self.scores else None
+        """The label with the highest score, the earlier one of equals; None for a missing clip.
+
+        Of independent labels the background, where every score is below 0.5.
+        """
+        if not self.scores:
+            return None
+        return BACKGROUND if self.several and max(self.scores.values()) < THRESHOLD else self.ranked()[0]
 
     @property
     def right(self) -> bool:
@@ -35,8 +51,9 @@ class Prediction:
 
     @property
     def confidence(self) -> float:
-        """The highest score; 0 of a missing clip."""
-        return max(self.scores.values(), default=0.0) if self.scores else 0.0
+        """The score of what is predicted; 0 of a missing clip."""
+        best = max(self.scores.values(), default=0.0) if self.scores else 0.0
+        return 1 - best if self.scores and self.several and best < THRESHOLD else best
 
     def ranked(self) -> list[str]:
         """Labels from the highest score to the lowest, equals in the model's order; nothing for a missing clip."""
@@ -49,7 +66,8 @@ class Prediction:
         if self.record.id != self.record.name:
             entry |= {"start_s": self.record.start_s, "end_s": self.record.end_s}
         scores = None if self.scores is None else {label: round(score, 6) for label, score in self.scores.items()}
-        return entry | {"label": self.label, "predicted": self.predicted, "scores": scores}
+        entry |= {"label": self.label, "predicted": self.predicted, "scores": scores}
+        return entry | ({"labels": list(self.record.labels)} if self.several else {})
 
 
 def wilson_interval(hits: int, n: int, confidence_z: float = 1.959964) -> tuple[float, float]:
@@ -75,7 +93,12 @@ def summarise(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[
     Intervals of shares (top-1, precision, recall) are Wilson's, 95%.
 
     The macro average is over the labels that the data has: a label nobody could have got right says nothing.
+
+    Of independent labels also `map`, in `per_class` `ap`; precision, recall and F1 are of every score from 0.5 on, and
+    top-1 and top-5 say whether one of the true labels is the best or among the five best.
     """
+    if any(prediction.several for prediction in predictions):
+        return _summarise_several(predictions, labels)
     n = len(predictions)
     hits = sum(prediction.right for prediction in predictions)
     among_five = sum(prediction.label in prediction.ranked()[:5] for prediction in predictions)
@@ -109,6 +132,51 @@ def summarise(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[
     }
 
 
+def _summarise_several(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
+    n, table = len(predictions), table_of(predictions, labels, BACKGROUND)
+    hits = sum(p.right for p in predictions)
+    among_five = sum(p.right or bool({*p.ranked()[:5]} & {*p.record.labels}) for p in predictions)
+    low, high = wilson_interval(hits, n)
+    right, true, said = ((x).sum(0) for x in (table.truth & table.said, table.truth, table.said))
+    ap, f1 = table.average_precisions, table.f1
+    return {
+        "n": n,
+        "map": _mean(ap),
+        "top1": hits / n,
+        "top1_low": low,
+        "top1_high": high,
+        "top5": among_five / n,
+        "macro_f1": _mean(f1),
+        "per_class": {
+            label: {
+                "n": int(true[i]),
+                "ap": float(ap[i]),
+                "precision": float(right[i] / max(1, said[i])),
+                **_bounds("precision", int(right[i]), int(said[i])),
+                "recall": float(right[i] / true[i]),
+                **_bounds("recall", int(right[i]), int(true[i])),
+                "f1": float(f1[i]),
+            }
+            for i, label in enumerate(table.labels)
+            if true[i]
+        },
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Over those that there are; 0 of none."""
+    return 0.0 if np.isnan(values).all() else float(np.nanmean(values))
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """What `summarise` found, in one line."""
+    line = (
+        f"top-1 {summary['top1']:.3f} ({summary['top1_low']:.3f} to {summary['top1_high']:.3f}, 95%) "
+        f"of {summary['n']} clips, macro F1 {summary['macro_f1']:.3f}"
+    )
+    return f"mAP {summary['map']:.3f}, {line}" if "map" in summary else line
+
+
 def _bounds(name: str, hits: int, n: int) -> dict[str, float]:
     low, high = wilson_interval(hits, n)
     return {f"{name}_low": low, f"{name}_high": high}
@@ -123,12 +191,31 @@ def confusion(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple
 
 
 def _all_labels(predictions: Sequence[Prediction], labels: Sequence[str]) -> list[str]:
-    """The model's labels, then those that only the data has."""
-    return [*labels, *sorted({prediction.label for prediction in predictions} - set(labels))]
+    """The model's labels, then those that only the data has, or that mean no label."""
+    found = {p.label for p in predictions} | {p.predicted for p in predictions if p.predicted is not None}
+    return [*labels, *sorted(found - set(labels))]
 
 
 def figures(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """What an epoch is judged by: `top1`, and `loss`, the mean negative logarithm of the true label's score."""
+    """What an epoch is judged by: `top1`, and `loss`, the mean negative logarithm of the true label's score.
+
+    Of independent labels `map`, and the binary cross-entropy, summed over labels.
+    """
+    if any(prediction.several for prediction in predictions):
+        return _figures_several(predictions)
     hits = [prediction.right for prediction in predictions]
     given = [(prediction.scores or {}).get(prediction.label, 0.0) for prediction in predictions]
     return {"top1": float(np.mean(hits)), "loss": float(np.mean([-math.log(max(p, 1e-6)) for p in given]))}
+
+
+def _figures_several(predictions: Sequence[Prediction]) -> dict[str, float]:
+    labels = next((tuple(p.scores) for p in predictions if p.scores), ())
+    table = table_of(predictions, labels, BACKGROUND)
+    given = np.where(table.truth, table.scores, 1 - np.maximum(table.scores, 0))
+    loss = -np.log(np.clip(given, 1e-6, 1)).sum(1).mean()
+    return {"map": _mean(table.average_precisions), "loss": float(loss)}
+
+
+def leading(figures: Mapping[str, float]) -> float:
+    """The one of `figures` that is to be high."""
+    return figures.get("map", figures.get("top1", 0.0))

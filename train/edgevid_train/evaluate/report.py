@@ -14,6 +14,7 @@ from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodeError, IndexStore, de
 from edgevid_train.evaluate.bootstrap import f1_intervals
 from edgevid_train.evaluate.findings import Findings
 from edgevid_train.evaluate.metrics import Prediction, confusion, summarise, wilson_interval
+from edgevid_train.evaluate.multilabel import table_of, with_intervals
 from edgevid_train.evaluate.paired import pair
 from edgevid_train.evaluate.reliability import reliability
 from edgevid_train.evaluate.robustness import CHANGES
@@ -165,14 +166,16 @@ def evaluate_model(
 def _check_labels(subject: Subject, records: Sequence[ClipRecord], data: Path) -> None:
     labels = subject.labels
     known = set(labels) - {BACKGROUND}
-    if not any(record.label in known for record in records):
-        found = sorted({record.label for record in records})
+    if not any(label in known for record in records for label in record.labels):
+        found = sorted({label for record in records for label in record.labels})
         raise InputError(f"{subject.name} knows {', '.join(labels)}; {data} has none of them but {', '.join(found)}")
 
 
 def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
     """`summarise`, and the bootstrap's intervals of F1, null where there is one group only."""
     figures = summarise(predictions, labels)
+    if "map" in figures:
+        return figures | with_intervals(figures, table_of(predictions, labels, BACKGROUND))
     intervals = f1_intervals(predictions)
     figures["macro_f1_low"], figures["macro_f1_high"] = intervals.macro if intervals else (None, None)
     figures["groups"] = len({p.record.group for p in predictions})

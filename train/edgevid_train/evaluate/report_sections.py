@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgevid.manifest import BACKGROUND
 from edgevid_train.evaluate import page
 
 Figures = Mapping[str, Any]
@@ -21,6 +22,7 @@ def head(figures: Figures) -> list[str]:
         lines.append(page.paragraph(_seen(figures), "note"))
     latency = _latency(figures)
     rows = [
+        *([("mAP", _rate(figures["map"]), _interval(figures, "map"))] if "map" in figures else []),
         ("top-1", _rate(figures["top1"]), _interval(figures, "top1")),
         ("top-5", _rate(figures["top5"]), ""),
         ("macro F1", _rate(figures["macro_f1"]), _interval(figures, "macro_f1")),
@@ -106,6 +108,8 @@ def _clip(figures: Figures, strip: Path, name: str, entry: Figures) -> str:
     track = figures["tracks"][name]
     lines = {"truth": track["truth"]} if label == predicted else {kind: track[kind] for kind in ("truth", "answer")}
     chart = page.score_chart(track["times_s"], lines, track["end_s"])
+    if "labels" in entry:  # of independent labels: that none of them is there
+        scores = {BACKGROUND: 1 - max(scores.values()), **scores}
     if label == predicted:
         caption = f"{label} {scores[label]:.3f}"
     else:
@@ -153,19 +157,17 @@ def _compared(figures: Figures) -> str:
 
 
 def _per_class(figures: Figures) -> str:
+    columns = {"ap": "AP"} if "map" in figures else {}
+    columns |= {"precision": "precision", "recall": "recall", "f1": "F1"}
     rows = [
-        (
-            label,
-            str(row["n"]),
-            *((_rate(row[key]), _interval(row, key)) for key in ("precision", "recall", "f1")),
-        )
+        (label, str(row["n"]), *((_rate(row[key]), _interval(row, key)) for key in columns))
         for label, row in figures["per_class"].items()
     ]
     note = (
-        "In small print 95% intervals: Wilson's of precision and recall; of F1 by the bootstrap over "
+        "In small print 95% intervals: Wilson's of precision and recall; of the others by the bootstrap over "
         f"{figures['groups']} groups of clips that belong together."
     )
-    return page.table(("label", "clips", "precision", "recall", "F1"), rows) + page.paragraph(note, "quiet")
+    return page.table(("label", "clips", *columns.values()), rows) + page.paragraph(note, "quiet")
 
 
 def _exits(figures: Figures) -> str:

@@ -12,9 +12,11 @@ def show(figures: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     console = Console()
-    table = Table("label", "clips", "precision", "recall", "F1", box=SIMPLE_HEAD, pad_edge=False)
+    columns = {"ap": "AP"} if "map" in figures else {}
+    columns |= {"precision": "precision", "recall": "recall", "f1": "F1"}
+    table = Table("label", "clips", *columns.values(), box=SIMPLE_HEAD, pad_edge=False)
     for label, row in figures["per_class"].items():
-        rates = (f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        rates = (f"{row[key]:.3f}" for key in columns)
         table.add_row(Text(label), str(row["n"]), *rates)
     console.print(table)
     for line in _lines(figures):
@@ -47,7 +49,11 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _headline(figures: Mapping[str, Any]) -> str:
-    return (
+    first = ""
+    if "map" in figures:
+        low, high = figures["map_low"], figures["map_high"]
+        first = f"mAP {figures['map']:.3f}" + ("  " if low is None else f" ({low:.3f} to {high:.3f}, 95%)  ")
+    return first + (
         f"top-1 {figures['top1']:.3f} ({figures['top1_low']:.3f} to {figures['top1_high']:.3f}, 95%)  "
         f"top-5 {figures['top5']:.3f}  macro F1 {figures['macro_f1']:.3f}  of {figures['n']} clips"
     )

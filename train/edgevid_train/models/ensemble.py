@@ -7,11 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgevid.errors import InputError
+from edgevid_train.label_loss import Activation
 from edgevid_train.models.teacher_config import Teacher, TeacherConfig, TeacherOutputs
 
 
 class Ensemble(nn.Module):
     """The mean of its members' probabilities; as logits its logarithm, so that a temperature softens it like any other.
+
+    Of independent labels (`sigmoid`) it is the mean of each label's probability, as a logit.
 
     Its features are those of all members side by side, each layer-normed: no member is heard for being loud.
 
@@ -19,8 +22,9 @@ class Ensemble(nn.Module):
         InputError: fewer than two members, or they do not take the same frames.
     """
 
-    def __init__(self, config: TeacherConfig, members: Sequence[nn.Module]) -> None:
+    def __init__(self, config: TeacherConfig, members: Sequence[nn.Module], activation: Activation = "softmax") -> None:
         super().__init__()
+        self.activation = activation
         self.config = config
         self.members = nn.ModuleList(members)
         self.feature_size = sum(member.feature_size for member in self._teachers())
@@ -31,9 +35,11 @@ class Ensemble(nn.Module):
 
     def forward(self, frames: Tensor) -> TeacherOutputs:
         answers = [member(frames) for member in self._teachers()]
-        chances = torch.stack([answer.logits.float().softmax(-1) for answer in answers]).mean(0)
+        logits = torch.stack([answer.logits.float() for answer in answers])
         features = [functional.layer_norm(answer.features, answer.features.shape[-1:]) for answer in answers]
-        return TeacherOutputs(chances.clamp(min=1e-12).log(), torch.cat(features, -1))
+        if self.activation == "sigmoid":
+            return TeacherOutputs(logits.sigmoid().mean(0).logit(eps=1e-6), torch.cat(features, -1))
+        return TeacherOutputs(logits.softmax(-1).mean(0).clamp(min=1e-12).log(), torch.cat(features, -1))
 
     def _teachers(self) -> list[Teacher]:
         return list(self.members)  # type: ignore[arg-type]  # modules are teachers here, which torch cannot know

@@ -47,6 +47,7 @@ class Subject(Protocol):
     Attributes:
         name: name@digest of a model file, or the path of a checkpoint.
         labels: what it answers with, in the order of its scores.
+        several: whether these are independent of one another, any number of them true of a clip.
         exits: where it may stop, in order, each with its cost; none of a teacher.
         rate_hz: steps a second; None where a clip is looked at once, whatever its length.
         macs: multiply-accumulates of a step that ends at the last exit, or of that one look.
@@ -57,6 +58,7 @@ class Subject(Protocol):
 
     name: str
     labels: tuple[str, ...]
+    several: bool
     exits: tuple[ExitSpec, ...]
     rate_hz: float | None
     macs: int

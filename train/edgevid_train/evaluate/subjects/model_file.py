@@ -32,6 +32,7 @@ class ModelFile:
         self.manifest = self.network.manifest
         self.name = self.manifest.id
         self.labels, self.exits = self.manifest.labels, self.manifest.exits
+        self.several = self.manifest.activation == "sigmoid"
         self.rate_hz: float | None = self.manifest.rate_hz
         self.macs = self.manifest.exits[-1].macs
         self.weights = count_weights(self.path.read_bytes())

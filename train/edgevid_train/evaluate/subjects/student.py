@@ -32,6 +32,7 @@ class StudentCheckpoint:
         self.student, self.recipe, self.labels, info = load_student(path)
         self.manifest = describe(self.student, self.recipe, self.labels, trained_on=info.split.trained_on)
         self.name = str(path)
+        self.several = self.recipe.task.multi_label
         self.exits = self.manifest.exits
         self.rate_hz: float | None = self.manifest.rate_hz
         self.macs = self.exits[-1].macs

@@ -34,13 +34,15 @@ class TeacherCheckpoint:
         self.folder = find_checkpoint(path, "teacher")
         self.teacher, self.recipe, self.labels, info = load_teacher(path)
         self.config = self.recipe.teacher
+        self.several = self.recipe.task.multi_label
         self.name = str(path)
         self.weights = sum(parameter.numel() for parameter in self.teacher.parameters())
         self.macs = self._count_macs()
         self.trained_on = info.split.trained_on
 
     def answer(self, clip: DecodedClip) -> Answer:
-        found = ask_teacher(self.teacher, spread(clip, self.config), torch.device("cpu"))
+        given, activation = spread(clip, self.config), self.recipe.task.activation
+        found = ask_teacher(self.teacher, given, torch.device("cpu"), activation)
         looked_at = clip.times_s[spread_over(clip.times_s, self.config)]
         middle_s = np.array([looked_at[[0, -1]].mean() - clip.times_s[0]])
         return Answer(found.scores, found.scores[None], middle_s, np.zeros(0, np.intp), found.features)
