@@ -13,6 +13,8 @@ from edgevid_train.annotations import ReadOptions
 from edgevid_train.recipe import Recipe, read_resolved
 
 RUN, RECIPE = "run.json", "recipe.toml"
+READING = ("format", "target", "classes", "min_clip_s", "max_clip_s")
+"""What a recipe may say of how the data is read."""
 
 
 class RunRequest(BaseModel):
@@ -84,7 +86,7 @@ class Start(Generic[Request]):
 def begun(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start[Request]:
     """A new run from what a person asked for, by the fields of `kind`.
 
-    The recipe may name the data; without `out` the run goes into `runs/RECIPE`.
+    The recipe may name the data and how it is read; without `out` the run goes into `runs/RECIPE`.
 
     Raises:
         InputError: there is no recipe or no data, or the options make no sense together.
@@ -94,8 +96,11 @@ def begun(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: M
     data = asked["data"]
     if not data:
         data = _named_data(kind, recipe, asked)
+    named: dict[str, Any] = {}
+    if kind is RunRequest:
+        named = {name: getattr(recipe.data, name) for name in READING if asked.get(name) is None}
     try:
-        request = kind.model_validate({**asked, "data": data})
+        request = kind.model_validate({**asked, **named, "data": data})
     except ValidationError as error:
         first = error.errors()[0]
         option = f"--{first['loc'][0]}: " if first["loc"] else ""
