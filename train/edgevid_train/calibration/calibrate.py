@@ -144,6 +144,8 @@ def _open(model: str, threads: int) -> StreamModel:
     network = load(model, threads=threads)
     if not isinstance(network, StreamModel):
         raise InputError(f"{model} is a clip graph, which computes every exit; calibrate the stream model")
+    if network.manifest.activation == "sigmoid":
+        raise InputError(f"{model} gives independent scores: what is promised is of models with one answer a clip")
     if len(network.manifest.exits) < 2:
         raise InputError(f"{model} has one exit only: there is no threshold to choose")
     return network

@@ -28,13 +28,17 @@ EASE_S = 1.0
 class StreamSource(Source):
     """Frames of a plan. What really happened is known when it has been played.
 
+    `several`: each label of a clip is an action of its own; else its first one is what happened.
+
     Attributes:
         actions: the actions shown so far, on the stream's clock.
         gap_s: seconds shown so far that are no action.
         faults: file -> why it ended before its natural end.
     """
 
-    def __init__(self, plan: StreamPlan, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, plan: StreamPlan, clock: Callable[[], float] = time.monotonic, *, several: bool = False
+    ) -> None:
         super().__init__()
         self.info = SourceInfo(plan.name, plan.width, plan.height, None, None, live=False)
         self.actions: list[Action] = []
@@ -42,6 +46,7 @@ class StreamSource(Source):
         self.faults: dict[str, str] = {}
         self._plan = plan
         self._clock = clock
+        self._several = several
         self._begin_s = 0.0  # of the piece being played
         self._last: Pixels | None = None  # that had pixels
         self._frames = self._play()
@@ -77,7 +82,8 @@ class StreamSource(Source):
             if isinstance(piece, Shown) and piece.is_action:
                 assert piece.record is not None
                 record = piece.record
-                self.actions.append(Action(record.label, begin_s, self._begin_s, record.group, record.id))
+                for label in record.labels if self._several else record.labels[:1]:
+                    self.actions.append(Action(label, begin_s, self._begin_s, record.group, record.id))
             else:
                 self.gap_s += self._begin_s - begin_s
 

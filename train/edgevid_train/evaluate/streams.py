@@ -71,7 +71,9 @@ class StreamReport:
         """The fields of `evaluate --stream --json`."""
         alarms = sum(len(one.stream.found) for one in self.negatives)
         hours = sum(one.stream.seconds for one in self.negatives) / 3600
-        lost = [record.label for record in self.unreadable] * self.settings.laps
+        several = self.manifest.activation == "sigmoid"
+        lost = [label for r in self.unreadable for label in (r.labels if several else r.labels[:1])]
+        lost *= self.settings.laps
         runs = [one.watched for one in self.played]
         return {
             "model": self.name,
@@ -104,7 +106,7 @@ def play(plan: StreamPlan, model: StreamModel | ClipModel, *, gate: bool = True)
 
     Raises: as `watch`.
     """
-    with StreamSource(plan) as source:
+    with StreamSource(plan, several=model.manifest.activation == "sigmoid") as source:
         watched = watch(source, model, gate=gate, actions=source.actions)
         return PlayedStream(plan, watched, source.gap_s), source.faults
 
@@ -136,8 +138,8 @@ def evaluate_streams(
     name, network = _open(model, threads)
     records = of_split(read_data(data, options), split, data)
     known = set(network.manifest.labels) - {BACKGROUND}
-    if not any(record.label in known for record in records):
-        found = sorted({record.label for record in records})
+    if not any(label in known for record in records for label in record.labels):
+        found = sorted({label for record in records for label in record.labels})
         told = ", ".join(network.manifest.labels)
         raise InputError(f"{name} knows {told}; {data} has no action of them but {', '.join(found)}")
     marks = network.manifest.provenance.trained_on

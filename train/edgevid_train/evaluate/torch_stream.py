@@ -57,5 +57,6 @@ class TorchStream:
         exits = self.manifest.exits
         if len(logits) == len(exits):
             return True
-        scores = activate(logits[-1].numpy(), self.manifest.activation)
-        return deciding_exit(np.concatenate([scores, scores]), (exits[len(logits) - 1], exits[-1])) == 0
+        activation = self.manifest.activation
+        scores = activate(logits[-1].numpy(), activation)
+        return deciding_exit(np.concatenate([scores, scores]), (exits[len(logits) - 1], exits[-1]), activation) == 0

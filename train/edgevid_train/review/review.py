@@ -124,4 +124,4 @@ def _asked(subject: Subject | None, clip: DecodedClip) -> Prediction | None:
     if subject is None:
         return None
     scores = subject.answer(clip).scores
-    return Prediction(clip.record, dict(zip(subject.labels, map(float, scores), strict=True)))
+    return Prediction(clip.record, dict(zip(subject.labels, map(float, scores), strict=True)), subject.several)
