@@ -19,11 +19,13 @@ from edgevid_train.distill import (
     response_loss,
     task_loss,
 )
+from edgevid_train.label_loss import LabelLoss
 from edgevid_train.models.student import StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
 from edgevid_train.sequence import IGNORE
 
 B, T, L, E, D = 3, 6, 5, 16, 12
+SMOOTHED = LabelLoss(smoothing=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +112,10 @@ def test_terms_do_not_change_when_the_batch_is_doubled_by_itself():
             feature_loss(projected, features, of.decisive),
             feature_loss(twice(projected), twice(features), both.decisive),
         ),
-        (task_loss(logits, of.targets, of.weights, 0.1), task_loss(twice(logits), both.targets, both.weights, 0.1)),
+        (
+            task_loss(logits, of.targets, of.weights, SMOOTHED),
+            task_loss(twice(logits), both.targets, both.weights, SMOOTHED),
+        ),
     ]
     for one, doubled in pairs:
         assert float(one) == pytest.approx(float(doubled), rel=1e-5)
@@ -150,7 +155,7 @@ def test_task_by_hand():
     logits = torch.tensor([[[0.0, 0.0], [math.log(3), 0.0], [5.0, -5.0]]])
     of = steps([[0, 0, IGNORE]], weights=torch.tensor([[1.0, 0.5, 9.0]]))
     expected = (1.0 * math.log(2) + 0.5 * math.log(4 / 3)) / 1.5
-    assert float(task_loss(logits, of.targets, of.weights, 0.0)) == pytest.approx(expected, rel=1e-6)
+    assert float(task_loss(logits, of.targets, of.weights, LabelLoss())) == pytest.approx(expected, rel=1e-6)
 
 
 def test_task_with_equal_weights_is_torch_s_cross_entropy():
@@ -159,7 +164,7 @@ def test_task_with_equal_weights_is_torch_s_cross_entropy():
     reference = functional.cross_entropy(
         logits.flatten(0, 1), of.targets.flatten(), ignore_index=IGNORE, label_smoothing=0.1
     )
-    assert float(task_loss(logits, of.targets, of.weights, 0.1)) == pytest.approx(float(reference), rel=1e-5)
+    assert float(task_loss(logits, of.targets, of.weights, SMOOTHED)) == pytest.approx(float(reference), rel=1e-5)
 
 
 def test_steps_without_target_or_weight_get_no_gradient():
@@ -167,7 +172,7 @@ def test_steps_without_target_or_weight_get_no_gradient():
     weights = torch.ones(B, T)
     weights[:, 0] = 0
     of = steps([[4, 4, IGNORE, 2, IGNORE, 2]] * B, weights=weights)
-    task_loss(logits, of.targets, of.weights, 0.1).backward()
+    task_loss(logits, of.targets, of.weights, SMOOTHED).backward()
     reached = logits.grad.abs().sum((0, 2)) > 0
     assert reached.tolist() == [False, True, False, True, False, True]
 
@@ -175,7 +180,7 @@ def test_steps_without_target_or_weight_get_no_gradient():
 def test_a_batch_in_which_nothing_is_asked_costs_nothing():
     logits = answers()[0].requires_grad_()
     of = steps([[IGNORE] * T] * B)
-    loss = task_loss(logits, of.targets, of.weights, 0.1)
+    loss = task_loss(logits, of.targets, of.weights, SMOOTHED)
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(logits.grad).all()
@@ -271,7 +276,7 @@ def test_the_terms_are_weighted_over_exits_and_add_up():
         place_loss(place, of.places) + pointing_loss(pointing, of.pointing)
         for place, pointing in zip(outputs.places, outputs.pointing, strict=True)
     ]
-    tasks = [task_loss(x, of.targets, of.weights, smoothing) for x in outputs.logits]
+    tasks = [task_loss(x, of.targets, of.weights, LabelLoss(smoothing=smoothing)) for x in outputs.logits]
     responses = [response_loss(x, teacher.logits, of.decisive, 3.0) for x in outputs.logits]
 
     def over_exits(terms: list[Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Protocol, Self, TypeVar
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edgevid_train.distill import StepTargets
 from edgevid_train.sampler import BatchPlan
-from edgevid_train.sequence import TrainStream
+from edgevid_train.sequence import IGNORE, TrainStream
 
 
 class Samples(Protocol):
@@ -40,7 +40,7 @@ class Batch:
         frames: uint8 `(B, T, H, W, 3)`.
         teacher_frames: uint8 `(B, Tt, h, w, 3)`.
         steps: what every step is to say.
-        labels: int64 `(B,)`.
+        labels: int64 `(B,)`; or float32 `(B, L)`, how much of each label is true.
         teacher_places: float32 `(B, Tt, 2)`.
     """
 
@@ -62,6 +62,16 @@ class Batch:
             torch.tensor([stream.label for stream in streams]),
             tensors("teacher_places"),
         )
+
+    def in_shares(self, rows: Tensor) -> "Batch":
+        """The same with targets that say how much of each label is true: each index one of `rows`, float32 `(·, L)`."""
+        asked = self.steps.targets != IGNORE
+        steps = replace(
+            self.steps,
+            targets=rows[self.steps.targets.clamp(min=0)] * asked.unsqueeze(-1),
+            weights=self.steps.weights * asked,
+        )
+        return replace(self, steps=steps, labels=rows[self.labels])
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -30,6 +30,7 @@ from edgevid_train.places import Places
 from edgevid_train.recipe import Recipe
 from edgevid_train.sampler import BatchPlan
 from edgevid_train.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
+from edgevid_train.targets import Targets, called
 
 NEIGHBOURS = 3
 """Other clips a stream may take its past and future from."""
@@ -37,14 +38,18 @@ NEIGHBOURS = 3
 Pixels = NDArray[np.uint8]
 
 
-def labels_of(records: Iterable[ClipRecord], order: Sequence[str] | None = None) -> tuple[str, ...]:
+def labels_of(
+    records: Iterable[ClipRecord], order: Sequence[str] | None = None, *, multi_label: bool = False
+) -> tuple[str, ...]:
     """The labels a network answers with: in the order given or sorted, and last the background.
 
-    A stream always needs a word for nothing, so `other` is a label even where no clip has it.
+    A stream always needs a word for nothing, so `other` is a label even where no clip has it. Of independent labels
+    (`multi_label`) nothing is that none of them is there, and takes no word.
     """
     found = {label for record in records for label in record.labels}
     named = list(order) if order is not None else sorted(found)
-    return (*(label for label in named if label != BACKGROUND), BACKGROUND)
+    actions = tuple(label for label in named if label != BACKGROUND)
+    return actions if multi_label else (*actions, BACKGROUND)
 
 
 def read_clips(
@@ -86,8 +91,11 @@ def read_clips(
     return lengths
 
 
-def labelled(clip: DecodedClip, places: Places | None = None) -> LabelledClip:
-    """The clip with its record's span as the action; `places` are those of every frame of its file."""
+def labelled(clip: DecodedClip, places: Places | None = None, name: str | None = None) -> LabelledClip:
+    """The clip with its record's span as the action; `places` are those of every frame of its file.
+
+    `name`: what it is called, the record's label when not given.
+    """
     record, times_s = clip.record, clip.times_s
     start_s, end_s = max(float(times_s[0]), record.start_s), float(times_s[-1])
     if record.end_s is not None:
@@ -99,7 +107,7 @@ def labelled(clip: DecodedClip, places: Places | None = None) -> LabelledClip:
             raise InputError(
                 f"{record.file}: places are known of {len(places)} frames, which are not those of the file"
             )
-    return LabelledClip(clip.frames, times_s, record.label, start_s, end_s, place)
+    return LabelledClip(clip.frames, times_s, record.label if name is None else name, start_s, end_s, place)
 
 
 class TrainingClips:
@@ -125,20 +133,22 @@ class TrainingClips:
         self.drawn = drawn
         self.phase = phase
         self.places = places
-        self.labels = labels
         self.cache = cache
         self.recipe = recipe
-        self.augment = recipe.augment.model_copy(
-            update={
-                "flip": changes_among(labels, recipe.augment.flip),
-                "reverse": changes_among(labels, recipe.augment.reverse),
-            }
-        )
+        multi_label = recipe.task.multi_label
+        said = (*labels, BACKGROUND) if multi_label else labels
+        flip, reverse = (changes_among(said, given) for given in (recipe.augment.flip, recipe.augment.reverse))
+        self.targets = Targets(tuple(labels))
+        if multi_label:
+            self.targets = Targets.several(labels, [record.labels for record in records], (flip, reverse))
+            flip, reverse = self.targets.changes(flip), self.targets.changes(reverse)
+        self.augment = recipe.augment.model_copy(update={"flip": flip, "reverse": reverse})
 
     def load(self, plan: BatchPlan) -> Batch:
         drawn = self._draw(plan)
         places = zip(plan.turns, plan.clips, strict=True)
-        return Batch.stack([self._stream(turn, index, plan.steps, drawn) for turn, index in places])
+        batch = Batch.stack([self._stream(turn, index, plan.steps, drawn) for turn, index in places])
+        return batch if self.targets.rows is None else batch.in_shares(self.targets.rows)
 
     def _draw(self, plan: BatchPlan) -> dict[int, LabelledClip]:
         """The drawn clips of a batch, by index."""
@@ -159,7 +169,7 @@ class TrainingClips:
         return build_stream(
             clip(index),
             [clip(i) for i in others if i != index],
-            self.labels,
+            self.targets.names,
             steps,
             config=recipe.stream,
             augment=self.augment,
@@ -189,7 +199,8 @@ class TrainingClips:
             clip = self.cache.get(self.records[index])
         except DecodeError as error:
             raise InputError(f"{self.records[index].file} could be read before and cannot now: {error}") from None
-        return labelled(clip, self.places.get(clip.record.file))
+        name = None if self.targets.rows is None else called(clip.record.labels)
+        return labelled(clip, self.places.get(clip.record.file), name)
 
 
 def changes_among(labels: Sequence[str], changes: Mapping[str, str]) -> dict[str, str]:

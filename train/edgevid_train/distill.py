@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgevid_train.label_loss import Activation, LabelLoss, divergence
 from edgevid_train.models.student import Student, StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
-from edgevid_train.sequence import IGNORE
 
 
 class DistillConfig(BaseModel):
@@ -39,7 +39,10 @@ class DistillConfig(BaseModel):
 
 @dataclass(frozen=True)
 class StepTargets:
-    """Of a batch, as in `TrainStream`: all `(B, T)`, but `places` `(B, T, 2)`."""
+    """Of a batch, as in `TrainStream`: all `(B, T)`, but `places` `(B, T, 2)`.
+
+    `targets` may be float32 `(B, T, L)` instead, how much of each label is true; steps that give no loss weigh 0 then.
+    """
 
     targets: Tensor
     weights: Tensor
@@ -48,13 +51,11 @@ class StepTargets:
     pointing: Tensor
 
 
-def task_loss(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float) -> Tensor:
-    """Weighted cross-entropy over the steps that have a target. `logits` `(B, T, L)`, the others `(B, T)`."""
-    per_step = functional.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none", label_smoothing=smoothing
-    )
-    counted = weights.flatten() * (targets.flatten() != IGNORE)
-    return (per_step * counted).sum() / counted.sum().clamp(min=1e-6)
+def task_loss(logits: Tensor, targets: Tensor, weights: Tensor, loss: LabelLoss) -> Tensor:
+    """Weighted mean over the steps that have a target. `logits` `(B, T, L)`, the others as in `StepTargets`."""
+    per_step, counts = loss(logits.flatten(0, 1), targets.flatten(0, 1))
+    mean: Tensor = (per_step * weights.flatten()).sum() / (weights.flatten() * counts).sum().clamp(min=1e-6)
+    return mean
 
 
 def place_loss(looked_at: Tensor, places: Tensor) -> Tensor:
@@ -77,20 +78,22 @@ def pointing_loss(seen: Tensor, pointing: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(seen[known], pointing[known])
 
 
-def response_loss(logits: Tensor, answer: Tensor, decisive: Tensor, temperature: float) -> Tensor:
+def response_loss(
+    logits: Tensor, answer: Tensor, decisive: Tensor, temperature: float, activation: Activation = "softmax"
+) -> Tensor:
     """KL from the teacher's softened answer `(B, L)` to the student's at the decisive steps of each clip.
 
     Mean over a clip's decisive steps, then divided by the batch: the mathematical KL, not torch's mean over elements.
     """
-    target = functional.log_softmax(answer / temperature, -1).unsqueeze(1)
-    ours = functional.log_softmax(logits / temperature, -1)
-    kl = (target.exp() * (target - ours)).sum(-1)  # (B, T)
+    kl = divergence(logits / temperature, answer.unsqueeze(1) / temperature, activation)  # (B, T)
     share = decisive / decisive.sum(1, keepdim=True).clamp(min=1)
     return (kl * share).sum() / len(logits) * temperature**2
 
 
-def own_answer_loss(logits: Tensor, last: Tensor) -> Tensor:
+def own_answer_loss(logits: Tensor, last: Tensor, activation: Activation = "softmax") -> Tensor:
     """Mean KL over all steps from the last exit's answer, taken as it is, to an inner exit's; both `(B, T, L)`."""
+    if activation == "sigmoid":
+        return divergence(logits, last.detach(), activation).mean()
     target = functional.log_softmax(last.detach(), -1)
     return (
         functional.kl_div(functional.log_softmax(logits, -1), target, reduction="none", log_target=True).sum(-1).mean()
@@ -111,9 +114,17 @@ def feature_loss(projected: Tensor, features: Tensor, decisive: Tensor) -> Tenso
 class DistillTask(nn.Module):
     """Owns every loss term of the student at every exit. Without a teacher only the task loss is left."""
 
-    def __init__(self, config: DistillConfig, student: Student, teacher_features: int | None) -> None:
+    def __init__(
+        self,
+        config: DistillConfig,
+        student: Student,
+        teacher_features: int | None,
+        label_loss: LabelLoss | None = None,
+    ) -> None:
+        """`label_loss`: plain cross-entropy with the config's smoothing when it is not given."""
         super().__init__()
         self.config = config
+        self.label_loss = label_loss or LabelLoss(smoothing=config.label_smoothing)
         exits = len(student.exit_names)
         self.exit_weights = [config.inner_exits] * (exits - 1) + [1.0]
         self.project = nn.Linear(student.embedding_size, teacher_features) if teacher_features else None
@@ -122,10 +133,10 @@ class DistillTask(nn.Module):
         self, outputs: StudentOutputs, steps: StepTargets, teacher: TeacherOutputs | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss to minimise, and its terms by name, each already weighted and summed over exits."""
-        config = self.config
+        config, activation = self.config, self.label_loss.config.activation
         terms: dict[str, Tensor] = {"task": outputs.embedding.new_zeros(())}
         for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):
-            loss = task_loss(logits, steps.targets, steps.weights, config.label_smoothing)
+            loss = task_loss(logits, steps.targets, steps.weights, self.label_loss)
             terms["task"] = terms["task"] + weight * config.task * loss
         terms["place"] = outputs.embedding.new_zeros(())
         for looked_at, seen, weight in zip(outputs.places, outputs.pointing, self.exit_weights, strict=True):
@@ -133,12 +144,12 @@ class DistillTask(nn.Module):
             terms["place"] = terms["place"] + weight * config.place * loss
         if config.own_answer:
             *inner, last = outputs.logits
-            own = [own_answer_loss(logits, last) for logits in inner]
+            own = [own_answer_loss(logits, last, activation) for logits in inner]
             terms["own_answer"] = config.own_answer * torch.stack(own).sum() if own else last.new_zeros(())
         if teacher is not None and self.project is not None:
             response = outputs.embedding.new_zeros(())
             for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):
-                kl = response_loss(logits, teacher.logits, steps.decisive, config.temperature)
+                kl = response_loss(logits, teacher.logits, steps.decisive, config.temperature, activation)
                 response = response + weight * config.response * kl
             terms["response"] = response
             terms["feature"] = config.feature * feature_loss(

@@ -15,6 +15,7 @@ from torch import nn
 
 from edgevid.errors import InputError
 from edgevid_train.distill import task_loss
+from edgevid_train.label_loss import LabelLoss
 from edgevid_train.models.student import Student
 from edgevid_train.sequence import StreamConfig, step_targets
 from edgevid_train.synthetic.choreography import plan_gesture
@@ -73,7 +74,7 @@ def learn_paths(
         drawn = [_stream(rng, labels, config, stream, student.config.rate_hz, bank) for _ in range(config.batch)]
         columns = [np.stack(column) for column in zip(*drawn, strict=True)]
         places, pointing, targets, weights = map(torch.from_numpy, columns)
-        loss = task_loss(memory.follow(places, pointing), targets, weights, smoothing=0.05)
+        loss = task_loss(memory.follow(places, pointing), targets, weights, LabelLoss(smoothing=0.05))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(memory.parameters(), 1.0)

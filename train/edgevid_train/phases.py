@@ -33,10 +33,11 @@ from edgevid_train.decode import ClipCache
 from edgevid_train.describe import describe
 from edgevid_train.devices import Device, channels_last, make_accelerator
 from edgevid_train.drawn import DrawnClips
-from edgevid_train.evaluate.metrics import Prediction, figures, summarise
+from edgevid_train.evaluate.metrics import Prediction, figures, leading, summarise
 from edgevid_train.evaluate.predict import answers, predictions, student_scores
 from edgevid_train.given import teacher_for
 from edgevid_train.interrupt import StoppedError
+from edgevid_train.label_loss import LabelLoss, class_weights
 from edgevid_train.marks import marks_of_all
 from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.models.student import Student
@@ -113,7 +114,7 @@ def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Predictio
         teacher = _gather_teacher(fold, setting)
     else:
         teacher = _train_teacher(fold, setting, held_out)
-    found = _teacher_predictions(teacher, held_out, setting.labels, setting.stop, folder / OUTPUTS)
+    found = _teacher_predictions(teacher, held_out, setting, setting.stop, folder / OUTPUTS)
     _conclude(folder, found, setting.labels)
     return teacher, found
 
@@ -129,9 +130,9 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
     sampler = _sampler(fold, recipe, optim, lengths, lambda _: 2, max_steps=2, lead_steps=0)
 
     def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
-        return figures(_teacher_predictions(cast(Teacher, net.eval()), held_out, labels, stop))
+        return figures(_teacher_predictions(cast(Teacher, net.eval()), held_out, setting, stop))
 
-    task = TeacherTask(network, recipe.distill.label_smoothing)
+    task = TeacherTask(network, _label_loss(fold, setting))
     weights_from = recipe.teacher.weights_from
     job = _job("teacher", fold, setting, task, recipe.teacher_optim, sampler, clips, validate, weights_from)
     return cast(Teacher, _train(job, setting))
@@ -141,7 +142,7 @@ def _gather_teacher(fold: Fold, setting: Setting) -> Teacher:
     """The ensemble of finished teachers: nothing is trained, and what it holds are copies."""
     recipe, own = setting.recipe, fold.info(setting.seen_before)
     members = [teacher_for(Path(path), own.val_groups) for path in recipe.teacher.members]
-    ensemble = gather(recipe.teacher, members, setting.labels)
+    ensemble = gather(recipe.teacher, members, setting.labels, recipe.task.activation)
     infos = [read_info(member, "teacher") for member in members]
     split = own.model_copy(
         update={
@@ -195,17 +196,18 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
             for i in range(len(manifest.exits))
         ]
         deployed = [None if clip is None else clip.clip for clip in scored]
-        return [predictions(fold.val, scores, labels) for scores in (*by_exit, deployed)]
+        several = recipe.task.multi_label
+        return [predictions(fold.val, scores, labels, several=several) for scores in (*by_exit, deployed)]
 
     def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
         *inner, deployed = predict(net, stop)
         exits = zip(manifest.exits[:-1], inner[:-1], strict=True)
-        return figures(deployed) | {exit_.name: figures(alone)["top1"] for exit_, alone in exits}
+        return figures(deployed) | {exit_.name: leading(figures(alone)) for exit_, alone in exits}
 
     if not (setting.resume and is_finished(folder, "student")):
         if teacher is not None:
             cast(nn.Module, teacher).eval().requires_grad_(False)
-        task = StudentTask(student, recipe.distill, teacher)
+        task = StudentTask(student, recipe.distill, teacher, _label_loss(fold, setting))
         clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, 1, fold.extra, setting.drawn)
         lead_steps = round(recipe.stream.before_s * rate_hz)
         sampler = _sampler(
@@ -218,6 +220,12 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     found = predict(student, setting.stop)[-1]
     _conclude(folder, found, labels)
     return found
+
+
+def _label_loss(fold: Fold, setting: Setting) -> LabelLoss:
+    task, smoothing = setting.recipe.task, setting.recipe.distill.label_smoothing
+    clips = [record.labels if task.multi_label else (record.label,) for record in fold.train]
+    return LabelLoss(task, smoothing, class_weights(task, clips, setting.labels))
 
 
 def _sampler(
@@ -335,16 +343,17 @@ def _held_out_for_teacher(fold: Fold, setting: Setting) -> HeldOutClips:
 def _teacher_predictions(
     teacher: Teacher,
     held_out: HeldOutClips,
-    labels: Sequence[str],
+    setting: Setting,
     stop: Callable[[], bool],
     outputs: Path | None = None,
 ) -> list[Prediction]:
     """`outputs`: a file that gets the logits and features too."""
-    device = next(cast(nn.Module, teacher).parameters()).device
-    found = answers(held_out, lambda frames: ask_teacher(teacher, frames, device), _until(stop))
+    device, task = next(cast(nn.Module, teacher).parameters()).device, setting.recipe.task
+    found = answers(held_out, lambda frames: ask_teacher(teacher, frames, device, task.activation), _until(stop))
     if outputs is not None:
-        write_outputs(outputs, held_out.records, found, labels)
-    return predictions(held_out.records, [None if answer is None else answer.scores for answer in found], labels)
+        write_outputs(outputs, held_out.records, found, setting.labels)
+    scores = [None if answer is None else answer.scores for answer in found]
+    return predictions(held_out.records, scores, setting.labels, several=task.multi_label)
 
 
 def _until(stop: Callable[[], bool]) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from torch import nn
 
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
+from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import (
     WEIGHTS,
@@ -35,7 +36,7 @@ from edgevid_train.dataset import labels_of, read_clips
 from edgevid_train.decode import ClipCache, IndexStore, with_context
 from edgevid_train.devices import Device, make_accelerator
 from edgevid_train.drawn import DrawnClips
-from edgevid_train.evaluate.metrics import Prediction, confusion, summarise
+from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
 from edgevid_train.given import leaked, teacher_for
 from edgevid_train.interrupt import StoppedError
@@ -74,7 +75,10 @@ def train_folds(
     check_output(out, force=force or start.resume or empty)
     make_accelerator(device, recipe.precision)
     records = read_data(request.data, request.options) if request.data is not None else []
-    labels = labels_of(records, request.classes or (sorted(LABELS) if request.data is None else None))
+    order = request.classes or (sorted(LABELS) if request.data is None else None)
+    labels = labels_of(records, order, multi_label=recipe.task.multi_label)
+    for line in _several(recipe, records, labels):
+        report.say(line)
     extra = _extra(request, labels)
     splits = _splits(request, recipe, records, extra)
     given = _given_teachers(request, labels, splits)
@@ -99,11 +103,7 @@ def train_folds(
     if not pooled:
         return {}
     summary = summarise(pooled, labels) | {"predictions": [prediction.to_json() for prediction in pooled]}
-    report.say(
-        f"held out, weights of the last epoch: top-1 {summary['top1']:.3f} "
-        f"({summary['top1_low']:.3f} to {summary['top1_high']:.3f}, 95%) of {summary['n']} clips, "
-        f"macro F1 {summary['macro_f1']:.3f}"
-    )
+    report.say(f"held out, weights of the last epoch: {headline(summary)}")
     if request.cv is not None:
         write_json(out / CV, {"folds": request.cv, **summary})
         draw_confusion(*confusion(pooled, labels), out / "confusion.png")
@@ -149,10 +149,24 @@ def _drawing(recipe: Recipe, labels: Sequence[str], report: Reporter) -> Iterato
     if not recipe.drawn.clips:
         yield None
         return
-    with DrawnClips(recipe.drawn, labels, recipe.stream) as drawn:
+    said = labels if BACKGROUND in labels else (*labels, BACKGROUND)
+    with DrawnClips(recipe.drawn, said, recipe.stream) as drawn:
         for line in drawn.left_out:
             report.say(line)
         yield drawn
+
+
+def _several(recipe: Recipe, records: Sequence[ClipRecord], labels: Sequence[str]) -> Iterator[str]:
+    """What a person should know of clips with several labels. Raises InputError when too few are left to tell apart."""
+    if recipe.task.multi_label:
+        if len(labels) < 2:
+            raise InputError(
+                f"task.kind = multi_label needs two labels beside {BACKGROUND!r}; the data has {len(labels)}"
+            )
+        return
+    more = sum(len(record.labels) > 1 for record in records)
+    if more:
+        yield f"warning: of the labels of {more} clips only the first counts; task.kind = multi_label takes them all"
 
 
 def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
@@ -169,8 +183,9 @@ def _extra(request: RunRequest, labels: Sequence[str]) -> list[ClipRecord]:
     records = []
     for folder in request.extra:
         for record in read_data(folder):
-            if record.label not in labels:
-                raise InputError(f"--extra {folder}: label {record.label!r} of {record.id} is not one of the data's")
+            for label in record.labels[:1] if BACKGROUND in labels else record.labels:
+                if label not in (*labels, BACKGROUND):
+                    raise InputError(f"--extra {folder}: label {label!r} of {record.id} is not one of the data's")
             records.append(record)
     return records
 
@@ -206,7 +221,7 @@ def _try_networks(
         if recipe.teacher.kind == "ensemble":
             for _, _, split in splits:
                 members = [teacher_for(Path(member), _groups(split)) for member in recipe.teacher.members]
-                networks["teacher"] = gather(recipe.teacher, members, labels)
+                networks["teacher"] = gather(recipe.teacher, members, labels, recipe.task.activation)
         else:
             networks["teacher"] = build_teacher(recipe.teacher, len(labels))
     if request.init is None:

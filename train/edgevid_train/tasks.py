@@ -5,10 +5,10 @@ A task is a module whose `forward(batch)` gives the loss and its terms by name; 
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from edgevid_train.batch import Batch, as_input
 from edgevid_train.distill import DistillConfig, DistillTask, place_loss
+from edgevid_train.label_loss import LabelLoss
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, TeacherOutputs
 
@@ -16,16 +16,16 @@ Losses = tuple[Tensor, dict[str, Tensor]]
 
 
 class TeacherTask(nn.Module):
-    """Cross-entropy on the label of each clip, and where the hand points, where clip and network know of it."""
+    """The loss of each clip's label or labels, and where the hand points, where clip and network know of it."""
 
-    def __init__(self, network: nn.Module, label_smoothing: float) -> None:
+    def __init__(self, network: nn.Module, label_loss: LabelLoss) -> None:
         super().__init__()
         self.network = network
-        self.label_smoothing = label_smoothing
+        self.label_loss = label_loss
 
     def forward(self, batch: Batch) -> Losses:
         outputs: TeacherOutputs = self.network(as_input(batch.teacher_frames))
-        task = functional.cross_entropy(outputs.logits, batch.labels, label_smoothing=self.label_smoothing)
+        task = self.label_loss.mean(outputs.logits, batch.labels)
         place = task.new_zeros(()) if outputs.places is None else place_loss(outputs.places, batch.teacher_places)
         return task + place, {"task": task.detach(), "place": place.detach()}
 
@@ -36,10 +36,13 @@ class StudentTask(nn.Module):
     The teacher is held outside the module: it is neither trained nor saved with the student.
     """
 
-    def __init__(self, student: Student, config: DistillConfig, teacher: Teacher | None) -> None:
+    def __init__(
+        self, student: Student, config: DistillConfig, teacher: Teacher | None, label_loss: LabelLoss | None = None
+    ) -> None:
+        """`label_loss` as in `DistillTask`."""
         super().__init__()
         self.network = student
-        self.distill = DistillTask(config, student, teacher.feature_size if teacher else None)
+        self.distill = DistillTask(config, student, teacher.feature_size if teacher else None, label_loss)
         self._teacher = (teacher,)
 
     def forward(self, batch: Batch) -> Losses:

@@ -29,6 +29,7 @@ from edgevid_train.checkpoint import (
     load_trainer,
     load_weights,
 )
+from edgevid_train.evaluate.metrics import leading
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.progress import Meter, Reporter, epoch_line, losses
 from edgevid_train.recipe import OptimConfig, Recipe
@@ -285,10 +286,10 @@ def learning_rate(optim: OptimConfig, step: int, total: int, per_epoch: int) -> 
 
 
 def better(metrics: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Higher top-1, where there are labels; of equals the lower loss, which small held-out sets need."""
+    """Higher top-1, or mAP, where there are labels; of equals the lower loss, which small held-out sets need."""
 
     def rank(figures: Mapping[str, float]) -> tuple[float, float]:
-        return figures.get("top1", 0.0), -figures["loss"]
+        return leading(figures), -figures["loss"]
 
     return not best or rank(metrics) > rank(best)
 
