@@ -13,7 +13,7 @@ from edgevid.sources.camera import CameraSource
 from edgevid.sources.contract import Source, SourceCounts
 from edgevid.sources.images import ImageSource
 from edgevid.sources.playback import Pace, Playback
-from edgevid.sources.video import VideoSource
+from edgevid.sources.video import Bytes, VideoSource
 
 DEMO = "demo"
 DEMO_CLIP = "demo/demo.mp4"
@@ -21,7 +21,7 @@ _SCHEMES = {"http", "https", "rtsp", "rtsps"}
 
 
 def open_source(
-    spec: int | str | Path,
+    spec: int | str | Path | Bytes,
     *,
     short_side: int = 240,
     pace: Pace = "source",
@@ -32,7 +32,7 @@ def open_source(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] | None = None,
 ) -> Source:
-    """Open a camera (a number), a video file, a folder of images, an address, or the bundled clip (`demo`).
+    """Open a camera (a number), a video file or its bytes, a folder of images, an address, or the bundled `demo`.
 
     Args:
         short_side: frames are reduced to at most this many pixels on their short side.
@@ -51,7 +51,7 @@ def open_source(
     is_address = isinstance(spec, str) and "://" in spec
     name = printable(str(spec)) if is_address else str(spec)
     path = asset(DEMO_CLIP) if spec == DEMO else Path(str(spec))
-    is_folder = not isinstance(spec, int) and not is_address and _is_folder(path)
+    is_folder = isinstance(spec, str | Path) and not is_address and _is_folder(path)
     if is_folder and rate_hz is None:
         raise InputError(f"{name}: a folder of images needs a rate in frames per second: --rate")
     if rate_hz is not None and not is_folder:
@@ -66,7 +66,7 @@ def open_source(
             return CameraSource(spec, short_side=short_side, clock=clock)
         if rate_hz is not None:
             return ImageSource(path, rate_hz, short_side=short_side, counts=counts, clock=clock)
-        location = str(spec) if is_address else path
+        location = spec if not isinstance(spec, str | Path) else str(spec) if is_address else path
         return VideoSource(
             location, name, short_side=short_side, threads=threads, timeout_s=timeout_s, counts=counts, clock=clock
         )

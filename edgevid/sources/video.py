@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import av
 from av.container import InputContainer
@@ -28,12 +29,20 @@ _EARLY_S = 0.5
 """A file that ends this much before the end it declares is damaged; less is how containers round."""
 
 
+class Bytes(Protocol):
+    """A recorded video that is no file of its own, like a part of an archive; `str` names it."""
+
+    def open(self) -> BinaryIO:
+        """Its bytes, seekable. Raises InputError, as does reading them."""
+        ...
+
+
 class VideoSource(Source):
     """Frames of the best video stream (FFmpeg's choice: default before others, then the largest) of a file or address.
 
-    `location` is a path, or an address as text. `timeout_s` bounds the opening and each read of an address; an
-    address without a duration is a live stream. What cannot be decoded is counted and passed over; a file that ends
-    before the end it declares ends the source with a `fault`.
+    `location` is a path, or an address as text, or a video's bytes. `timeout_s` bounds the opening and each read of an
+    address; an address without a duration is a live stream. What cannot be decoded is counted and passed over; a file
+    that ends before the end it declares ends the source with a `fault`.
 
     Raises:
         InputError: there is nothing there that can be shown.
@@ -41,7 +50,7 @@ class VideoSource(Source):
 
     def __init__(
         self,
-        location: str | Path,
+        location: str | Path | Bytes,
         name: str,
         *,
         short_side: int,
@@ -55,7 +64,7 @@ class VideoSource(Source):
         self._timeout_s = timeout_s
         self._index = 0
         remote = isinstance(location, str)
-        self._container = open_file(location, name) if isinstance(location, Path) else _open(location, name, timeout_s)
+        self._container = _open(location, name, timeout_s) if isinstance(location, str) else open_file(location, name)
         try:
             self._stream = video_stream(self._container, name)
             self._stream.codec_context.thread_count = threads
@@ -148,8 +157,10 @@ def early_end(container: InputContainer, stream: VideoStream, end_s: float) -> s
     return f"ends {missing_s:.1f} s too early: the file is truncated or damaged" if missing_s > _EARLY_S else None
 
 
-def open_file(path: Path, name: str) -> InputContainer:
+def open_file(path: Path | Bytes, name: str) -> InputContainer:
     """Open a file, or refuse with a reason of our own what FFmpeg would only call invalid data (InputError)."""
+    if not isinstance(path, Path):
+        return _open(path.open(), name, None)
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -167,11 +178,11 @@ def open_file(path: Path, name: str) -> InputContainer:
     return _open(str(path.absolute()), name, None)
 
 
-def _open(location: str, name: str, timeout_s: float | None) -> InputContainer:
-    options = {"rtsp_transport": "tcp"} if location.startswith("rtsp") else {}
+def _open(location: str | BinaryIO, name: str, timeout_s: float | None) -> InputContainer:
+    options = {"rtsp_transport": "tcp"} if isinstance(location, str) and location.startswith("rtsp") else {}
     try:
         # metadata_errors: titles in an unknown encoding are no reason to refuse the pictures.
-        container = av.open(location, options=options, timeout=timeout_s, metadata_errors="replace")
+        container = av.open(location, "r", options=options, timeout=timeout_s, metadata_errors="replace")
     except av.error.InvalidDataError:
         other = "damaged beyond reading" if timeout_s is None else f"no answer within {timeout_s:g} s"
         raise InputError(f"{name}: not a video, or {other}") from None

@@ -13,7 +13,6 @@ from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.dataset import read_clips
 from edgevid_train.decode import ClipCache, DecodeError, IndexStore
-from edgevid_train.decode import store as store_module
 from edgevid_train.ledger import Ledger
 
 
@@ -75,16 +74,15 @@ def test_a_folder_that_cannot_be_written_is_no_fault(video: Path, tmp_path: Path
         indexes.get(video.with_name("none.mp4"))
 
 
-def test_the_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_WRITES_BETWEEN_PRUNINGS", 1)
+def test_the_folder_is_bounded(tmp_path: Path) -> None:
     frames = numbered_frames(3)
     videos = [write_video(tmp_path / f"{k}.mp4", frames) for k in range(6)]
     indexes = IndexStore(tmp_path / "cache")
     indexes.get(videos[0])
-    indexes.max_bytes = 3 * entries(tmp_path / "cache")[0].stat().st_size
+    indexes.folder.max_bytes = 3 * entries(tmp_path / "cache")[0].stat().st_size
     for video in videos[1:]:
         indexes.get(video)
-        assert sum(path.stat().st_size for path in entries(tmp_path / "cache")) <= indexes.max_bytes
+        assert sum(path.stat().st_size for path in entries(tmp_path / "cache")) <= indexes.folder.max_bytes
     assert IndexStore(tmp_path / "cache").get(videos[-1]) is not None
 
 

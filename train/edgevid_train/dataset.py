@@ -30,6 +30,7 @@ from edgevid_train.places import Places
 from edgevid_train.recipe import Recipe
 from edgevid_train.sampler import BatchPlan
 from edgevid_train.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
+from edgevid_train.storage import shard_of, shown
 from edgevid_train.targets import Targets, called
 
 NEIGHBOURS = 3
@@ -110,6 +111,13 @@ def labelled(clip: DecodedClip, places: Places | None = None, name: str | None =
     return LabelledClip(clip.frames, times_s, record.label if name is None else name, start_s, end_s, place)
 
 
+def shards_of(records: Sequence[ClipRecord]) -> tuple[int, ...]:
+    """A number for the tar shard of each record; empty where not all of them are in shards."""
+    shards = [shard_of(record.file) for record in records]
+    numbers = {shard: number for number, shard in enumerate(dict.fromkeys(shards))}
+    return () if None in numbers else tuple(numbers[shard] for shard in shards)
+
+
 class TrainingClips:
     """Training streams by batch plan. Everything random in a sample comes from (seed, phase, turn, index).
 
@@ -132,6 +140,10 @@ class TrainingClips:
         self.extra = extra
         self.drawn = drawn
         self.phase = phase
+        self.shards = shards_of(records[: len(records) - extra]) if recipe.data.shard_buffer else ()
+        self.by_shard: dict[int, list[int]] = {}
+        for index, shard in enumerate(self.shards):
+            self.by_shard.setdefault(shard, []).append(index)
         self.places = places
         self.cache = cache
         self.recipe = recipe
@@ -161,7 +173,7 @@ class TrainingClips:
     def _stream(self, turn: int, index: int, steps: int, drawn: Mapping[int, LabelledClip]) -> TrainStream:
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, self.phase, turn, index])
-        others = self._neighbours(rng, tuple(drawn))
+        others = self._neighbours(rng, tuple(drawn), index)
 
         def clip(i: int) -> LabelledClip:
             return drawn[i] if i in drawn else self._read(i)
@@ -184,10 +196,16 @@ class TrainingClips:
             teacher_rate_hz=recipe.teacher.rate_hz,
         )
 
-    def _neighbours(self, rng: np.random.Generator, drawn: Sequence[int]) -> list[int]:
-        """Each of any kind, whatever their numbers; of the drawn ones those that are drawn for this batch anyway."""
+    def _neighbours(self, rng: np.random.Generator, drawn: Sequence[int], index: int) -> list[int]:
+        """Each of any kind, whatever their numbers; of the drawn ones those that are drawn for this batch anyway.
+
+        Of clips in shards those of the same shard, which is being read anyway.
+        """
         own = len(self.records) - self.extra
-        kinds = [kind for kind in (range(own), range(own, len(self.records)), drawn) if kind]
+        data: Sequence[int] = range(own)
+        if self.by_shard:
+            data = self.by_shard[self.shards[index]] if index < own else ()
+        kinds = [kind for kind in (data, range(own, len(self.records)), drawn) if kind]
         chosen = []
         for _ in range(NEIGHBOURS):
             kind = kinds[int(rng.integers(len(kinds)))]
@@ -198,7 +216,9 @@ class TrainingClips:
         try:
             clip = self.cache.get(self.records[index])
         except DecodeError as error:
-            raise InputError(f"{self.records[index].file} could be read before and cannot now: {error}") from None
+            raise InputError(
+                f"{shown(self.records[index].file)} could be read before and cannot now: {error}"
+            ) from None
         name = None if self.targets.rows is None else called(clip.record.labels)
         return labelled(clip, self.places.get(clip.record.file), name)
 

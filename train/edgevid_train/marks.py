@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.storage import is_one_file, size_of
 from edgevid_train.synthetic.seeds import seed_of
 
 MOST = 4096
@@ -44,8 +45,8 @@ def marks_of(record: ClipRecord) -> tuple[str, ...]:
     if seed is not None:
         return (f"{seed}-{seed}",)
     marks = []
-    if record.file.is_file():
-        marks.append(_mark(f"file {record.file.name} {record.file.stat().st_size}"))
+    if is_one_file(record.file):
+        marks.append(_mark(f"file {record.file.name} {size_of(record.file)}"))
     if record.group != record.name:
         marks.append(_mark(f"group {record.group}"))
     return tuple(marks)

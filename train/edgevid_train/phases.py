@@ -28,7 +28,7 @@ from edgevid_train.checkpoint import (
     read_info,
     write_ensemble,
 )
-from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, spread, spread_over
+from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, shards_of, spread, spread_over
 from edgevid_train.decode import ClipCache
 from edgevid_train.describe import describe
 from edgevid_train.devices import Device, channels_last, make_accelerator
@@ -248,6 +248,8 @@ def _sampler(
         extra_share=optim.extra_share,
         drawn=recipe.drawn.clips,
         drawn_steps=drawn_steps,
+        shards=shards_of(fold.train[: len(fold.train) - fold.extra]),
+        shard_buffer=recipe.data.shard_buffer,
     )
 
 

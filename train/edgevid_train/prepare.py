@@ -25,6 +25,7 @@ from edgevid.sources.opening import open_source
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.ledger import Ledger
+from edgevid_train.storage import absolute, media, shown
 
 ASKED, LEDGER, VIDEOS = "prepare.json", "ledger.csv", "videos"
 TICKS_PER_S = 90_000
@@ -58,7 +59,7 @@ def begin(out: Path, data: Path, encoding: Encoding, *, force: bool) -> None:
     Raises:
         InputError: `out` holds anything else, or all of it already, and `force` is not given.
     """
-    asked = {"data": str(data.absolute()), **asdict(encoding)}
+    asked = {"data": str(absolute(data)), **asdict(encoding)}
     del asked["threads"]
     if out.exists() and not force:
         if (out / CLIPS_CSV).exists() or not (out / ASKED).is_file():
@@ -105,7 +106,7 @@ def prepare(
             found.records += [replace(clip, file=out / name, name=name, rate_hz=None) for clip in clips]
         except SourceError as error:
             for clip in clips:
-                found.ledger.skip(clip, str(error).removeprefix(f"{file}: "))
+                found.ledger.skip(clip, str(error).removeprefix(f"{shown(file)}: "))
         on_video(f"{len(found.ledger)} unreadable" if len(found.ledger) else "")
     found.ledger.write(out / LEDGER)
     write_text(out / CLIPS_CSV, clips_csv(found.records))
@@ -126,7 +127,7 @@ def encode(file: Path, target: Path, encoding: Encoding, rate_hz: float | None =
         InputError: `target` cannot be written.
     """
     try:
-        source = open_source(file, short_side=encoding.short_side, pace="fast", rate_hz=rate_hz)
+        source = open_source(media(file), short_side=encoding.short_side, pace="fast", rate_hz=rate_hz)
     except InputError as error:
         raise SourceError(str(error)) from None
     with source, replacing(target) as temporary:

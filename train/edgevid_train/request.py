@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edgevid.errors import InputError
 from edgevid_train.annotations import ReadOptions
 from edgevid_train.recipe import Recipe, read_resolved
+from edgevid_train.storage import absolute
 
 RUN, RECIPE = "run.json", "recipe.toml"
 READING = ("format", "target", "classes", "min_clip_s", "max_clip_s")
@@ -111,7 +112,7 @@ def begun(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: M
 def _named_data(kind: type[Request], recipe: Recipe, asked: Mapping[str, Any]) -> Path | tuple[Path, ...] | None:
     """What the recipe names, when the person names no data."""
     if recipe.data.folder:
-        folder = Path(recipe.data.folder).absolute()
+        folder = absolute(Path(recipe.data.folder))
         return folder if kind is RunRequest else (folder,)
     if recipe.drawn.clips and kind is RunRequest:
         if asked.get("all"):

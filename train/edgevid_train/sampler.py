@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 POOL = 8
 """Batches' worth of clips among which those of like length meet: more saves frames, less shuffles better."""
@@ -42,6 +43,8 @@ class Sampler:
         extra_share: share of an epoch that is taken from the extra clips; None for no difference.
         drawn: clips that are drawn for each epoch, besides; no epoch has those of another.
         drawn_steps: steps of such a clip, by its number.
+        shards: number of the shard of each clip of the data, so that shards are read in order; empty for no shards.
+        shard_buffer: clips are shuffled among so many shards at a time, in random order; 0 for all of them.
     """
 
     lengths: Sequence[int]
@@ -54,6 +57,8 @@ class Sampler:
     extra_share: float | None = None
     drawn: int = 0
     drawn_steps: Callable[[int], int] = _no_steps
+    shards: Sequence[int] = ()
+    shard_buffer: int = 0
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -85,7 +90,7 @@ class Sampler:
         dealt = self._deal(0, range(first), number, data)
         dealt += self._deal(1, range(first, len(self.lengths)), number, extra)
         dealt += [(0, len(self.lengths) + n) for n in range(number * self.drawn, (number + 1) * self.drawn)]
-        shuffled = [dealt[i] for i in rng.permutation(len(dealt))]
+        shuffled = [dealt[i] for i in self._order(len(dealt), data, rng)]
         lengths = np.array([self._steps(i) for _, i in shuffled])
         pools = np.array_split(np.arange(len(shuffled)), -(-self.batches // POOL))
         by_length = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
@@ -99,7 +104,20 @@ class Sampler:
             )
             for places, lead in zip(batches, leads, strict=True)
         ]
-        return [plans[i] for i in rng.permutation(len(plans))]
+        if not self._in_shards:
+            return [plans[i] for i in rng.permutation(len(plans))]
+        near = np.array_split(np.arange(len(plans)), len(pools))
+        return [plans[i] for part in near for i in rng.permutation(part)]
+
+    @property
+    def _in_shards(self) -> bool:
+        return bool(self.shards) and self.shard_buffer > 0
+
+    def _order(self, count: int, data: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """In which order an epoch's clips come, of which the first `data` are of the data and were dealt at random."""
+        if not self._in_shards:
+            return rng.permutation(count)
+        return np.argsort(np.concatenate([(np.arange(data) + 0.5) / max(data, 1), rng.random(count - data)]))
 
     def _steps(self, index: int) -> int:
         clips = len(self.lengths)
@@ -112,6 +130,16 @@ class Sampler:
         begin, end = epoch * count, (epoch + 1) * count
         row: list[tuple[int, int]] = []
         for turn in range(begin // len(cards), -(-end // len(cards))):
-            shuffled = np.random.default_rng([self.seed, deck, turn]).permutation(len(cards))
+            rng = np.random.default_rng([self.seed, deck, turn])
+            by_shard = deck == 0 and self._in_shards
+            shuffled = _few_at_a_time(self.shards, self.shard_buffer, rng) if by_shard else rng.permutation(len(cards))
             row += [(turn, cards[i]) for i in shuffled]
         return row[begin % len(cards) :][:count]
+
+
+def _few_at_a_time(shards: Sequence[int], buffer: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """All clips, shuffled among `buffer` shards, then among the next; which shards are together is random too."""
+    numbers = np.asarray(shards)
+    order = rng.permutation(np.unique(numbers))
+    together = [order[begin : begin + buffer] for begin in range(0, len(order), buffer)]
+    return np.concatenate([rng.permutation(np.flatnonzero(np.isin(numbers, few))) for few in together])

@@ -13,6 +13,7 @@ from edgevid.sources import SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.decode.chunks import chunks_of
 from edgevid_train.review.quality import quality_of_all
+from edgevid_train.storage import is_one_file, media, shown
 
 SHOWN = 40
 """Labels that fit onto a screen; the file of --json has them all."""
@@ -98,13 +99,13 @@ def look_at(path: Path, options: ReadOptions, *, quality: bool = False) -> Surve
     unreadable: list[dict[str, str]] = []
     files = {record.file: record for record in records}
     for file, record in track(files.items(), "files", console=Console(stderr=True), transient=True):
-        if not file.exists():
+        if not file.exists() and not is_one_file(file):
             missing.append(record.name)
             continue
         try:
             infos[file] = _header(record)
         except InputError as error:
-            unreadable.append({"file": record.name, "reason": str(error).removeprefix(f"{file}: ")})
+            unreadable.append({"file": record.name, "reason": str(error).removeprefix(f"{shown(file)}: ")})
     measured = None
     if quality:
         readable = [record for record in records if record.file in infos]
@@ -165,7 +166,7 @@ def _header(record: ClipRecord) -> SourceInfo:
     """Of the file; of a folder of chunks that of its first one. Raises InputError."""
     chunks = chunks_of(record)
     file = chunks[0][1] if chunks else record.file
-    with open_source(file, pace="fast", rate_hz=record.rate_hz) as source:
+    with open_source(media(file), pace="fast", rate_hz=record.rate_hz) as source:
         return source.info
 
 

@@ -22,8 +22,10 @@ from edgevid_train.annotations.kinetics import read_kinetics
 from edgevid_train.annotations.lists import read_lists
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord, label_fault
+from edgevid_train.annotations.shards import names_shards, read_shards
 from edgevid_train.annotations.ssv2 import read_ssv2
 from edgevid_train.annotations.ucf101 import read_ucf101
+from edgevid_train.storage import address_of, shown
 
 __all__ = ["FORMATS", "ClipRecord", "ReadOptions", "read_data"]
 
@@ -36,15 +38,18 @@ class Layout:
         read: `path` is the data folder or, where the layout has one, the annotation file.
         targets: kinds of labels to choose from with --target; the first is taken when none is given.
         columns: whether its annotations have columns, of which --group may name one.
+        remote: whether it can be read from an address, where folders cannot be looked into.
     """
 
     read: Callable[[Path, ReadOptions, Say], list[ClipRecord]]
     targets: tuple[str, ...] = ()
     columns: bool = False
+    remote: bool = False
 
 
 def _clips(path: Path, options: ReadOptions, _: Say) -> list[ClipRecord]:
-    return read_clips_csv(path / CLIPS_CSV if path.is_dir() else path, options.group)
+    is_folder = path.suffix.lower() != ".csv" if address_of(path) else path.is_dir()
+    return read_clips_csv(path / CLIPS_CSV if is_folder else path, options.group)
 
 
 def _folders(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
@@ -58,7 +63,8 @@ def _names(path: Path, options: ReadOptions, _: Say) -> list[ClipRecord]:
 
 
 FORMATS = {
-    "clips": Layout(_clips, columns=True),
+    "clips": Layout(_clips, columns=True, remote=True),
+    "shards": Layout(read_shards, columns=True, remote=True),
     "folders": Layout(_folders),
     "names": Layout(_names),
     "list": Layout(read_lists),
@@ -94,7 +100,7 @@ def read_data(path: Path, options: ReadOptions = EVERYTHING, say: Say = tell) ->
     Raises:
         InputError: no such folder, nothing labelled in it, an unknown format, class or target, malformed annotations.
     """
-    if not path.exists():
+    if not path.exists() and address_of(path) is None and not names_shards(path):
         raise InputError(f"{path}: no such data folder")
     name = options.format or _guess(path, options)
     layout = _layout(name, options, path)
@@ -102,7 +108,7 @@ def read_data(path: Path, options: ReadOptions = EVERYTHING, say: Say = tell) ->
     records = layout.read(path, replace(options, target=target), say)
     if not records:
         expected = f"{CLIPS_CSV}, one sub-folder per class, --label-pattern or --format" if not options.format else name
-        raise InputError(f"{path}: no labelled videos; expected {expected}")
+        raise InputError(f"{shown(path)}: no labelled videos; expected {expected}")
     for record in records:
         for label in record.labels:
             fault = label_fault(label)
@@ -128,13 +134,18 @@ def of_split(records: list[ClipRecord], split: str | None, path: Path) -> list[C
 def _guess(path: Path, options: ReadOptions) -> str:
     if options.label_pattern is not None:
         return "names"
-    return "clips" if path.is_file() or (path / CLIPS_CSV).is_file() else "folders"
+    if names_shards(path) and not (path / CLIPS_CSV).is_file():
+        return "shards"
+    return "clips" if address_of(path) or path.is_file() or (path / CLIPS_CSV).is_file() else "folders"
 
 
 def _layout(name: str, options: ReadOptions, path: Path) -> Layout:
     if name not in FORMATS:
         raise InputError(f"--format {name!r} is not one of {', '.join(FORMATS)}")
     layout = FORMATS[name]
+    if address_of(path) and not layout.remote:
+        having = " and ".join(name for name, layout in FORMATS.items() if layout.remote)
+        raise InputError(f"{shown(path)}: format {name} is read from folders; at addresses there are {having}")
     if options.group is not None and not layout.columns:
         having = ", ".join(name for name, layout in FORMATS.items() if layout.columns)
         raise InputError(f"--group names a column of {CLIPS_CSV}; {path} has none (formats with columns: {having})")

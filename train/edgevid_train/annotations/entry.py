@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgevid.errors import InputError
+from edgevid_train.storage import read_bytes
+from edgevid_train.storage import shown as shown_path
 
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of pairs, ends of lines
 
@@ -161,22 +163,26 @@ def entries_of(values: list[Any], where: str) -> list[Entry]:
 def read_text(path: Path) -> str:
     """UTF-8 with or without a byte-order mark. Raises InputError."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        raise InputError(f"{shown_path(path)}: not UTF-8 text (byte {error.start})") from None
 
 
 def read_json(path: Path) -> Any:
     """Raises InputError that says at which line a file ends or breaks."""
-    text = read_text(path)
+    return parsed(read_text(path), str(path))
+
+
+def parsed(text: str, where: str) -> Any:
+    """The value of some JSON. Raises InputError as `read_json`."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
+        raise InputError(f"{where}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{where}: not JSON: {str(error).splitlines()[0]}") from None
 
 
 def read_object(path: Path) -> Entry:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgevid.errors import InputError
 from edgevid_train.annotations.entry import Row, read_text, shown
+from edgevid_train.storage import shown as shown_path
 
 
 def read_rows(path: Path, separator: str = ",") -> list[tuple[int, list[str]]]:
@@ -15,7 +16,7 @@ def read_rows(path: Path, separator: str = ",") -> list[tuple[int, list[str]]]:
     try:
         return [(reader.line_num, values) for values in reader if any(value.strip() for value in values)]
     except csv.Error as error:
-        raise InputError(f"{path}: row {reader.line_num}: {error}") from None
+        raise InputError(f"{shown_path(path)}: row {reader.line_num}: {error}") from None
 
 
 def read_table(path: Path, needed: Sequence[str], one_of: Sequence[str] = ()) -> list[Row]:
@@ -30,8 +31,8 @@ def read_table(path: Path, needed: Sequence[str], one_of: Sequence[str] = ()) ->
     for name in [*needed, *([name for name in one_of if name in header] or one_of[:1])]:
         if header.count(name) != 1:
             what = "is missing" if name not in header else "occurs twice"
-            raise InputError(f"{path}: row 1: column {name!r} {what}; found: {_names(header)}")
-    return [Row.of(header, values, f"{path}: row {number}") for number, values in rows[1:]]
+            raise InputError(f"{shown_path(path)}: row 1: column {name!r} {what}; found: {_names(header)}")
+    return [Row.of(header, values, f"{shown_path(path)}: row {number}") for number, values in rows[1:]]
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

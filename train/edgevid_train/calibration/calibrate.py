@@ -27,6 +27,7 @@ from edgevid_train.ledger import Ledger
 from edgevid_train.marks import refuse_trained
 from edgevid_train.progress import Reporter
 from edgevid_train.rewrite import rewrite
+from edgevid_train.storage import is_one_file
 
 LEVELS: Final = (
     *(0.999, 0.998, 0.997, 0.996, 0.995, 0.993, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95),
@@ -157,7 +158,7 @@ def _usable(records: Sequence[ClipRecord], manifest: Manifest, data: Path) -> tu
     for record in records:
         if record.label not in manifest.labels:
             skipped.skip(record, f"the model has no label {record.label!r}, so that nothing could be lost")
-        elif not record.file.is_file():
+        elif not is_one_file(record.file):
             skipped.skip(record, "no such file")
         else:
             usable.append(record)

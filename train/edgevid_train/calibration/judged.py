@@ -21,6 +21,7 @@ from edgevid.sources import Source, SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
 from edgevid_train.evaluate.matching import Action, Found, match
+from edgevid_train.storage import media, shown
 
 Thresholds = tuple[float | None, ...]
 """Of every exit; None never decides, and the last always does."""
@@ -70,12 +71,12 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
     """
     collected = [Collected() for _ in rows]
     try:
-        with open_source(clips[0].file, pace="fast") as source:
+        with open_source(media(clips[0].file), pace="fast") as source:
             pipelines = _run_together(source, model, rows, collected)
             if source.fault is not None:
                 raise DecodeError(source.fault)
     except InputError as error:
-        raise DecodeError(str(error).removeprefix(f"{clips[0].file}: ")) from None
+        raise DecodeError(str(error).removeprefix(f"{shown(clips[0].file)}: ")) from None
     except EdgevidError as error:
         raise InputError(f"{clips[0].name}: {error}") from None
     if any(sink.left_out for sink in collected):

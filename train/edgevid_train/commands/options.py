@@ -13,8 +13,8 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="Layout of the data: clips, folders or names, which are found out when not given; list, ego4d-lta, "
-        "ego4d-fho, ego4d-moments, ego4d-goalstep, epic, ucf101, hmdb51, kinetics, ssv2, jester or coin.",
+        help="Layout of the data: clips, folders, shards or names, which are found out when not given; list, "
+        "ego4d-lta, ego4d-fho, ego4d-moments, ego4d-goalstep, epic, ucf101, hmdb51, kinetics, ssv2, jester or coin.",
     ),
 ]
 Group = Annotated[str | None, typer.Option(help="Column of the annotations that says what must not be split.")]

@@ -1,4 +1,4 @@
-"""`edgevid data index` and `edgevid data prepare`: words -> calls."""
+"""`edgevid data index`, `data prepare` and `data shards`: words -> calls."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +23,7 @@ from edgevid_train.commands.options import (
 def add_to(data_app: typer.Typer) -> None:
     data_app.command("index")(index)
     data_app.command("prepare")(prepare)
+    data_app.command("shards")(shards)
 
 
 def index(
@@ -124,5 +125,53 @@ def prepare(
         skipped = [{"clip": record.id, "reason": reason} for record, reason in found.ledger.reasons.items()]
         figures = {"clips": len(found.records), "written": found.written, "kept": found.kept}
         write_json(json, figures | {"lost_frames": found.lost_frames, "skipped": skipped})
+    if found.ledger.reasons:
+        raise typer.Exit(InputError.exit_status)
+
+
+def shards(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled videos, an annotation file, or its address.")],
+    out: Annotated[Path, typer.Option(help="The new folder of tar shards.")],
+    size: Annotated[str, typer.Option(help="Of a shard, about: 200MB, 1GB.")] = "200MB",
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of the videos.")] = 0,
+    format_: Format = None,
+    group: Group = None,
+    label_pattern: LabelPattern = None,
+    classes: Classes = None,
+    target: Target = None,
+    min_clip_s: MinClip = None,
+    max_clip_s: MaxClip = None,
+    json: Json = None,
+    force: Force = False,
+) -> None:
+    """Put the videos of a data set, as they are, into tar shards with their labels (WebDataset's layout).
+
+    A video that is not there is named in ledger.csv and left out; the exit status is then 2.
+    """
+    from rich.console import Console
+
+    from edgevid.errors import InputError
+    from edgevid.files import check_output, write_json
+    from edgevid_train.annotations import read_data
+    from edgevid_train.progress import Reporter
+    from edgevid_train.shards import parse_size, write_shards
+
+    check_output(out, force=force)
+    if json:
+        check_output(json, force=force)
+    most, report = parse_size(size), Reporter(Console())
+    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
+    records = read_data(data, options, report.say)
+    with report.bar("writing shards", len({record.file for record in records})) as advance:
+        found = write_shards(records, out, most, seed, lambda: advance(""))
+    report.say(
+        f"{out}: {found.clips} clips of {found.videos} videos in {len(found.shards)} shards, {found.size / 1e6:.1f} MB"
+    )
+    for record, reason in found.ledger.reasons.items():
+        report.say(f"left out: {record.id}: {reason}")
+    if json:
+        skipped = [{"clip": record.id, "reason": reason} for record, reason in found.ledger.reasons.items()]
+        figures = {"clips": found.clips, "videos": found.videos, "shards": found.shards, "bytes": found.size}
+        write_json(json, figures | {"skipped": skipped})
     if found.ledger.reasons:
         raise typer.Exit(InputError.exit_status)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
 
 RecipeName = Annotated[str | None, typer.Option(help="A bundled recipe's name, or a .toml file.")]
-Data = Annotated[Path | None, typer.Option(help="Folder of labelled videos; the recipe may name one.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Folder of labelled videos, tar shards, or the address of a clips.csv or of shards.")
+]
 Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE when not given.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key=value. Repeatable.")]
 Where = Annotated[Device | None, typer.Option("--device", help="Where to compute; the best there is when not given.")]
@@ -137,10 +139,12 @@ def _labelled(
     all_: bool,
 ) -> dict[str, Any]:
     """Fields of a `RunRequest` that every training on labelled videos asks for."""
+    from edgevid_train.storage import absolute
+
     return {
         **asdict(options),
-        "data": data and data.absolute(),
-        "extra": tuple(folder.absolute() for folder in extra or []),
+        "data": data and absolute(data),
+        "extra": tuple(absolute(folder) for folder in extra or []),
         "init": init and init.absolute(),
         "cv": cv,
         "folds": folds,

@@ -12,6 +12,7 @@ from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode.clip import DecodedClip, DecodeError, Span, clip_frames, decode_clip
 from edgevid_train.decode.store import IndexStore
+from edgevid_train.storage import is_one_file
 
 
 class ClipCache:
@@ -47,7 +48,7 @@ class ClipCache:
 
         An index alone is no proof: packets may stand where they should and hold nothing that can be decoded.
         """
-        if self.indexes is None or not record.file.is_file():
+        if self.indexes is None or not is_one_file(record.file):
             return None
         try:
             index = self.indexes.get(record.file)
@@ -107,7 +108,7 @@ class ClipCache:
 
     def _note_decoded(self, clip: DecodedClip) -> None:
         file, span = clip.record.file, slice(clip.first, clip.first + len(clip.times_s))
-        if self.indexes is None or not file.is_file():
+        if self.indexes is None or not is_one_file(file):
             return
         # Of a damaged file other frames may come than its packets promise: it is decoded anew by every run.
         if np.array_equal(self.indexes.get(file).times_s[span], clip.times_s):

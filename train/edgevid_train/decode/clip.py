@@ -15,6 +15,7 @@ from edgevid_train.decode.index import FrameIndex
 from edgevid_train.decode.sample import ClipRequest
 from edgevid_train.decode.seek import SeekError, read_frames
 from edgevid_train.decode.store import IndexStore
+from edgevid_train.storage import media, shown
 
 MAX_CLIP_S = 120.0
 """A longer span is not a clip: it would not fit into memory as one."""
@@ -90,7 +91,7 @@ def decode_clip(
                     pass  # damaged, or not what its packets say: decoding from the start tells
         clip = _from_start(record, short_side, start_s, end_s)
     except InputError as error:
-        raise DecodeError(str(error).removeprefix(f"{record.file}: ")) from None
+        raise DecodeError(str(error).removeprefix(f"{shown(record.file)}: ")) from None
     if pick is None:
         return clip
     positions = pick(clip.times_s)
@@ -146,7 +147,7 @@ def _from_start(record: ClipRecord, short_side: int, start_s: float, end_s: floa
     frames: list[NDArray[np.uint8]] = []
     times_s: list[float] = []
     first = 0
-    with open_source(record.file, short_side=short_side, pace="fast", rate_hz=record.rate_hz) as source:
+    with open_source(media(record.file), short_side=short_side, pace="fast", rate_hz=record.rate_hz) as source:
         source.wanted = lambda time_s: time_s >= start_s and (end_s is None or time_s < end_s)
         for frame in source:
             if end_s is not None and frame.time_s >= end_s:

@@ -17,7 +17,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from edgevid.sources.times import PresentationTimes
-from edgevid.sources.video import VideoSource, early_end, nominal_rate_hz, open_file, video_stream
+from edgevid.sources.video import Bytes, VideoSource, early_end, nominal_rate_hz, open_file, video_stream
+from edgevid_train.storage import media
 
 _SHOWN_VP8 = 0x10
 """The bit of a VP8 packet's first byte that says that its frame is shown (RFC 6386, 9.1)."""
@@ -78,9 +79,10 @@ def read_index(file: Path) -> FrameIndex:
     Raises:
         InputError: no such file, or no video in it that can be decoded; one line.
     """
-    with open_file(file, str(file)) as container:
-        index = _from_packets(container, video_stream(container, str(file)))
-    return index or _from_frames(file)
+    where = media(file)
+    with open_file(where, str(where)) as container:
+        index = _from_packets(container, video_stream(container, str(where)))
+    return index or _from_frames(where)
 
 
 def _from_packets(container: InputContainer, stream: VideoStream) -> FrameIndex | None:
@@ -120,7 +122,7 @@ def _from_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
     return FrameIndex(times_s, shown[:, 0].copy(), keys[:, 0], keys[:, 1], np.zeros(len(shown), np.bool_), fault)
 
 
-def _from_frames(file: Path) -> FrameIndex:
+def _from_frames(file: Path | Bytes) -> FrameIndex:
     """By decoding every frame, from the start to the end."""
     with VideoSource(file, str(file), short_side=16) as source:
         source.wanted = lambda _: False

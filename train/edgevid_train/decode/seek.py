@@ -23,6 +23,7 @@ from edgevid.frame import Pixels
 from edgevid.sources.pixels import ToPixels
 from edgevid.sources.video import open_file, pixel_aspect, video_stream
 from edgevid_train.decode.index import FrameIndex
+from edgevid_train.storage import media
 
 _SKIPS_UNREFERENCED = {"h264", "hevc", "mpeg2video", "mpeg4"}
 """Decoders of FFmpeg that leave out, packet by packet, what nothing is predicted from."""
@@ -45,8 +46,9 @@ def read_frames(
     """
     wanted = [int(pts) for pts in index.pts[positions]]
     found: dict[int, Pixels] = {}
-    with open_file(file, str(file)) as container:
-        stream = video_stream(container, str(file))
+    where = media(file)
+    with open_file(where, str(where)) as container:
+        stream = video_stream(container, str(where))
         stream.codec_context.thread_count = threads
         to_pixels = ToPixels(short_side, pixel_aspect(stream), threads)
         try:

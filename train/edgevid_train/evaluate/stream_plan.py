@@ -19,6 +19,7 @@ from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.annotations.paths import VIDEO_ENDINGS, videos_below
 from edgevid_train.decode import RUNTIME_SHORT_SIDE
+from edgevid_train.storage import media
 
 MOST_PART_S = 4.0
 """A longer gap is made of several parts."""
@@ -131,7 +132,7 @@ def probe(file: Path) -> Video:
     Raises:
         InputError: not a readable video.
     """
-    with open_source(file, short_side=RUNTIME_SHORT_SIDE, pace="fast") as source:
+    with open_source(media(file), short_side=RUNTIME_SHORT_SIDE, pace="fast") as source:
         seconds, height, width = source.info.duration_s, 0, 0
         for frame in source:
             if frame.pixels.size:

@@ -16,6 +16,7 @@ from edgevid.sources import Source, SourceInfo, open_source
 from edgevid_train.decode import RUNTIME_SHORT_SIDE
 from edgevid_train.evaluate.matching import Action
 from edgevid_train.evaluate.stream_plan import Rest, Shown, StreamPlan
+from edgevid_train.storage import media
 
 MOST_STEP_S = 0.5
 """A longer hole in a clip's own times is shortened to this: above a second it would reset the model."""
@@ -102,7 +103,7 @@ class StreamSource(Source):
         def taken(time_s: float) -> bool:
             return time_s >= piece.start_s and (not begun or time_s - first_s >= shown_s - TOLERANCE_S)
 
-        with closing(open_source(piece.file, short_side=RUNTIME_SHORT_SIDE, pace="fast")) as source:
+        with closing(open_source(media(piece.file), short_side=RUNTIME_SHORT_SIDE, pace="fast")) as source:
             source.wanted = lambda time_s: taken(time_s) and self.wanted(self._begin_s + at(time_s))
             for frame in source:
                 if piece.end_s is not None and frame.time_s >= piece.end_s:

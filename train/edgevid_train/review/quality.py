@@ -18,6 +18,7 @@ from edgevid.frame import Pixels
 from edgevid.sources import SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
+from edgevid_train.storage import is_one_file, media, size_of
 
 Grey = NDArray[np.uint8]
 """Luma, uint8 `(H, W)`."""
@@ -76,16 +77,16 @@ def quality_of(clip: DecodedClip, info: SourceInfo | None = None) -> Quality:
     def median(measure: Callable[[Grey], float]) -> float:
         return float(np.median([measure(grey) for grey in greys]))
 
-    kbit_s, bits = (None, None) if info is None else bit_rate(clip.record.file.stat().st_size, info)
+    kbit_s, bits = (None, None) if info is None else bit_rate(size_of(clip.record.file), info)
     return Quality(median(sharpness), median(brightness), median(clipped), median(noise), motion(greys), kbit_s, bits)
 
 
 def look_at_quality(record: ClipRecord) -> tuple[DecodedClip, Quality]:
     """Decode a record at the runtime's size and measure it. Raises DecodeError."""
     clip = decode_clip(record, RUNTIME_SHORT_SIDE)
-    if not record.file.is_file():  # images, or chunks of a video: their bits say little about one clip
+    if not is_one_file(record.file):  # images, or chunks of a video: their bits say little about one clip
         return clip, quality_of(clip)
-    with open_source(record.file, pace="fast") as source:
+    with open_source(media(record.file), pace="fast") as source:
         return clip, quality_of(clip, source.info)
 
 
