@@ -75,8 +75,13 @@ def test_a_student_beside_a_teacher(tmp_path: Path, clips: Path, student: Path, 
     assert other["cost"]["clip_ms"]["p50"] > 0
     paired = other["paired"]
     assert sum(paired[key] for key in ("both", "only_a", "only_b", "neither")) == 15
+    looked_at = found["looks"]["clips"]
+    assert found["looks"]["none"] is None
+    assert set(found["worst"]["surest_wrong"][:8]) <= set(looked_at) <= {p["file"] for p in found["predictions"]}
     html = (tmp_path / "report" / "index.html").read_text()
     assert str(teacher) in html
+    assert html.count("-looks.jpg") == len(looked_at)
+    assert len(list((tmp_path / "report" / "strips").glob("*-looks.jpg"))) == len(looked_at)
     assert "top-1 if every step ends here" in html
 
 

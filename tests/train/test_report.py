@@ -276,6 +276,8 @@ def test_the_report_is_one_folder_with_one_page(tmp_path: Path, colours: Path, m
     assert "6.mp4" in page.text  # the clip that could not be read
     assert "blue 0" in page.text
     assert "taken for green" in page.text
+    assert figures["looks"]["clips"] == []
+    assert "evaluate the checkpoint that it was exported from" in page.text
 
 
 def test_a_report_says_which_clips_were_trained_on(tmp_path: Path, colours: Path) -> None:

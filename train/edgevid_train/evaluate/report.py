@@ -25,6 +25,9 @@ from edgevid_train.ledger import Ledger
 from edgevid_train.marks import MOST, trained_among
 from edgevid_train.progress import Reporter
 
+LOOKS = 8
+"""Wrong answers, and right ones, of which the page shows where the network looked."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -56,6 +59,13 @@ class Report:
             *samples(self.predictions, self.found.labels),
         ]
         return list(dict.fromkeys(p.record for p in chosen))
+
+    @property
+    def looked_at(self) -> list[Prediction]:
+        """The clips of which the page shows where the network looked: the worst errors, and some that are right."""
+        if self.found.subject.no_looks is not None:
+            return []
+        return [*surest_wrong(self.predictions, LOOKS), *samples(self.predictions, self.found.labels, LOOKS)]
 
     def to_json(self) -> dict[str, Any]:
         """The fields of `evaluate --json`; the page shows these and no others."""
@@ -92,6 +102,10 @@ class Report:
             ],
             "surest_wrong": [p.record.id for p in surest_wrong(predictions)],
             "least_sure_right": [p.record.id for p in least_sure_right(predictions)],
+        }
+        figures["looks"] = {
+            "clips": [p.record.id for p in self.looked_at],
+            "none": found.subject.no_looks,
         }
         figures["samples"] = [p.record.id for p in samples(predictions, found.labels)]
         figures["tracks"] = {record.id: found.tracks[record].to_json() for record in self.shown}

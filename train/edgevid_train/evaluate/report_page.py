@@ -3,10 +3,9 @@
 index.html      everything that is in report.json, to be read
 report.json     what `--json` writes
 *.png           drawings, each for a light and for a dark page
-strips/N.jpg    the clips that the page shows
+strips/N.jpg    the clips that the page shows; N-looks.jpg where the network looked in them
 """
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from edgevid.files import replacing, write_json
-from edgevid_train.annotations import ClipRecord
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, decode_clip
 from edgevid_train.evaluate import page
 from edgevid_train.evaluate.embedding import tsne
+from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.plots import (
     draw_confusion,
     draw_curves,
@@ -26,7 +25,7 @@ from edgevid_train.evaluate.plots import (
     draw_reliability,
 )
 from edgevid_train.evaluate.report import Report
-from edgevid_train.evaluate.report_sections import Figures, head, sections
+from edgevid_train.evaluate.report_sections import Figures, Strips, head, sections
 from edgevid_train.evaluate.strips import write_strip
 
 STRIPS = Path("strips")
@@ -38,7 +37,7 @@ def write_report(report: Report, figures: dict[str, Any], out: Path) -> None:
         (temporary / STRIPS).mkdir(parents=True)
         write_json(temporary / "report.json", figures)
         drawings = _draw(report, figures, temporary)
-        strips = _write_strips(report.shown, temporary)
+        strips = _write_strips(report, temporary)
         title = f"{figures['model'].partition('@')[0]} on {Path(figures['data']).name}"
         shown = sections(figures, drawings, strips)
         (temporary / "index.html").write_text(page.document(title, head(figures), shown), encoding="utf-8")
@@ -73,10 +72,25 @@ def _draw(report: Report, figures: Figures, folder: Path) -> dict[str, str]:
     }
 
 
-def _write_strips(records: Sequence[ClipRecord], folder: Path) -> dict[str, Path]:
-    """A clip's id -> its strip, relative to `folder`."""
-    strips = {}
-    for i, record in enumerate(records):
+def _write_strips(report: Report, folder: Path) -> Strips:
+    """The strips of all clips that the page shows, relative to `folder`."""
+    strips, looks = {}, {}
+    looked_at = {p.record: p for p in report.looked_at}
+    for i, record in enumerate(report.shown):
+        clip = decode_clip(record, RUNTIME_SHORT_SIDE)
         strips[record.id] = STRIPS / f"{i}.jpg"
-        write_strip(decode_clip(record, RUNTIME_SHORT_SIDE), folder / strips[record.id])
-    return strips
+        write_strip(clip, folder / strips[record.id])
+        if record in looked_at:
+            looks[record.id] = STRIPS / f"{i}-looks.jpg"
+            _write_looks(report, clip, looked_at[record], folder / looks[record.id])
+    return Strips(strips, looks)
+
+
+def _write_looks(report: Report, clip: DecodedClip, said: Prediction, path: Path) -> None:
+    from edgevid_train.evaluate.looks.strip import write_look_strip
+
+    assert said.predicted is not None, "what could not be read is not looked at"
+    subject = report.found.subject
+    looks = subject.looks(clip, said.predicted)
+    height, width = (clip.frames if subject.input.fit == "stretch" else looks.frames).shape[1:3]
+    write_look_strip(looks, width / height, path)

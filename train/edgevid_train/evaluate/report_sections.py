@@ -3,12 +3,19 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgevid.manifest import BACKGROUND
 from edgevid_train.evaluate import page
 
 Figures = Mapping[str, Any]
+
+
+class Strips(NamedTuple):
+    """A clip's id -> a picture, relative to the page: its frames, and where the network looked in them."""
+
+    frames: Mapping[str, Path]
+    looks: Mapping[str, Path]
 
 
 def head(figures: Figures) -> list[str]:
@@ -49,9 +56,9 @@ def _seen(figures: Figures) -> str:
     return text
 
 
-def sections(figures: Figures, drawings: Mapping[str, str], strips: Mapping[str, Path]) -> dict[str, str]:
+def sections(figures: Figures, drawings: Mapping[str, str], strips: Strips) -> dict[str, str]:
     """Heading -> HTML; empty where there is nothing to say."""
-    show = partial(_clips, figures, strips)
+    show = partial(_clips, figures, strips.frames)
     confused = "".join(
         page.heading(f"{c['label']} taken for {c['predicted']}: {c['n']}") + show(c["clips"])
         for c in figures["worst"]["confusions"]
@@ -69,6 +76,7 @@ def sections(figures: Figures, drawings: Mapping[str, str], strips: Mapping[str,
         "Wrong and sure": show(figures["worst"]["surest_wrong"]),
         "Right and least sure": show(figures["worst"]["least_sure_right"]),
         "Samples": show(figures["samples"]),
+        "Where it looked": _looks(figures, strips),
         "Reliability": _with_note(
             drawings.get("reliability", ""),
             "On the dashed line a score is what it says; below it the model is too sure.",
@@ -104,18 +112,43 @@ def _id(entry: Figures) -> str:
 
 
 def _clip(figures: Figures, strip: Path, name: str, entry: Figures) -> str:
-    label, predicted, scores = entry["label"], entry["predicted"], entry["scores"]
     track = figures["tracks"][name]
-    lines = {"truth": track["truth"]} if label == predicted else {kind: track[kind] for kind in ("truth", "answer")}
+    right = entry["label"] == entry["predicted"]
+    lines = {"truth": track["truth"]} if right else {kind: track[kind] for kind in ("truth", "answer")}
     chart = page.score_chart(track["times_s"], lines, track["end_s"])
+    seen = ", trained on" if entry.get("seen") else ""
+    return page.clip(strip, f"frames of {name}, from its start to its end", _said(entry), f"{name}{seen}", chart)
+
+
+def _looks(figures: Figures, strips: Strips) -> str:
+    if figures["looks"]["none"] is not None:
+        return page.paragraph(figures["looks"]["none"])
+    entries = {_id(entry): entry for entry in figures["predictions"]}
+    shown = [
+        page.clip(
+            strips.looks[name],
+            f"frames of {name} with what spoke for {entries[name]['predicted']} laid over them",
+            _said(entries[name]),
+            name,
+        )
+        for name in figures["looks"]["clips"]
+    ]
+    note = (
+        "What spoke for the answer, right or wrong: activation times gradient in the last maps, the brighter the more, "
+        "over the frames as the network was given them, first to last; a frame that is grey did not count. "
+        "Dots are places that its eye found, where it has such an eye, and the ring that where a hand points."
+    )
+    return (page.paragraph(note, "quiet") + page.clips(shown)) if shown else ""
+
+
+def _said(entry: Figures) -> str:
+    """The answer and its score, and what is true where that is something else."""
+    label, predicted, scores = entry["label"], entry["predicted"], entry["scores"]
     if "labels" in entry:  # of independent labels: that none of them is there
         scores = {BACKGROUND: 1 - max(scores.values()), **scores}
     if label == predicted:
-        caption = f"{label} {scores[label]:.3f}"
-    else:
-        caption = f"{label} {scores.get(label, 0):.3f}, taken for {predicted} {scores[predicted]:.3f}"
-    seen = ", trained on" if entry.get("seen") else ""
-    return page.clip(strip, f"frames of {name}, from its start to its end", caption, f"{name}{seen}", chart)
+        return f"{label} {scores[label]:.3f}"
+    return f"{label} {scores.get(label, 0):.3f}, taken for {predicted} {scores[predicted]:.3f}"
 
 
 def _compared(figures: Figures) -> str:

@@ -7,9 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevid.manifest import ExitSpec
+from edgevid.manifest import ExitSpec, InputSpec
 from edgevid.models.scores import Scores
 from edgevid_train.decode import DecodedClip
+from edgevid_train.evaluate.looks import Looks
 
 Curves = dict[str, list[tuple[int, float]]]
 """Name of a figure -> (training step, value), in order."""
@@ -49,10 +50,12 @@ class Subject(Protocol):
         labels: what it answers with, in the order of its scores.
         several: whether these are independent of one another, any number of them true of a clip.
         exits: where it may stop, in order, each with its cost; none of a teacher.
+        input: the pixels it takes.
         rate_hz: steps a second; None where a clip is looked at once, whatever its length.
         macs: multiply-accumulates of a step that ends at the last exit, or of that one look.
         weights: how many numbers were learned.
         runs_on: what computes it, for people.
+        no_looks: why nobody can say where it looked, or None where `looks` does.
         trained_on: marks of what it has seen (see `edgevid_train.marks`); empty where it does not say.
     """
 
@@ -60,16 +63,22 @@ class Subject(Protocol):
     labels: tuple[str, ...]
     several: bool
     exits: tuple[ExitSpec, ...]
+    input: InputSpec
     rate_hz: float | None
     macs: int
     weights: int
     runs_on: str
+    no_looks: str | None
     trained_on: tuple[str, ...]
 
     def answer(self, clip: DecodedClip) -> Answer: ...
 
     def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:
         """For every exit the clip's scores `(labels,)` if each step ended there; `answer` is the deployed one."""
+        ...
+
+    def looks(self, clip: DecodedClip, label: str) -> Looks:
+        """What in a clip spoke for one of its labels; only without `no_looks`."""
         ...
 
     def latencies(self) -> Mapping[str, Percentiles]:

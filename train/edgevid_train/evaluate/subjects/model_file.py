@@ -14,6 +14,7 @@ from edgevid.models.scores import Scores, clip_score
 from edgevid.models.weights import count_weights
 from edgevid.recognise import ClipScores, score_clip
 from edgevid_train.decode import DecodedClip
+from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 
@@ -24,6 +25,10 @@ class ModelFile:
     """A bundled model's name, or a model file. Raises InputError as `load`."""
 
     runs_on = "ONNX Runtime"
+    no_looks: str | None = (
+        "A model file computes scores and no gradients, so it cannot say which places spoke for them; "
+        "evaluate the checkpoint that it was exported from."
+    )
 
     def __init__(self, model: str, threads: int) -> None:
         self.path = find_model(model)
@@ -33,6 +38,7 @@ class ModelFile:
         self.name = self.manifest.id
         self.labels, self.exits = self.manifest.labels, self.manifest.exits
         self.several = self.manifest.activation == "sigmoid"
+        self.input = self.manifest.input
         self.rate_hz: float | None = self.manifest.rate_hz
         self.macs = self.manifest.exits[-1].macs
         self.weights = count_weights(self.path.read_bytes())
@@ -52,6 +58,9 @@ class ModelFile:
             return [_score(clip, stopping).clip for stopping in by_exit(self.network).values()]
         assert answer.every_exit is not None
         return [clip_score(steps, self.manifest) for steps in answer.every_exit]
+
+    def looks(self, clip: DecodedClip, label: str) -> Looks:
+        raise NotImplementedError(self.no_looks)
 
     def latencies(self) -> dict[str, Percentiles]:
         bench = measure(self.path, threads=self.threads, steps=LATENCY_STEPS)

@@ -4,19 +4,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from edgevid.models.bench import time_exits
-from edgevid.models.scores import Scores, clip_score
+from edgevid.models.scores import Scores, activate, clip_score
 from edgevid.recognise import settling_steps
+from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import find_checkpoint, load_student
-from edgevid_train.dataset import as_stream
+from edgevid_train.dataset import Pixels, as_stream
 from edgevid_train.decode import DecodedClip
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.curves import read_curves
+from edgevid_train.evaluate.looks import Looks
+from edgevid_train.evaluate.looks.activation import activation
+from edgevid_train.evaluate.looks.taps import student_taps
 from edgevid_train.evaluate.predict import student_answer
 from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 from edgevid_train.evaluate.torch_stream import TorchStream
+from edgevid_train.models.student import StudentOutputs
 
 LATENCY_STEPS = 30
 
@@ -25,15 +31,18 @@ class StudentCheckpoint:
     """A student's run or checkpoint folder, or its weights. Raises InputError as `load_student`."""
 
     runs_on = "PyTorch"
+    no_looks: str | None = None
 
     def __init__(self, path: Path, threads: int) -> None:
         torch.set_num_threads(threads)
         self.folder = find_checkpoint(path, "student")
         self.student, self.recipe, self.labels, info = load_student(path)
+        self.student.requires_grad_(False)
         self.manifest = describe(self.student, self.recipe, self.labels, trained_on=info.split.trained_on)
         self.name = str(path)
         self.several = self.recipe.task.multi_label
         self.exits = self.manifest.exits
+        self.input = self.manifest.input
         self.rate_hz: float | None = self.manifest.rate_hz
         self.macs = self.exits[-1].macs
         self.weights = sum(parameter.numel() for parameter in self.student.parameters())
@@ -47,6 +56,21 @@ class StudentCheckpoint:
         every = [found.every_exit for found in answers]
         return [clip_score(steps[i], self.manifest) for i, steps in enumerate(every) if steps is not None]
 
+    def looks(self, clip: DecodedClip, label: str) -> Looks:
+        """What the last exit saw up to the step that was surest of `label`."""
+        index, frames = self.labels.index(label), self._frames(clip)
+        outputs: list[StudentOutputs] = []
+
+        def ask() -> Tensor:
+            outputs.append(self.student(as_input(torch.from_numpy(frames)[None])))
+            scores = activate(outputs[0].logits[-1][0].detach().numpy(), self.manifest.activation)
+            return outputs[0].logits[-1][0, int(scores[:, index].argmax()), index]
+
+        maps = activation(student_taps(self.student), ask, len(frames))
+        times_s = step_times_s(clip, len(frames), self.manifest.rate_hz)
+        places = outputs[0].places[-1][0].detach().numpy()
+        return Looks(frames, times_s, maps, places if places.size else None)
+
     def latencies(self) -> dict[str, Percentiles]:
         """Of the stream graph as torch computes it; a device's are those of the model file."""
         found = time_exits(TorchStream(self.student, self.manifest), LATENCY_STEPS)
@@ -57,9 +81,11 @@ class StudentCheckpoint:
 
     def _answer(self, clip: DecodedClip, exit_: int | None) -> Answer:
         manifest = self.manifest
-        frames = as_stream(clip, manifest.input, manifest.rate_hz, settling_steps(manifest))
-        scores, embeddings = student_answer(self.student, frames, manifest, exit_)
+        scores, embeddings = student_answer(self.student, self._frames(clip), manifest, exit_)
         steps = deciding(scores)
         times_s = step_times_s(clip, len(steps), manifest.rate_hz)
         embedding = surest(np.asarray(embeddings), steps, scores.clip)
         return Answer(scores.clip, steps, times_s, scores.exits, embedding, scores.steps)
+
+    def _frames(self, clip: DecodedClip) -> Pixels:
+        return as_stream(clip, self.manifest.input, self.manifest.rate_hz, settling_steps(self.manifest))

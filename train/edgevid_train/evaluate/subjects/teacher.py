@@ -2,20 +2,28 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid.manifest import ExitSpec
 from edgevid.models.scores import Scores
+from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import find_checkpoint, load_teacher
 from edgevid_train.dataset import spread, spread_over
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.curves import read_curves
+from edgevid_train.evaluate.looks import Looks
+from edgevid_train.evaluate.looks.activation import activation, mean_of
+from edgevid_train.evaluate.looks.taps import teacher_taps
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
+from edgevid_train.models.ensemble import Ensemble
+from edgevid_train.models.teachers import TeacherOutputs
 from edgevid_train.teacher_outputs import ask_teacher
 
 LATENCY_S, MOST_RUNS = 5.0, 30
@@ -26,6 +34,7 @@ class TeacherCheckpoint:
     """A teacher's run or checkpoint folder, or its weights. Raises InputError as `load_teacher`."""
 
     runs_on = "PyTorch"
+    no_looks: str | None = None
     exits: tuple[ExitSpec, ...] = ()
     rate_hz: float | None = None
 
@@ -33,8 +42,10 @@ class TeacherCheckpoint:
         torch.set_num_threads(threads)
         self.folder = find_checkpoint(path, "teacher")
         self.teacher, self.recipe, self.labels, info = load_teacher(path)
+        self.teacher.requires_grad_(False)
         self.config = self.recipe.teacher
         self.several = self.recipe.task.multi_label
+        self.input = self.config.input
         self.name = str(path)
         self.weights = sum(parameter.numel() for parameter in self.teacher.parameters())
         self.macs = self._count_macs()
@@ -49,6 +60,23 @@ class TeacherCheckpoint:
 
     def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:  # noqa: ARG002
         return []
+
+    def looks(self, clip: DecodedClip, label: str) -> Looks:
+        """Of an ensemble the mean of what its members saw."""
+        index, frames = self.labels.index(label), spread(clip, self.config)
+        given = as_input(torch.from_numpy(frames)[None])
+        members = list(self.teacher.members) if isinstance(self.teacher, Ensemble) else [self.teacher]
+        places: list[NDArray[np.float32]] = []
+
+        def ask(member: nn.Module) -> Tensor:
+            outputs: TeacherOutputs = member(given)
+            if outputs.places is not None:
+                places.append(outputs.places[0].detach().numpy())
+            return outputs.logits[0, index]
+
+        maps = [activation(teacher_taps(member), partial(ask, member), len(frames)) for member in members]
+        times_s = clip.times_s[spread_over(clip.times_s, self.config)] - clip.times_s[0]
+        return Looks(frames, times_s, mean_of(maps), np.concatenate(places, axis=1) if places else None)
 
     def latencies(self) -> dict[str, Percentiles]:
         frames = np.random.default_rng(0).integers(0, 256, self._nothing().shape, np.uint8)
