@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from edgevid.errors import CheckFailedError, InputError
 from edgevid_train.batch import Batch
 from edgevid_train.checkpoint import CheckpointInfo, SplitInfo, load_trainer
+from edgevid_train.counts import Counts
 from edgevid_train.devices import make_accelerator
 from edgevid_train.interrupt import StoppedError, interruptible
 from edgevid_train.progress import Meter, Reporter
@@ -59,7 +60,10 @@ class ToyTask(nn.Module):
         self.sizes: list[int] = []
         self.failures = 0
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def counts(self, batch: Batch) -> Counts:
+        return Counts(len(batch))
+
+    def forward(self, batch: Batch, shares: Counts) -> tuple[Tensor, dict[str, Tensor]]:
         if self.fail_above is not None and len(batch) > self.fail_above:
             self.failures += 1
             raise self.error
@@ -67,6 +71,7 @@ class ToyTask(nn.Module):
         noise = random.random() + float(np.random.rand())
         loss = nn.functional.cross_entropy(self.network(batch.frames), batch.labels)
         extra = (self.extra - 1 - 0.01 * noise) ** 2
+        loss, extra = loss * shares.clips, extra * shares.clips
         return loss + extra, {"task": loss.detach(), "extra": extra.detach()}
 
 
@@ -217,9 +222,12 @@ class Linear(nn.Module):
         torch.manual_seed(0)
         self.network = nn.Linear(3, len(LABELS))
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def counts(self, batch: Batch) -> Counts:
+        return Counts(len(batch))
+
+    def forward(self, batch: Batch, shares: Counts) -> tuple[Tensor, dict[str, Tensor]]:
         logits = self.network(batch.frames.float().mean((1, 2, 3)) / 255)
-        loss = nn.functional.cross_entropy(logits, batch.labels)
+        loss = nn.functional.cross_entropy(logits, batch.labels) * shares.clips
         return loss, {"task": loss.detach()}
 
 
@@ -358,8 +366,12 @@ def test_ctrl_c_is_left_alone_outside_the_main_thread() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_trains_too(tmp_path: Path, precision: str) -> None:
-    accelerator = make_accelerator("cpu", precision)
+def test_fp16_on_the_cpu_is_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"^precision fp16 needs a CUDA or Metal device; on the CPU use bf16, or no$"):
+        make_accelerator("cpu", "fp16")
+
+
+def test_bf16_trains_too(tmp_path: Path) -> None:
+    accelerator = make_accelerator("cpu", "bf16")
     network = train(job(tmp_path, epochs=1), accelerator, Reporter(Console(quiet=True)), resume=False)
     assert all(torch.isfinite(p).all() for p in network.parameters())

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edgevid.errors import InputError
@@ -25,6 +27,7 @@ from edgevid_train.decode import (
 from edgevid_train.drawn import DrawnClips
 from edgevid_train.ledger import Ledger
 from edgevid_train.looks import look_times
+from edgevid_train.mix import Mixture, mixed
 from edgevid_train.models.teachers import TeacherConfig
 from edgevid_train.places import Places
 from edgevid_train.recipe import Recipe
@@ -37,6 +40,14 @@ NEIGHBOURS = 3
 """Other clips a stream may take its past and future from."""
 
 Pixels = NDArray[np.uint8]
+
+
+class _Sample(NamedTuple):
+    """A clip, the other clips of its stream, and what everything else that is random in it comes from."""
+
+    clip: int
+    others: Sequence[int]
+    rng: np.random.Generator
 
 
 def labels_of(
@@ -119,7 +130,8 @@ def shards_of(records: Sequence[ClipRecord]) -> tuple[int, ...]:
 
 
 class TrainingClips:
-    """Training streams by batch plan. Everything random in a sample comes from (seed, phase, turn, index).
+    """Training streams by batch plan. Everything random in a sample comes from (seed, phase, turn, index), and what is
+    mixed how from those of its batch.
 
     `extra`: so many of the records, the last ones, are extra; they crowd nothing out of a stream's past and future.
     `drawn`: clips that stand in no file; an index beyond the records is one of theirs.
@@ -157,30 +169,40 @@ class TrainingClips:
         self.augment = recipe.augment.model_copy(update={"flip": flip, "reverse": reverse})
 
     def load(self, plan: BatchPlan) -> Batch:
-        drawn = self._draw(plan)
-        places = zip(plan.turns, plan.clips, strict=True)
-        batch = Batch.stack([self._stream(turn, index, plan.steps, drawn) for turn, index in places])
-        return batch if self.targets.rows is None else batch.in_shares(self.targets.rows)
-
-    def _draw(self, plan: BatchPlan) -> dict[int, LabelledClip]:
-        """The drawn clips of a batch, by index."""
         first = len(self.records)
-        numbers = [index - first for index in plan.clips if index >= first]
+        at_hand = [index for index in plan.all_clips if index >= first]
+        samples = [self._sample(turn, i, at_hand) for turn, i in zip(plan.turns, plan.clips, strict=True)]
+        drawn = self._draw(dict.fromkeys(i for sample in samples for i in (sample.clip, *sample.others) if i >= first))
+        batch = Batch.stack([self._stream(sample, plan.steps, drawn) for sample in samples])
+        rng = np.random.default_rng([self.recipe.seed, self.phase, *plan.turns, *plan.clips])
+        mixture = Mixture.draw(self.recipe.mix, len(batch), rng)
+        if self.targets.rows is None and mixture is None:
+            return batch
+        rows = torch.eye(len(self.targets.names)) if self.targets.rows is None else self.targets.rows
+        batch = batch.in_shares(rows)
+        return batch if mixture is None else mixed(batch, mixture)
+
+    def _draw(self, indices: Iterable[int]) -> dict[int, LabelledClip]:
+        """The drawn clips with these indices."""
+        first = len(self.records)
+        numbers = [index - first for index in indices]
         if self.drawn is None or not numbers:
             return {}
         return {first + number: clip for number, clip in self.drawn.clips(numbers).items()}
 
-    def _stream(self, turn: int, index: int, steps: int, drawn: Mapping[int, LabelledClip]) -> TrainStream:
-        recipe = self.recipe
-        rng = np.random.default_rng([recipe.seed, self.phase, turn, index])
-        others = self._neighbours(rng, tuple(drawn), index)
+    def _sample(self, turn: int, index: int, drawn: Sequence[int]) -> _Sample:
+        rng = np.random.default_rng([self.recipe.seed, self.phase, turn, index])
+        return _Sample(index, self._neighbours(rng, drawn), rng)
+
+    def _stream(self, sample: _Sample, steps: int, drawn: Mapping[int, LabelledClip]) -> TrainStream:
+        recipe, index, rng = self.recipe, sample.clip, sample.rng
 
         def clip(i: int) -> LabelledClip:
             return drawn[i] if i in drawn else self._read(i)
 
         return build_stream(
             clip(index),
-            [clip(i) for i in others if i != index],
+            [clip(i) for i in sample.others if i != index],
             self.targets.names,
             steps,
             config=recipe.stream,

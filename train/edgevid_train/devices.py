@@ -5,18 +5,24 @@ from typing import Literal
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType, InitProcessGroupKwargs
 from torch import nn
 
 from edgevid.errors import InputError
+from edgevid_train.processes import LONGEST_WAIT, launched
 
 Device = Literal["cpu", "cuda", "mps"]
 
+_OFFERED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+
 
 def make_accelerator(device: Device | None, precision: str) -> Accelerator:
-    """An accelerator for one job. Without a device: CUDA, MPS or the CPU, the first there is.
+    """An accelerator for one job, of this process or of all that were launched with it.
+
+    Without a device: CUDA, MPS or the CPU, the first there is.
 
     Raises:
-        InputError: the device is not there, cannot compute in this precision, or several processes were launched.
+        InputError: the device is not there, cannot compute in this precision, or is not for several processes.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no CUDA device")
@@ -24,12 +30,22 @@ def make_accelerator(device: Device | None, precision: str) -> Accelerator:
         raise InputError("--device mps: torch finds no Metal device")
     # accelerate remembers the first one of a process; a job must not inherit another's precision or loss scale.
     AcceleratorState._reset_state(reset_partial_state=True)
+    alone = launched() == 1
+    cpu = device == "cpu" or not (alone or torch.cuda.is_available())
     try:
-        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=precision)
+        group = [InitProcessGroupKwargs(timeout=LONGEST_WAIT)]
+        accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=group)
     except ValueError as error:
         raise InputError(f"precision {precision!r} cannot be had on this device: {error}") from None
-    if accelerator.num_processes > 1:
-        raise InputError("training in several processes is not offered yet; start it without accelerate launch")
+    if accelerator.distributed_type not in _OFFERED or accelerator.num_processes != launched():
+        kind = accelerator.distributed_type.value
+        raise InputError(
+            f"{launched()} processes were launched, {accelerator.num_processes} would train together by {kind}: "
+            "configure accelerate for MULTI_GPU or for MULTI_CPU (--cpu), without DeepSpeed, FSDP or Megatron"
+        )
+    if precision == "fp16" and accelerator.device.type == "cpu":
+        # accelerate would compute in 32 bits and say nothing
+        raise InputError("precision fp16 needs a CUDA or Metal device; on the CPU use bf16, or no")
     return accelerator
 
 

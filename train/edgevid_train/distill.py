@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgevid_train.counts import WHOLE, Counts
 from edgevid_train.label_loss import Activation, LabelLoss, divergence
 from edgevid_train.models.student import Student, StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
@@ -129,30 +130,43 @@ class DistillTask(nn.Module):
         self.exit_weights = [config.inner_exits] * (exits - 1) + [1.0]
         self.project = nn.Linear(student.embedding_size, teacher_features) if teacher_features else None
 
+    def counts(self, steps: StepTargets) -> Counts:
+        """What the terms are means over."""
+        labels = steps.weights.flatten() * self.label_loss.counts(steps.targets.flatten(0, 1))
+        places, pointing = ~steps.places.isnan().any(-1), ~steps.pointing.isnan()
+        return Counts(len(steps.weights), *torch.stack([x.sum().float() for x in (labels, places, pointing)]).tolist())
+
     def forward(
-        self, outputs: StudentOutputs, steps: StepTargets, teacher: TeacherOutputs | None
+        self, outputs: StudentOutputs, steps: StepTargets, teacher: TeacherOutputs | None, shares: Counts = WHOLE
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise, and its terms by name, each already weighted and summed over exits."""
+        """The loss to minimise, and its terms by name, each already weighted and summed over exits.
+
+        `shares`: of a part of a batch in the whole batch's counts.
+        """
         config, activation = self.config, self.label_loss.config.activation
         terms: dict[str, Tensor] = {"task": outputs.embedding.new_zeros(())}
         for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):
-            loss = task_loss(logits, steps.targets, steps.weights, self.label_loss)
+            loss = task_loss(logits, steps.targets, steps.weights, self.label_loss) * shares.labels
             terms["task"] = terms["task"] + weight * config.task * loss
         terms["place"] = outputs.embedding.new_zeros(())
         for looked_at, seen, weight in zip(outputs.places, outputs.pointing, self.exit_weights, strict=True):
-            loss = place_loss(looked_at, steps.places) + pointing_loss(seen, steps.pointing)
+            loss = place_loss(looked_at, steps.places) * shares.places
+            loss = loss + pointing_loss(seen, steps.pointing) * shares.pointing
             terms["place"] = terms["place"] + weight * config.place * loss
         if config.own_answer:
             *inner, last = outputs.logits
             own = [own_answer_loss(logits, last, activation) for logits in inner]
-            terms["own_answer"] = config.own_answer * torch.stack(own).sum() if own else last.new_zeros(())
+            own_answer = torch.stack(own).sum() * shares.clips if own else last.new_zeros(())
+            terms["own_answer"] = config.own_answer * own_answer
         if teacher is not None and self.project is not None:
             response = outputs.embedding.new_zeros(())
             for logits, weight in zip(outputs.logits, self.exit_weights, strict=True):
                 kl = response_loss(logits, teacher.logits, steps.decisive, config.temperature, activation)
                 response = response + weight * config.response * kl
-            terms["response"] = response
-            terms["feature"] = config.feature * feature_loss(
-                self.project(outputs.embedding), teacher.features, steps.decisive
+            terms["response"] = response * shares.clips
+            terms["feature"] = (
+                config.feature
+                * feature_loss(self.project(outputs.embedding), teacher.features, steps.decisive)
+                * shares.clips
             )
         return torch.stack(list(terms.values())).sum(), terms

@@ -16,6 +16,7 @@ from edgevid.preprocess import fit
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.augment import AugmentConfig, apply_view, draw_view, fitted
 from edgevid_train.batch import as_input, even_parts
+from edgevid_train.counts import WHOLE, Counts
 from edgevid_train.decode import ClipCache, DecodedClip, DecodeError
 from edgevid_train.models.videomae import DecoderSize, MaskedVideoMAE
 from edgevid_train.sampler import BatchPlan
@@ -83,8 +84,11 @@ class MaskedTask(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = self.network(as_input(batch.frames), batch.hidden).loss
+    def counts(self, batch: MaskedBatch) -> Counts:
+        return Counts(clips=len(batch))
+
+    def forward(self, batch: MaskedBatch, shares: Counts = WHOLE) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = self.network(as_input(batch.frames), batch.hidden).loss * shares.clips
         return loss, {"pixels": loss.detach()}
 
 

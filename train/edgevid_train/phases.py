@@ -3,16 +3,20 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 import edgevid
+from edgevid.errors import InputError
 from edgevid.files import write_json
+from edgevid.frame import Pixels
 from edgevid.models.scores import clip_score
 from edgevid.recognise import settling_steps
+from edgevid_train import processes
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.balance import kinds_of
 from edgevid_train.checkpoint import (
     INFO,
     WEIGHTS,
@@ -50,6 +54,8 @@ from edgevid_train.sampler import Sampler
 from edgevid_train.tasks import StudentTask, TeacherTask
 from edgevid_train.teacher_outputs import OUTPUTS, ask_teacher, write_outputs
 from edgevid_train.trainer import Job, Validate, train
+
+Answer = TypeVar("Answer")
 
 PREDICTIONS = "predictions.json"
 
@@ -114,7 +120,7 @@ def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Predictio
         teacher = _gather_teacher(fold, setting)
     else:
         teacher = _train_teacher(fold, setting, held_out)
-    found = _teacher_predictions(teacher, held_out, setting, setting.stop, folder / OUTPUTS)
+    found = _teacher_predictions(teacher, fold, held_out, setting, setting.stop, folder / OUTPUTS)
     _conclude(folder, found, setting.labels)
     return teacher, found
 
@@ -130,7 +136,7 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
     sampler = _sampler(fold, recipe, optim, lengths, lambda _: 2, max_steps=2, lead_steps=0)
 
     def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
-        return figures(_teacher_predictions(cast(Teacher, net.eval()), held_out, setting, stop))
+        return figures(_teacher_predictions(cast(Teacher, net.eval()), fold, held_out, setting, stop))
 
     task = TeacherTask(network, _label_loss(fold, setting))
     weights_from = recipe.teacher.weights_from
@@ -159,7 +165,8 @@ def _gather_teacher(fold: Fold, setting: Setting) -> Teacher:
         finished=True,
         edgevid=edgevid.__version__,
     )
-    write_ensemble(fold.folder / "teacher" / "last", members, recipe, info)
+    if processes.leads():
+        write_ensemble(fold.folder / "teacher" / "last", members, recipe, info)
     return ensemble.to(make_accelerator(setting.device, recipe.precision).device)
 
 
@@ -181,7 +188,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     manifest = describe(student.cpu(), recipe, labels)
     spec, rate_hz, rest = recipe.student.input, recipe.student.rate_hz, settling_steps(manifest)
     held_out = HeldOutClips(
-        fold.val,
+        processes.own(fold.val),
         lambda clip: as_stream(clip, spec, rate_hz, rest),
         recipe.data.cache_mb << 20,
         setting.cache.indexes,
@@ -190,7 +197,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     def predict(net: nn.Module, stop: Callable[[], bool]) -> list[list[Prediction]]:
         """Of every exit alone, and last as deployed."""
         network = cast(Student, net.eval())
-        scored = answers(held_out, lambda frames: student_scores(network, frames, manifest), _until(stop))
+        scored = _answers(held_out, lambda frames: student_scores(network, frames, manifest), stop)
         by_exit = [
             [None if clip is None else clip_score(clip.steps[i], manifest) for clip in scored]
             for i in range(len(manifest.exits))
@@ -224,8 +231,12 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
 
 def _label_loss(fold: Fold, setting: Setting) -> LabelLoss:
     task, smoothing = setting.recipe.task, setting.recipe.distill.label_smoothing
-    clips = [record.labels if task.multi_label else (record.label,) for record in fold.train]
-    return LabelLoss(task, smoothing, class_weights(task, clips, setting.labels))
+    return LabelLoss(task, smoothing, class_weights(task, _labels(fold, setting.recipe), setting.labels))
+
+
+def _labels(fold: Fold, recipe: Recipe) -> list[tuple[str, ...]]:
+    """Of each clip to train on those that count."""
+    return [record.labels if recipe.task.multi_label else record.labels[:1] for record in fold.train]
 
 
 def _sampler(
@@ -250,6 +261,8 @@ def _sampler(
         drawn_steps=drawn_steps,
         shards=shards_of(fold.train[: len(fold.train) - fold.extra]),
         shard_buffer=recipe.data.shard_buffer,
+        kinds=kinds_of(_labels(fold, recipe)),
+        balance=recipe.data.balance,
     )
 
 
@@ -334,7 +347,7 @@ def _train(job: Job, setting: Setting, teacher: Any = None) -> nn.Module:
 def _held_out_for_teacher(fold: Fold, setting: Setting) -> HeldOutClips:
     teacher = setting.recipe.teacher
     return HeldOutClips(
-        fold.val,
+        processes.own(fold.val),
         lambda clip: spread(clip, teacher),
         setting.recipe.data.cache_mb << 20,
         setting.cache.indexes,
@@ -344,6 +357,7 @@ def _held_out_for_teacher(fold: Fold, setting: Setting) -> HeldOutClips:
 
 def _teacher_predictions(
     teacher: Teacher,
+    fold: Fold,
     held_out: HeldOutClips,
     setting: Setting,
     stop: Callable[[], bool],
@@ -351,22 +365,24 @@ def _teacher_predictions(
 ) -> list[Prediction]:
     """`outputs`: a file that gets the logits and features too."""
     device, task = next(cast(nn.Module, teacher).parameters()).device, setting.recipe.task
-    found = answers(held_out, lambda frames: ask_teacher(teacher, frames, device, task.activation), _until(stop))
-    if outputs is not None:
-        write_outputs(outputs, held_out.records, found, setting.labels)
+    found = _answers(held_out, lambda frames: ask_teacher(teacher, frames, device, task.activation), stop)
+    if outputs is not None and processes.leads():
+        write_outputs(outputs, fold.val, found, setting.labels)
     scores = [None if answer is None else answer.scores for answer in found]
-    return predictions(held_out.records, scores, setting.labels, several=task.multi_label)
+    return predictions(fold.val, scores, setting.labels, several=task.multi_label)
 
 
-def _until(stop: Callable[[], bool]) -> Callable[[], None]:
+def _answers(held_out: HeldOutClips, ask: Callable[[Pixels], Answer], stop: Callable[[], bool]) -> list[Answer | None]:
+    """What a network says of each of the fold's held-out clips, each process having asked it about its own."""
+
     def check() -> None:
         if stop():
             raise StoppedError("stopped while the held-out clips were scored")
 
-    return check
+    return processes.joined(processes.together(lambda: answers(held_out, ask, check)))
 
 
 def _conclude(folder: Path, found: list[Prediction], labels: Sequence[str]) -> None:
-    if found:
+    if found and processes.leads():
         report = summarise(found, labels) | {"predictions": [prediction.to_json() for prediction in found]}
         write_json(folder / PREDICTIONS, report)

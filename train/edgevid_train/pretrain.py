@@ -18,6 +18,7 @@ from torch import nn
 import edgevid
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
+from edgevid_train import processes
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import WEIGHTS, CheckpointInfo, SplitInfo, kept_part, load_weights
 from edgevid_train.decode import ClipCache, IndexStore
@@ -60,12 +61,14 @@ def pretrain(
     """
     request, recipe, out = start.request, start.recipe, start.out
     empty = out.is_dir() and not any(out.iterdir())
-    check_output(out, force=force or start.resume or empty)
+    if processes.leads():
+        check_output(out, force=force or start.resume or empty)
     accelerator = make_accelerator(device, recipe.precision)
     torch.manual_seed(recipe.seed)
     network, shape = _network(recipe)
     videos = find_videos(request.data)
-    if not start.resume:
+    processes.wait()  # until all have found their output and their data as they were
+    if processes.leads() and not start.resume:
         _begin(request, recipe, out)
     try:
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, indexes=IndexStore())
@@ -159,7 +162,8 @@ def _read(
                 raise StoppedError("stopped while the videos were read")
 
         pieces = read_pieces(videos, cache, ledger, recipe.pretrain.piece_s, next_video)
-    ledger.write(out / LEDGER)
+    if processes.leads():
+        ledger.write(out / LEDGER)
     for record, reason in ledger.reasons.items():
         report.say(f"skipped: {record.id}: {reason}")
     ledger.check(len(videos), recipe.data.max_skipped_share)
@@ -191,6 +195,8 @@ def _conclude(
         report.say("nothing held out: a single piece of video cannot be split")
         return {}
     figures = {"n": len(unseen.records), **validate(network, stop)}
+    if not processes.leads():
+        return figures
     chosen = np.linspace(0, len(unseen.records) - 1, min(_DRAWN, len(unseen.records))).round().astype(int)
     draw_reconstruction(network, unseen.held_out([int(i) for i in chosen]), out / PICTURE)
     write_json(out / FIGURES, figures)

@@ -19,6 +19,7 @@ from torch import nn
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
 from edgevid.manifest import BACKGROUND
+from edgevid_train import processes
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import (
     WEIGHTS,
@@ -72,7 +73,8 @@ def train_folds(
     """
     request, recipe, out = start.request, start.recipe, start.out
     empty = out.is_dir() and not any(out.iterdir())
-    check_output(out, force=force or start.resume or empty)
+    if processes.leads():
+        check_output(out, force=force or start.resume or empty)
     make_accelerator(device, recipe.precision)
     records = read_data(request.data, request.options) if request.data is not None else []
     order = request.classes or (sorted(LABELS) if request.data is None else None)
@@ -88,7 +90,8 @@ def train_folds(
     folders = [folder for folder in (request.data, *request.extra) if folder is not None]
     places = {file: where for folder in folders for file, where in read_places(folder).items()}
     with _drawing(recipe, labels, report) as drawn:
-        if not start.resume:
+        processes.wait()  # until all have found their output and their data as they were
+        if processes.leads() and not start.resume:
             _begin(request, recipe, out)
         spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, IndexStore())
@@ -104,7 +107,7 @@ def train_folds(
         return {}
     summary = summarise(pooled, labels) | {"predictions": [prediction.to_json() for prediction in pooled]}
     report.say(f"held out, weights of the last epoch: {headline(summary)}")
-    if request.cv is not None:
+    if request.cv is not None and processes.leads():
         write_json(out / CV, {"folds": request.cv, **summary})
         draw_confusion(*confusion(pooled, labels), out / "confusion.png")
     return summary
@@ -302,16 +305,24 @@ def _read(
     report: Reporter,
     stop: Callable[[], bool],
 ) -> dict[ClipRecord, int]:
-    ledger = Ledger()
-    with report.bar("reading clips", len(records)) as advance:
+    def read() -> tuple[dict[ClipRecord, int], dict[ClipRecord, str]]:
+        own, ledger = processes.own(records), Ledger()
+        with report.bar("reading clips", len(own)) as advance:
 
-        def next_clip() -> None:
-            advance(f"{len(ledger)} unreadable" if len(ledger) else "")
-            if stop():
-                raise StoppedError("stopped before the first step; nothing is lost")
+            def next_clip() -> None:
+                advance(f"{len(ledger)} unreadable" if len(ledger) else "")
+                if stop():
+                    raise StoppedError("stopped before the first step; nothing is lost")
 
-        lengths = read_clips(records, cache, ledger, recipe.student.rate_hz, recipe.data.loaders, next_clip)
-    ledger.write(ledger_file)
+            lengths = read_clips(own, cache, ledger, recipe.student.rate_hz, recipe.data.loaders, next_clip)
+        return lengths, ledger.reasons
+
+    found = processes.together(read)
+    lengths = {record: steps for part, _ in found for record, steps in part.items()}
+    reasons = {record: reason for _, part in found for record, reason in part.items()}
+    ledger = Ledger({record: reasons[record] for record in records if record in reasons})
+    if processes.leads():
+        ledger.write(ledger_file)
     for record, reason in ledger.reasons.items():
         report.say(f"skipped: {record.id}: {reason}")
     ledger.check(len(records), recipe.data.max_skipped_share)

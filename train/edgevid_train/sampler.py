@@ -1,10 +1,12 @@
 """Which clips make which batch: a function of (seed, epoch), so that a run can go on at any batch of any epoch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgevid_train.balance import balanced
 
 POOL = 8
 """Batches' worth of clips among which those of like length meet: more saves frames, less shuffles better."""
@@ -18,11 +20,29 @@ class BatchPlan:
     ones; what is random about a sample follows from its clip and its turn. `steps`: T of all its streams.
 
     An index beyond the clips is one that is drawn for this batch: the first is number 0 of those (see `drawn`).
+
+    `whole`: the clips of the batch of which this is one process' share. `idle`: it has none, there being more processes
+    than clips; what is loaded instead is not to count.
     """
 
     clips: tuple[int, ...]
     turns: tuple[int, ...]
     steps: int
+    whole: tuple[int, ...] = ()
+    idle: bool = False
+
+    @property
+    def all_clips(self) -> tuple[int, ...]:
+        """Those of the whole batch."""
+        return self.whole or self.clips
+
+    def part(self, rank: int, count: int) -> "BatchPlan":
+        """The share of process `rank` of `count`; every sample in it is what it is in the whole batch."""
+        if count == 1:
+            return self
+        idle = rank >= len(self.clips)
+        own = slice(0, 1) if idle else slice(rank, None, count)
+        return replace(self, clips=self.clips[own], turns=self.turns[own], whole=self.clips, idle=idle)
 
 
 def _no_steps(number: int) -> int:
@@ -45,6 +65,8 @@ class Sampler:
         drawn_steps: steps of such a clip, by its number.
         shards: number of the shard of each clip of the data, so that shards are read in order; empty for no shards.
         shard_buffer: clips are shuffled among so many shards at a time, in random order; 0 for all of them.
+        kinds: number of the kind of each clip, so that kinds are balanced.
+        balance: by this power of the inverse of its kind's frequency a clip comes more often; 0 for as it is.
     """
 
     lengths: Sequence[int]
@@ -59,6 +81,8 @@ class Sampler:
     drawn_steps: Callable[[int], int] = _no_steps
     shards: Sequence[int] = ()
     shard_buffer: int = 0
+    kinds: Sequence[int] = ()
+    balance: float = 0.0
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -87,8 +111,9 @@ class Sampler:
         rng = np.random.default_rng([self.seed, number])
         data, extra = self.counts
         first = len(self.lengths) - self.extra
-        dealt = self._deal(0, range(first), number, data)
-        dealt += self._deal(1, range(first, len(self.lengths)), number, extra)
+        deal = self._deal_balanced if self.balance else self._deal
+        dealt = deal(0, range(first), number, data)
+        dealt += deal(1, range(first, len(self.lengths)), number, extra)
         dealt += [(0, len(self.lengths) + n) for n in range(number * self.drawn, (number + 1) * self.drawn)]
         shuffled = [dealt[i] for i in self._order(len(dealt), data, rng)]
         lengths = np.array([self._steps(i) for _, i in shuffled])
@@ -123,18 +148,33 @@ class Sampler:
         clips = len(self.lengths)
         return self.lengths[index] if index < clips else self.drawn_steps(index - clips)
 
-    def _deal(self, deck: int, cards: range, epoch: int, count: int) -> list[tuple[int, int]]:
+    def _deal_balanced(self, deck: int, cards: range, epoch: int, count: int) -> list[tuple[int, int]]:
+        """As `_deal`, but from a row for each kind; where an epoch has fewer cards than kinds, one kind after the other."""
+        piles: dict[int, list[int]] = {}
+        for card in cards:
+            piles.setdefault(self.kinds[card], []).append(card)
+        decks = [(deck + 2 * (kind + 1), piles[kind]) for kind in sorted(piles)]
+        if count < len(decks):
+            turns = self._deal(deck, range(len(decks)), epoch, count)
+            return [pair for turn, kind in turns for pair in self._row(*decks[kind], turn, turn + 1)]
+        counts = balanced([len(pile) for _, pile in decks], count, self.balance)
+        return [pair for pile, n in zip(decks, counts, strict=True) for pair in self._deal(*pile, epoch, n)]
+
+    def _deal(self, deck: int, cards: Sequence[int], epoch: int, count: int) -> list[tuple[int, int]]:
         """Turn and clip of this epoch's `count` cards from an endless row of shuffled decks."""
-        if not count:
+        return self._row(deck, cards, epoch * count, (epoch + 1) * count)
+
+    def _row(self, deck: int, cards: Sequence[int], begin: int, end: int) -> list[tuple[int, int]]:
+        """Turn and clip of the cards from `begin` to `end` of an endless row of shuffled decks."""
+        if begin == end:
             return []
-        begin, end = epoch * count, (epoch + 1) * count
         row: list[tuple[int, int]] = []
         for turn in range(begin // len(cards), -(-end // len(cards))):
             rng = np.random.default_rng([self.seed, deck, turn])
             by_shard = deck == 0 and self._in_shards
             shuffled = _few_at_a_time(self.shards, self.shard_buffer, rng) if by_shard else rng.permutation(len(cards))
             row += [(turn, cards[i]) for i in shuffled]
-        return row[begin % len(cards) :][:count]
+        return row[begin % len(cards) :][: end - begin]
 
 
 def _few_at_a_time(shards: Sequence[int], buffer: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -1,12 +1,14 @@
 """What is trained and by which losses: the teacher on the labels, the student on the labels and the teacher.
 
-A task is a module whose `forward(batch)` gives the loss and its terms by name; the training loop knows nothing else.
+A task is a module whose `forward(batch)` gives the loss and its terms by name, and that counts what these are means
+over, so that parts of a batch add up to it; the training loop knows nothing else.
 """
 
 import torch
 from torch import Tensor, nn
 
 from edgevid_train.batch import Batch, as_input
+from edgevid_train.counts import WHOLE, Counts
 from edgevid_train.distill import DistillConfig, DistillTask, place_loss
 from edgevid_train.label_loss import LabelLoss
 from edgevid_train.models.student import Student
@@ -23,10 +25,16 @@ class TeacherTask(nn.Module):
         self.network = network
         self.label_loss = label_loss
 
-    def forward(self, batch: Batch) -> Losses:
+    def counts(self, batch: Batch) -> Counts:
+        labels, places = self.label_loss.counts(batch.labels), ~batch.teacher_places.isnan().any(-1)
+        return Counts(len(batch), *torch.stack([labels.sum().float(), places.sum().float()]).tolist())
+
+    def forward(self, batch: Batch, shares: Counts = WHOLE) -> Losses:
         outputs: TeacherOutputs = self.network(as_input(batch.teacher_frames))
-        task = self.label_loss.mean(outputs.logits, batch.labels)
-        place = task.new_zeros(()) if outputs.places is None else place_loss(outputs.places, batch.teacher_places)
+        task = self.label_loss.mean(outputs.logits, batch.labels) * shares.labels
+        place = task.new_zeros(())
+        if outputs.places is not None:
+            place = place_loss(outputs.places, batch.teacher_places) * shares.places
         return task + place, {"task": task.detach(), "place": place.detach()}
 
 
@@ -45,7 +53,10 @@ class StudentTask(nn.Module):
         self.distill = DistillTask(config, student, teacher.feature_size if teacher else None, label_loss)
         self._teacher = (teacher,)
 
-    def forward(self, batch: Batch) -> Losses:
+    def counts(self, batch: Batch) -> Counts:
+        return self.distill.counts(batch.steps)
+
+    def forward(self, batch: Batch, shares: Counts = WHOLE) -> Losses:
         (teacher,) = self._teacher
         answer = None
         if teacher is not None:
@@ -54,7 +65,7 @@ class StudentTask(nn.Module):
         frames = as_input(batch.frames)
         exits, skipping = len(self.network.exit_names), self.distill.config.skipping
         deciding = draw_deciding(frames.shape[0], frames.shape[1], exits, skipping)
-        loss, terms = self.distill(self.network(frames, deciding.to(frames.device)), batch.steps, answer)
+        loss, terms = self.distill(self.network(frames, deciding.to(frames.device)), batch.steps, answer, shares)
         return loss, {name: term.detach() for name, term in terms.items()}
 
 

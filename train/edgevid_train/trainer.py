@@ -4,7 +4,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,9 +16,9 @@ from accelerate.utils import set_seed
 from accelerate.utils.memory import should_reduce_batch_size
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from edgevid.errors import CheckFailedError, InputError
+from edgevid_train import processes
 from edgevid_train.batch import Samples, prefetch
 from edgevid_train.checkpoint import (
     WEIGHTS,
@@ -29,21 +29,29 @@ from edgevid_train.checkpoint import (
     load_trainer,
     load_weights,
 )
+from edgevid_train.counts import NOTHING, Counts
 from edgevid_train.evaluate.metrics import leading
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.progress import Meter, Reporter, epoch_line, losses
 from edgevid_train.recipe import OptimConfig, Recipe
 from edgevid_train.sampler import BatchPlan, Sampler
+from edgevid_train.scalars import scalar_log
 
 SAVE_EVERY_S = 300.0
 
 
 class Task(Protocol):
-    """A module with a network in it, whose call gives the loss of a batch and its terms by name."""
+    """A module with a network in it, whose call gives the loss of a batch and its terms by name.
+
+    `counts`: what the terms are means over. The call is given a batch and its shares in the counts of a larger one, of
+    which it may be a part: it gives what the part adds to the loss of that.
+    """
 
     network: nn.Module
 
-    def __call__(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]: ...
+    def counts(self, batch: Any) -> Counts: ...
+
+    def __call__(self, batch: Any, shares: Counts) -> tuple[Tensor, dict[str, Tensor]]: ...
 
 
 Validate = Callable[[nn.Module, Callable[[], bool]], dict[str, float]]
@@ -95,7 +103,7 @@ class Progress:
 def train(
     job: Job, accelerator: Accelerator, report: Reporter, *, resume: bool, stop: Callable[[], bool] = lambda: False
 ) -> nn.Module:
-    """Train to the last epoch, or on from `job.folder / "last"`.
+    """Train to the last epoch, or on from `job.folder / "last"`; in every process that was launched, each its share.
 
     Returns: the network with its averaged weights after the last epoch, in evaluation mode.
 
@@ -105,51 +113,56 @@ def train(
         CheckFailedError: the loss is NaN or infinite.
     """
     optim, sampler = job.optim, job.sampler
-    set_seed(job.recipe.seed)
+    set_seed(job.recipe.seed + processes.rank())  # or all would drop out the same
     optimizer = torch.optim.AdamW(parameter_groups(job.task, optim, job.backbone), lr=optim.lr)
-    task, optimizer = accelerator.prepare(job.task, optimizer)
+    # "evaluation" means: not within DistributedDataParallel (see `sum_gradients`)
+    task = accelerator.prepare_model(job.task, evaluation_mode=True)
+    optimizer = accelerator.prepare_optimizer(optimizer)
+    processes.same_everywhere(job.task.state_dict().values())
     average = ModelEmaV3(job.task.network, decay=optim.ema, use_warmup=True) if optim.ema else None
     run = Run(job, accelerator, optimizer, average, Progress(optim.micro_batch or optim.batch))
     if resume:
-        run.restore()
+        run.restore(report)
     now = run.progress
     total = optim.epochs * sampler.batches
     saved_s = time.monotonic()
 
     with (
-        SummaryWriter(str(job.folder / "tensorboard"), purge_step=now.step) as log,
+        scalar_log(job.folder, now.step) as log,
         report.bar(job.info.kind, total, now.step) as advance,
     ):
         while now.epoch < optim.epochs:
             task.train()
             plans = sampler.epoch(now.epoch)[now.position :]
-            with contextlib.closing(prefetch(plans, job.load, job.recipe.data.loaders)) as batches:
-                for plan, batch in now.meter.watch(batches):
+            shares = [plan.part(processes.rank(), processes.count()) for plan in plans]
+            with contextlib.closing(prefetch(shares, job.load, job.recipe.data.loaders)) as batches:
+                for share, batch in now.meter.watch(batches):
                     lr = learning_rate(optim, now.step, total, sampler.batches)
                     for group in optimizer.param_groups:
                         group["lr"] = lr * group["share"]
-                    terms = run.learn(task, batch.to(accelerator.device), report)
+                    terms = run.learn(task, batch.to(accelerator.device), idle=share.idle, report=report)
                     if average is not None:
                         average.update(job.task.network, step=now.step)
                     now.step += 1
                     now.position += 1
-                    now.meter.add(terms, clips=len(plan.clips))
+                    now.meter.add(terms, clips=len(share.all_clips))
                     advance(f"epoch {now.epoch + 1}  {losses(terms)}  {now.meter.clips_per_s:.1f} clips/s")
-                    for name, value in {**terms, "lr": lr}.items():
-                        log.add_scalar(f"train/{name}", value, now.step)
-                    if stop():
-                        run.save("last")
-                        raise StoppedError(f"stopped in epoch {now.epoch + 1} after {now.step} steps")
-                    if time.monotonic() - saved_s > SAVE_EVERY_S:
+                    log({f"train/{name}": value for name, value in {**terms, "lr": lr}.items()}, now.step)
+                    stopped, due = run.agree(stop(), time.monotonic() - saved_s > SAVE_EVERY_S, report)
+                    if stopped or due:
                         run.save("last")
                         saved_s = time.monotonic()
+                    if stopped:
+                        raise StoppedError(f"stopped in epoch {now.epoch + 1} after {now.step} steps")
 
             # The epoch is learned: whoever stops during validation resumes with the validation.
             run.save("last")
-            now.metrics = job.validate(run.averaged, stop) if job.validate else {}
-            for name, value in now.metrics.items():
-                log.add_scalar(f"held-out/{name}", value, now.step)
-            log.add_scalar("train/waiting_for_data", now.meter.waiting_share, now.step)
+            # Batch statistics are each process' own; those of the first are saved.
+            processes.same_everywhere(run.averaged.buffers())
+            metrics = job.validate(run.averaged, stop) if job.validate else {}
+            now.metrics = processes.gathered(metrics)[0]
+            figures = {f"held-out/{name}": value for name, value in now.metrics.items()}
+            log({**figures, "train/waiting_for_data": now.meter.waiting_share}, now.step)
             now.epoch, now.position = now.epoch + 1, 0
             if now.metrics and better(now.metrics, now.best):
                 now.best, now.best_epoch = now.metrics, now.epoch
@@ -176,14 +189,19 @@ class Run:
         network: nn.Module = self.average.module if self.average is not None else self.job.task.network
         return network
 
-    def learn(self, task: Task, batch: Samples, report: Reporter) -> dict[str, float]:
+    def learn(self, task: Task, batch: Samples, *, idle: bool, report: Reporter) -> dict[str, float]:
         """One step of the optimiser on one batch, in as many parts as memory asks for.
 
-        Returns: the loss and its terms.
+        Of several processes `batch` is this one's share; `idle` that it has none: what it was given so that it goes the
+        same way as the others counts nothing.
+
+        Returns: the loss and its terms, of the whole batch.
         """
+        whole = processes.sums(NOTHING if idle else task.counts(batch))
         while True:
             try:
-                return self._step(task, batch)
+                sums = self._gradient(task, batch, None if idle else whole)
+                break
             except RuntimeError as error:  # the CPU's allocator and Metal have no error class of their own
                 if not (isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)):
                     raise
@@ -197,31 +215,46 @@ class Run:
             self.optimizer.zero_grad(set_to_none=True)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            parts = -(-self.job.optim.batch // self.progress.micro_batch)
+            parts = -(-self.job.optim.batch // processes.count() // self.progress.micro_batch)
             report.say(
                 f"out of memory: {self.progress.micro_batch} clips at once instead of {used}, gradients accumulated "
                 f"over {parts} parts; a step is still {self.job.optim.batch} clips"
             )
-
-    def _step(self, task: Task, batch: Samples) -> dict[str, float]:
-        sums: dict[str, Tensor] = {}
-        for part in batch.split(self.progress.micro_batch):
-            share = len(part) / len(batch)
-            loss, terms = task(part)
-            self.accelerator.backward(loss * share)
-            for name, value in {"loss": loss.detach(), **terms}.items():
-                sums[name] = sums.get(name, 0) + value.float() * share
-        values = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
+        values = dict(zip(sums, processes.sums(torch.stack(list(sums.values())).tolist()), strict=True))
         if not math.isfinite(values["loss"]):
             raise CheckFailedError(
                 f"the loss is {values['loss']} at step {self.progress.step}: "
                 "lower the learning rate, or use precision bf16 or no"
             )
+        processes.sum_gradients(self.job.task.parameters())
         if self.job.optim.clip_norm:
             self.accelerator.clip_grad_norm_(self.job.task.parameters(), self.job.optim.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return values
+
+    def _gradient(self, task: Task, batch: Samples, whole: Sequence[float] | None) -> dict[str, Tensor]:
+        """Add up the gradients of the batch's parts. Returns: what it adds to the loss and terms of the whole batch."""
+        sums: dict[str, Tensor] = {}
+        for part in batch.split(self.progress.micro_batch):
+            shares = NOTHING if whole is None else task.counts(part).share_of(whole)
+            loss, terms = task(part, shares)
+            self.accelerator.backward(loss)
+            for name, value in {"loss": loss.detach(), **terms}.items():
+                sums[name] = sums.get(name, 0) + value.float()
+        return sums
+
+    def agree(self, stopped: bool, due: bool, report: Reporter) -> tuple[bool, bool]:
+        """Whether any process was asked to stop, and whether the first finds that it is time to save.
+
+        Where one had too little memory, all take fewer clips at once from now on.
+        """
+        every = processes.gathered((stopped, due, self.progress.micro_batch))
+        fewest = min(clips for _, _, clips in every)
+        if fewest < self.progress.micro_batch:
+            self.progress.micro_batch = fewest
+            report.say(f"out of memory in another process: {fewest} clips at once from now on")
+        return any(asked for asked, _, _ in every), every[0][1]
 
     def save(self, name: str, *, finished: bool = False) -> None:
         now = self.progress
@@ -229,16 +262,19 @@ class Run:
             update={"epoch": now.epoch, "step": now.step, "finished": finished, "metrics": now.metrics}
         )
         trainer = None if name == "best" else self._state()
-        Checkpoint(self.averaged, self.job.recipe, info, trainer).write(self.job.folder / name)
+        if processes.leads():
+            Checkpoint(self.averaged, self.job.recipe, info, trainer).write(self.job.folder / name)
 
     def _state(self) -> dict[str, Any]:
-        now = self.progress
+        """For an exact resume. All processes must ask, since each draws by its own random states."""
+        now, states = self.progress, processes.gathered(random_states())
         scaler = self.accelerator.scaler
         return {
             "task": self.job.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else None,
-            "random": random_states(),
+            "random": states[0],
+            "random_others": states[1:],
             "progress": {
                 "micro_batch": now.micro_batch,
                 "epoch": now.epoch,
@@ -251,7 +287,7 @@ class Run:
             },
         }
 
-    def restore(self) -> None:
+    def restore(self, report: Reporter) -> None:
         """Go on exactly where `last` was saved. Raises InputError when it is missing, damaged or of another recipe."""
         folder = self.job.folder / "last"
         state = load_trainer(folder)
@@ -262,7 +298,14 @@ class Run:
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**{**state["progress"], "meter": Meter(**state["progress"]["meter"])})
-        set_random_states(state["random"])
+        states = [state["random"], *state.get("random_others", ())]
+        if len(states) != processes.count():
+            report.say(
+                f"begun in {len(states)} processes, resumed in {processes.count()}: steps are still the whole batch's, "
+                "but what is drawn in them, as dropout, is not what it would have been"
+            )
+        if processes.rank() < len(states):
+            set_random_states(states[processes.rank()])
 
 
 def parameter_groups(task: nn.Module, optim: OptimConfig, backbone: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -172,7 +172,9 @@ def _run(
 
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
+    from edgevid_train import processes
     from edgevid_train.allocator import keep_freed_memory
+    from edgevid_train.devices import make_accelerator
     from edgevid_train.interrupt import interruptible
     from edgevid_train.pretrain import pretrain
     from edgevid_train.progress import Reporter
@@ -181,17 +183,19 @@ def _run(
     from edgevid_train.run import train_folds
 
     keep_freed_memory()
-    torch.set_num_threads(threads)
     cv2.setNumThreads(1)  # the loaders are threads already
-    if json:
-        check_output(json, force=force)
-    chosen = load_recipe(recipe, changes or []) if recipe is not None else None
-    if changes and chosen is None:
-        raise InputError("--set changes a recipe; give --recipe too")
-    start = resumed if resume else begun
-    report = Reporter(Console())
+    report = Reporter(Console(quiet=not processes.leads()))
     heard = "stopping after this step; press Ctrl-C again to quit at once"
-    with interruptible(lambda: report.say(heard)) as stop:
+    with processes.one_voice(), interruptible(lambda: report.say(heard)) as stop:
+        if processes.launched() > 1:
+            make_accelerator(device, "no")  # they come to know one another
+        torch.set_num_threads(threads)
+        if json and processes.leads():
+            check_output(json, force=force)
+        chosen = load_recipe(recipe, changes or []) if recipe is not None else None
+        if changes and chosen is None:
+            raise InputError("--set changes a recipe; give --recipe too")
+        start = resumed if resume else begun
         if asked["command"] == "pretrain":
             masked = start(PretrainRequest, out, chosen, asked)
             result = pretrain(masked, device=device, force=force, report=report, stop=stop)
@@ -201,5 +205,5 @@ def _run(
             result = train_folds(labelled, device=device, force=force, report=report, stop=stop)
             what = "teacher" if asked["command"] == "train-teacher" else "student"
             report.say(f"the {what} is in {labelled.out}")
-    if json:
-        write_json(json, result)
+        if json and processes.leads():
+            write_json(json, result)

@@ -31,7 +31,9 @@ class StudentConfig(BaseModel):
     `weights`: see `build_backbone`. `frozen`: the stem and the first so many stages keep these weights and look at one
     frame only, without a shift: they hold edges and textures, and a third of a training step's cost. `shift_divisor`:
     of the shifts in the stages up to the first exit, 0 for none. `dilations`: of the causal convolutions in the memory;
-    with three taps it sees `1 + 2 * sum(dilations)` steps.
+    with three taps it sees `1 + 2 * sum(dilations)` steps. `norm`: whether all normalise by the batch's statistics
+    (`batch`), or the backbone (`frozen`) or all (`all-frozen`) by those that they have, so that a step depends neither
+    on which clips meet in a batch nor on how many processes share it; for weights that are trained already.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,7 +49,7 @@ class StudentConfig(BaseModel):
     size: int = Field(default=128, gt=0)
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    norm: Literal["batch", "frozen"] = "batch"
+    norm: Literal["batch", "frozen", "all-frozen"] = "batch"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -129,12 +131,12 @@ class Student(nn.Module):
         self.state_shapes = self._find_state_shapes()
 
     def train(self, mode: bool = True) -> Self:
-        """As torch's, but frozen stages, or with `norm = "frozen"` the whole backbone, keep their batch statistics."""
+        """As torch's, but frozen stages, or as `norm` says the backbone or everything, keep their batch statistics."""
         super().train(mode)
-        still = (self.stem, self.stages) if self.config.norm == "frozen" else self._frozen_parts()
-        for part in still:
+        wholes: dict[str, tuple[nn.Module, ...]] = {"frozen": (self.stem, self.stages), "all-frozen": (self,)}
+        for part in wholes.get(self.config.norm, self._frozen_parts()):
             for module in part.modules():
-                if isinstance(module, nn.BatchNorm2d):
+                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                     module.eval()
         return self
 
