@@ -416,3 +416,22 @@ def test_an_output_that_cannot_be_written_is_found_first(recipe: Path, tmp_path:
     ran = distill("--recipe", recipe, "--data", tmp_path / "nowhere", "--out", tmp_path / "file" / "run")
     assert ran.status == 2
     assert "is not a folder" in ran.err
+
+
+def test_mixed_balanced_weighted_focal_training_is_resumed_exactly(
+    recipe: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = (
+        *("--recipe", recipe, "--data", clips, "--set", "mix.mixup=0.4", "--set", "mix.cutmix=1.0"),
+        *("--set", "data.balance=1.0", "--set", "task.class_weights=inverse_sqrt", "--set", "task.focal=2.0"),
+    )
+    ran = distill(*args, "--out", tmp_path / "whole")
+    assert ran.status == 0, ran.err
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 7)
+        assert distill(*args, "--out", tmp_path / "parts").status == 130
+    assert distill("--resume", "--out", tmp_path / "parts").status == 0
+    whole, parts = (
+        load_file(tmp_path / name / "student" / "last" / "model.safetensors") for name in ("whole", "parts")
+    )
+    assert_same(whole, parts)

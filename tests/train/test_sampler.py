@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tiny_run import train_stream
 
 from edgevid.errors import InputError
+from edgevid_train.balance import kinds_of
 from edgevid_train.batch import AHEAD, Batch, as_input, prefetch
 from edgevid_train.sampler import BatchPlan, Sampler
 from edgevid_train.sequence import TrainStream
@@ -63,6 +64,52 @@ def test_epochs_of_any_size_and_mixture_deal_evenly(
     for members in (range(data), range(data, data + extra)):
         times = [sum(seen[clip, turn] for turn in range(10**3) if (clip, turn) in seen) for clip in members]
         assert not times or max(times) - min(times) <= 1
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=40),
+    st.sampled_from([0.5, 1.0]),
+    st.none() | st.integers(1, 60),
+    st.integers(0, 3),
+)
+def test_balanced_epochs_have_their_size_and_deal_each_kind_evenly(
+    kinds: list[int], balance: float, clips: int | None, seed: int
+) -> None:
+    sampler = Sampler([5] * len(kinds), 4, seed, 9, 0, clips=clips, kinds=kinds, balance=balance)
+    seen: Counter[tuple[int, int]] = Counter()
+    for epoch in range(5):
+        plans = sampler.epoch(epoch)
+        assert len(plans) == sampler.batches
+        dealt = [pair for plan in plans for pair in zip(plan.clips, plan.turns, strict=True)]
+        assert len(dealt) == (clips or len(kinds))
+        assert plans == sampler.epoch(epoch)
+        if clips is None or clips >= len(set(kinds)):
+            assert {kinds[clip] for clip, _ in dealt} == set(kinds)
+        seen.update(dealt)
+    assert max(seen.values()) == 1  # never the same turn of a clip twice
+    times = Counter(clip for clip, _ in seen)
+    for kind in set(kinds):
+        of_kind = [times[i] for i, other in enumerate(kinds) if other == kind]
+        assert max(of_kind) - min(of_kind) <= 1
+
+
+def test_balance_is_a_power_of_the_inverse_frequency() -> None:
+    kinds = [0] * 64 + [1] * 16 + [2] * 4
+
+    def shares(balance: float) -> list[int]:
+        plans = Sampler([5] * 84, 8, 0, 9, 0, kinds=kinds, balance=balance).epoch(3)
+        found = Counter(kinds[clip] for plan in plans for clip in plan.clips)
+        return [found[kind] for kind in range(3)]
+
+    assert shares(0.0) == [64, 16, 4]
+    assert shares(1.0) == [28, 28, 28]
+    assert shares(0.5) == [48, 24, 12]
+
+
+def test_a_clip_s_kind_is_the_rarest_of_its_labels() -> None:
+    clips = [("cut",), ("cut",), ("cut", "stir"), ("stir",), ("other",), ("wash", "cut")]
+    cut, other, stir, wash = range(4)
+    assert kinds_of(clips) == (cut, cut, stir, stir, other, wash)
 
 
 def test_epochs_and_seeds_differ() -> None:

@@ -192,7 +192,7 @@ class TrainingClips:
 
     def _sample(self, turn: int, index: int, drawn: Sequence[int]) -> _Sample:
         rng = np.random.default_rng([self.recipe.seed, self.phase, turn, index])
-        return _Sample(index, self._neighbours(rng, drawn), rng)
+        return _Sample(index, self._neighbours(rng, drawn, index), rng)
 
     def _stream(self, sample: _Sample, steps: int, drawn: Mapping[int, LabelledClip]) -> TrainStream:
         recipe, index, rng = self.recipe, sample.clip, sample.rng

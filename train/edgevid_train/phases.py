@@ -248,6 +248,9 @@ def _sampler(
     max_steps: int,
     lead_steps: int,
 ) -> Sampler:
+    shards = shards_of(fold.train[: len(fold.train) - fold.extra])
+    if recipe.data.balance and recipe.data.shard_buffer and shards:
+        raise InputError("data.balance: clips of tar shards come in their shards' order; give data.shard_buffer=0")
     return Sampler(
         lengths,
         optim.batch,
@@ -259,7 +262,7 @@ def _sampler(
         extra_share=optim.extra_share,
         drawn=recipe.drawn.clips,
         drawn_steps=drawn_steps,
-        shards=shards_of(fold.train[: len(fold.train) - fold.extra]),
+        shards=shards,
         shard_buffer=recipe.data.shard_buffer,
         kinds=kinds_of(_labels(fold, recipe)),
         balance=recipe.data.balance,

@@ -17,6 +17,7 @@ from edgevid_train.distill import DistillConfig
 from edgevid_train.drawn import DrawnConfig
 from edgevid_train.label_loss import TaskConfig
 from edgevid_train.masked import PretrainConfig
+from edgevid_train.mix import MixConfig
 from edgevid_train.models.student import StudentConfig
 from edgevid_train.models.teachers import TeacherConfig
 from edgevid_train.paths import PathsConfig
@@ -42,9 +43,14 @@ class DataConfig(_Part):
 
     `max_skipped_share`: of all clips; when more cannot be read, training stops. `short_side`: pixels kept in memory.
 
+    `disk_cache_mb`: of decoded training clips on disk, in the cache folder, below those in memory; 0 for none.
+
     `holdout`: one of so many grouped folds is held out where the data has no split of its own. `cache_mb`: memory for
     decoded clips. `loaders`: threads that prepare batches while the network computes. `shard_buffer`: clips of tar
     shards are shuffled among so many shards at a time, which are read in order; 0 for all of them.
+
+    `balance`: clips come more often by this power of the inverse of their label's frequency, from 0, each clip as often
+    as any other, to 1, each label as often as any other. An epoch has as many clips as without.
     """
 
     folder: str | None = None
@@ -57,8 +63,10 @@ class DataConfig(_Part):
     short_side: int = Field(default=120, ge=16)
     holdout: int = Field(default=5, ge=2)
     cache_mb: int = Field(default=2048, gt=0)
+    disk_cache_mb: int = Field(default=0, ge=0)
     loaders: int = Field(default=1, ge=1, le=64)
     shard_buffer: int = Field(default=8, ge=0)
+    balance: float = Field(default=0.0, ge=0, le=1)
 
 
 class OptimConfig(_Part):
@@ -102,6 +110,7 @@ class Recipe(_Part):
     stream: StreamConfig = StreamConfig()
     paths: PathsConfig = PathsConfig()
     augment: AugmentConfig = AugmentConfig()
+    mix: MixConfig = MixConfig()
     student: StudentConfig = StudentConfig()
     teacher: TeacherConfig = TeacherConfig()
     distill: DistillConfig = DistillConfig()

@@ -149,7 +149,7 @@ class Sampler:
         return self.lengths[index] if index < clips else self.drawn_steps(index - clips)
 
     def _deal_balanced(self, deck: int, cards: range, epoch: int, count: int) -> list[tuple[int, int]]:
-        """As `_deal`, but from a row for each kind; where an epoch has fewer cards than kinds, one kind after the other."""
+        """As `_deal`, from a row for each kind; where an epoch has fewer cards than kinds, from one after the other."""
         piles: dict[int, list[int]] = {}
         for card in cards:
             piles.setdefault(self.kinds[card], []).append(card)
