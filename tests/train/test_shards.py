@@ -325,3 +325,12 @@ def test_a_wrong_address_is_one_line(tmp_path: Path, remote: Remote) -> None:
     ran = command("data", "stats", f"{remote.address}/d", "--format", "ucf101")
     assert ran.status == 2
     assert "format ucf101 is read from folders; at addresses there are clips and shards" in ran.err
+
+
+def test_what_a_reader_left_out_is_said_in_training(tmp_path: Path, video: bytes) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    write_tar(tmp_path / "s.tar", {"1.mp4": video, "1.cls": "a", "2.mp4": video})
+    ran = trained(tmp_path / "run", tmp_path / "s.tar", tmp_path / "tiny.toml")
+    assert ran.status == 2
+    assert "1 video in shards without a label: left out" in ran.out
+    assert ran.err == "at least two labels are needed; all 1 clips are 'a'\n"

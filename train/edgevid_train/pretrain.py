@@ -21,7 +21,7 @@ from edgevid.files import check_output, write_json, write_text
 from edgevid_train import processes
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import WEIGHTS, CheckpointInfo, SplitInfo, kept_part, load_weights
-from edgevid_train.decode import ClipCache, IndexStore
+from edgevid_train.decode import ClipCache, IndexStore, disk_clips
 from edgevid_train.devices import Device, make_accelerator
 from edgevid_train.evaluate.reconstruction import draw_reconstruction, reconstruction_figures
 from edgevid_train.interrupt import StoppedError
@@ -71,7 +71,8 @@ def pretrain(
     if processes.leads() and not start.resume:
         _begin(request, recipe, out)
     try:
-        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, indexes=IndexStore())
+        disk = disk_clips(recipe.data.disk_cache_mb)
+        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, None, IndexStore(), disk)
         pieces = _read(videos, cache, recipe, out, report, stop)
         training, held_out = hold_out(pieces, recipe.data.holdout, recipe.seed)
         report.say(f"{len(videos)} videos: {len(training)} pieces to train on, {len(held_out)} held out")

@@ -34,7 +34,7 @@ from edgevid_train.checkpoint import (
     read_info,
 )
 from edgevid_train.dataset import labels_of, read_clips
-from edgevid_train.decode import ClipCache, IndexStore, with_context
+from edgevid_train.decode import ClipCache, IndexStore, disk_clips, with_context
 from edgevid_train.devices import Device, make_accelerator
 from edgevid_train.drawn import DrawnClips
 from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
@@ -76,12 +76,12 @@ def train_folds(
     if processes.leads():
         check_output(out, force=force or start.resume or empty)
     make_accelerator(device, recipe.precision)
-    records = read_data(request.data, request.options) if request.data is not None else []
+    records = read_data(request.data, request.options, report.say) if request.data is not None else []
     order = request.classes or (sorted(LABELS) if request.data is None else None)
     labels = labels_of(records, order, multi_label=recipe.task.multi_label)
     for line in _several(recipe, records, labels):
         report.say(line)
-    extra = _extra(request, labels)
+    extra = _extra(request, labels, report)
     splits = _splits(request, recipe, records, extra)
     given = _given_teachers(request, labels, splits)
     _try_networks(request, recipe, labels, splits)
@@ -94,8 +94,11 @@ def train_folds(
         if processes.leads() and not start.resume:
             _begin(request, recipe, out)
         spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
-        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, IndexStore())
+        disk = disk_clips(recipe.data.disk_cache_mb)
+        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, IndexStore(), disk)
         lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
+        if disk is not None and disk.unwritable is not None:
+            report.say(f"warning: decoded clips are not kept on disk: {disk.unwritable}")
         seen = _seen_before(request, recipe)
         setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen, drawn)
         try:
@@ -182,10 +185,10 @@ def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
     write_text(out / RECIPE, recipe.to_toml())
 
 
-def _extra(request: RunRequest, labels: Sequence[str]) -> list[ClipRecord]:
+def _extra(request: RunRequest, labels: Sequence[str], report: Reporter) -> list[ClipRecord]:
     records = []
     for folder in request.extra:
-        for record in read_data(folder):
+        for record in read_data(folder, say=report.say):
             for label in record.labels[:1] if BACKGROUND in labels else record.labels:
                 if label not in (*labels, BACKGROUND):
                     raise InputError(f"--extra {folder}: label {label!r} of {record.id} is not one of the data's")

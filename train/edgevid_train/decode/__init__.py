@@ -12,6 +12,7 @@ from edgevid_train.decode.clip import (
     decode_request,
     with_context,
 )
+from edgevid_train.decode.disk import DiskClips, disk_clips
 from edgevid_train.decode.index import FrameIndex, read_index
 from edgevid_train.decode.sample import ClipRequest
 from edgevid_train.decode.store import IndexStore
@@ -23,12 +24,14 @@ __all__ = [
     "ClipRequest",
     "DecodeError",
     "DecodedClip",
+    "DiskClips",
     "FrameIndex",
     "IndexStore",
     "Pick",
     "Span",
     "decode_clip",
     "decode_request",
+    "disk_clips",
     "read_index",
     "with_context",
 ]

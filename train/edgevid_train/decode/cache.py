@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode.clip import DecodedClip, DecodeError, Span, clip_frames, decode_clip
+from edgevid_train.decode.disk import DiskClips
 from edgevid_train.decode.store import IndexStore
 from edgevid_train.storage import is_one_file
 
@@ -20,7 +21,7 @@ class ClipCache:
 
     A clip that several threads ask for at once is decoded once; so is one that cannot be read: its error is kept.
     `spans` says where more than the record's own span is wanted (see `with_context`). With `indexes` files are sought
-    in, and what is once known to decode needs not be decoded to be known again.
+    in, and what is once known to decode needs not be decoded to be known again. `disk` is asked before decoding.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class ClipCache:
         max_bytes: int,
         spans: Mapping[ClipRecord, Span] | None = None,
         indexes: IndexStore | None = None,
+        disk: DiskClips | None = None,
     ) -> None:
         self.short_side = short_side
         self.spans = spans or {}
         self.indexes = indexes
+        self.disk = disk
         self.max_bytes = max_bytes
         self.bytes = 0
         self.decoded = 0
@@ -80,10 +83,7 @@ class ClipCache:
                     break
             other.wait()
         try:
-            clip = decode_clip(record, self.short_side, self.spans.get(record), self.indexes)
-            self.keep(clip)
-            self._note_decoded(clip)
-            return clip
+            return self._find(record)
         except DecodeError as error:
             with self._lock:
                 self._errors[record] = str(error)
@@ -95,9 +95,27 @@ class ClipCache:
 
     def keep(self, clip: DecodedClip) -> None:
         """Remember a clip that was decoded here or elsewhere, while there is room."""
-        clip.frames.flags.writeable = False
         with self._lock:
             self.decoded += 1
+        self._remember(clip)
+
+    def _find(self, record: ClipRecord) -> DecodedClip:
+        """On disk, or else by decoding it. Raises DecodeError."""
+        span = self.spans.get(record, (record.start_s, record.end_s))
+        kept = None if self.disk is None else self.disk.get(record, self.short_side, span)
+        if kept is not None:
+            self._remember(kept)
+            return kept
+        clip = decode_clip(record, self.short_side, span, self.indexes)
+        self.keep(clip)
+        self._note_decoded(clip)
+        if self.disk is not None:
+            self.disk.put(clip, self.short_side, span)
+        return clip
+
+    def _remember(self, clip: DecodedClip) -> None:
+        clip.frames.flags.writeable = False
+        with self._lock:
             if clip.frames.nbytes > self.max_bytes:
                 return
             self._clips[clip.record] = clip
