@@ -70,6 +70,11 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score the clips changed in eight ways too.")
     ] = False,
+    views: Annotated[int, typer.Option(min=1, max=100, help="Parts of a clip's time whose scores are averaged.")] = 1,
+    crops: Annotated[int, typer.Option(help="Crops of the picture whose scores are averaged: 1 or 3.")] = 1,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average with mirrored clips, as the recipe's labels say.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """How often a model, a student or a teacher is right on labelled clips. A model file is scored as on a device.
@@ -85,15 +90,21 @@ def evaluate(
     from edgevid_train.evaluate.report import evaluate_model
     from edgevid_train.evaluate.screen import show
     from edgevid_train.evaluate.stream_plan import StreamSettings
+    from edgevid_train.evaluate.subjects.views import ViewPlan
     from edgevid_train.progress import Reporter
 
     for path in (json, out):
         if path:
             check_output(path, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
+    if crops not in (1, 3):
+        raise InputError(f"--crops is 1 or 3, not {crops}")
+    plan = ViewPlan(views, crops, flip)
     if stream:
         if compare or robustness:
             raise InputError("--compare and --robustness are not for --stream")
+        if plan.most > 1:
+            raise InputError("--views, --crops and --flip are not for --stream")
         evaluate_streams(
             model,
             data,
@@ -119,6 +130,7 @@ def evaluate(
         compare=compare,
         exits=out is not None,
         robustness=robustness,
+        views=plan,
         report=console,
     )
     figures = report.to_json()

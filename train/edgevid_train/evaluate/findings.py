@@ -69,7 +69,7 @@ class Findings:
         self.tracks[record] = self._track(clip, answer)
         counted = np.bincount(answer.exits, minlength=len(subject.exits))
         self.decided = counted if len(self.decided) == 0 else self.decided + counted
-        self.steps += len(answer.exits) if subject.exits else len(answer.steps)
+        self.steps += answer.computed
         self.clip_s += float(clip.times_s[-1] - clip.times_s[0])
         if exits:
             for exit_, scores in zip(subject.exits, subject.answer_by_exit(clip, answer), strict=True):

@@ -81,8 +81,9 @@ def clip(image: Path, about: str, caption: str, remark: str = "", chart: str = "
     )
 
 
-def clips(figures: Iterable[str]) -> str:
-    return f'<div class="clips">\n{"".join(figures)}</div>\n'
+def clips(figures: Iterable[str], large: bool = False) -> str:
+    """Side by side where there is room; `large` ones below one another."""
+    return f'<div class="clips{" large" if large else ""}">\n{"".join(figures)}</div>\n'
 
 
 def score_chart(times_s: Sequence[float], lines: Mapping[str, Sequence[float]], end_s: float) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
@@ -20,6 +22,7 @@ from edgevid_train.evaluate.reliability import reliability
 from edgevid_train.evaluate.robustness import CHANGES
 from edgevid_train.evaluate.subjects import Subject, open_subject
 from edgevid_train.evaluate.subjects.contract import WHOLE
+from edgevid_train.evaluate.subjects.views import ONE_VIEW, ManyViews, ViewPlan
 from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
 from edgevid_train.marks import MOST, trained_among
@@ -43,6 +46,7 @@ class Report:
     other: Findings | None = None
     skipped: Ledger = field(default_factory=Ledger)
     decode_s: float = 0.0
+    views: ViewPlan = ONE_VIEW
     date: datetime.date = field(default_factory=datetime.date.today)
 
     @property
@@ -80,6 +84,8 @@ class Report:
             "confusion": {"labels": names, "counts": counts.tolist()},
             "seen": self._seen(),
             "exits": _exits(found),
+            "views": {"times": self.views.times, "crops": self.views.crops, "flip": self.views.flip}
+            | {"most": self.views.most, "said": str(self.views) if self.views.most > 1 else None},
             "cost": _cost(found, self.threads, self.decode_s),
             "skipped": [{"file": record.id, "reason": reason} for record, reason in self.skipped.reasons.items()],
         }
@@ -139,19 +145,22 @@ def evaluate_model(
     compare: str | None = None,
     exits: bool = False,
     robustness: bool = False,
+    views: ViewPlan = ONE_VIEW,
     report: Reporter,
 ) -> Report:
     """Score every clip of `data`. One that cannot be read is skipped by name and scored as missing: as an error.
 
     `model`: see `open_subject`; `compare`: a second one for the same clips. `exits`: accuracy and latency of every exit
-    alone; `robustness`: accuracy on changed clips: each costs the time of one evaluation more.
+    alone; `robustness`: accuracy on changed clips: each costs the time of one evaluation more. `views`: of every clip.
 
     Raises:
-        InputError: no such model or data, no clip in `split`, or no label that the model knows.
+        InputError: no such model or data, no clip in `split`, no label that the model knows, or views that it does not
+            allow.
     """
     records = of_split(read_data(data, options), split, data)
     changes = CHANGES if robustness else {}
-    found = [Findings(open_subject(name, threads)) for name in (model, compare) if name is not None]
+    subjects = [open_subject(name, threads) for name in (model, compare) if name is not None]
+    found = [Findings(ManyViews(subject, views) if views.most > 1 else subject) for subject in subjects]
     for findings in found:
         _check_labels(findings.subject, records, data)
     marks = found[0].subject.trained_on
@@ -174,7 +183,7 @@ def evaluate_model(
     if exits:
         for findings in found:
             findings.latencies = findings.subject.latencies()
-    return Report(str(data), found[0], threads, seen, found[1] if compare else None, skipped, decode_s)
+    return Report(str(data), found[0], threads, seen, found[1] if compare else None, skipped, decode_s, views)
 
 
 def _check_labels(subject: Subject, records: Sequence[ClipRecord], data: Path) -> None:
@@ -221,7 +230,7 @@ def _cost(found: Findings, threads: int, decode_s: float) -> dict[str, Any]:
         "macs_per_step": subject.macs if steps else None,
         "macs_per_clip": None if steps else subject.macs,
         "gflops_per_s": None if subject.rate_hz is None else 2e-9 * subject.macs * subject.rate_hz,
-        "gflops_per_clip": 2e-9 * subject.macs * found.steps / clips if clips else None,
+        "gflops_per_clip": 2e-9 * _macs(found) / clips if clips else None,
         "clip_ms": found.latencies.get(WHOLE),
         "runs_on": subject.runs_on,
         "threads": threads,
@@ -231,6 +240,14 @@ def _cost(found: Findings, threads: int, decode_s: float) -> dict[str, Any]:
         "score_s": found.score_s,
         "decode_s": decode_s,
     }
+
+
+def _macs(found: Findings) -> float:
+    """Multiply-accumulates of all that was computed, each step as far as to the exit that decided it."""
+    exits = found.subject.exits
+    if not exits or not len(found.decided):
+        return float(found.subject.macs * found.steps)
+    return float(found.decided @ np.array([exit_.macs for exit_ in exits], float))
 
 
 def _changed(name: str, found: Findings) -> dict[str, Any]:

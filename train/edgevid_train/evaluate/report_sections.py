@@ -23,6 +23,9 @@ def head(figures: Figures) -> list[str]:
     lines = [
         page.paragraph(f"{figures['model']} on {figures['data']}, {figures['n']} clips, {figures['date']}", "quiet")
     ]
+    if figures["views"]["said"]:
+        said = f"Each clip's score is the mean of up to {figures['views']['said']}. On a device it has one view."
+        lines.append(page.paragraph(said))
     if seen is None:
         lines.append(page.paragraph("The model does not say which recordings it was trained on.", "quiet"))
     elif seen["n"]:
@@ -138,7 +141,7 @@ def _looks(figures: Figures, strips: Strips) -> str:
         "over the frames as the network was given them, first to last; a frame that is grey did not count. "
         "Dots are places that its eye found, where it has such an eye, and the ring that where a hand points."
     )
-    return (page.paragraph(note, "quiet") + page.clips(shown)) if shown else ""
+    return (page.paragraph(note, "quiet") + page.clips(shown, large=True)) if shown else ""
 
 
 def _said(entry: Figures) -> str:

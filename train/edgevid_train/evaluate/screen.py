@@ -25,6 +25,8 @@ def show(figures: Mapping[str, Any]) -> None:
 
 def _lines(figures: Mapping[str, Any]) -> Iterator[str]:
     yield f"{figures['model']} on {figures['data']}"
+    if figures["views"]["said"]:
+        yield f"each clip's score is the mean of up to {figures['views']['said']}"
     yield _headline(figures)
     seen = figures["seen"]
     if seen and seen["n"]:

@@ -31,6 +31,7 @@ class Answer:
             last frame was held.
         exits: index of the exit that decided, of every step that was computed; empty without exits.
         embedding: `(E,)`.
+        computed: how many steps were computed; of a teacher how often it looked.
         every_exit: `(exits, T, labels)`, NaN where a conditional model had stopped before; None without exits.
     """
 
@@ -39,6 +40,7 @@ class Answer:
     times_s: NDArray[np.float64]
     exits: NDArray[np.intp]
     embedding: NDArray[np.float32]
+    computed: int
     every_exit: Scores | None = None
 
 
@@ -56,6 +58,7 @@ class Subject(Protocol):
         weights: how many numbers were learned.
         runs_on: what computes it, for people.
         no_looks: why nobody can say where it looked, or None where `looks` does.
+        mirrored: what a label becomes in a mirror, of those for which the recipe says it; None where nothing says it.
         trained_on: marks of what it has seen (see `edgevid_train.marks`); empty where it does not say.
     """
 
@@ -69,6 +72,7 @@ class Subject(Protocol):
     weights: int
     runs_on: str
     no_looks: str | None
+    mirrored: Mapping[str, str] | None
     trained_on: tuple[str, ...]
 
     def answer(self, clip: DecodedClip) -> Answer: ...
@@ -79,6 +83,10 @@ class Subject(Protocol):
 
     def looks(self, clip: DecodedClip, label: str) -> Looks:
         """What in a clip spoke for one of its labels; only without `no_looks`."""
+        ...
+
+    def window_s(self, length_s: float) -> float:
+        """How much of a clip of this length it looks at at once; of what sees all of it that, less a step."""
         ...
 
     def latencies(self) -> Mapping[str, Percentiles]:

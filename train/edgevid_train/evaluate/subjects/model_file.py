@@ -1,6 +1,6 @@
 """A model file on the runtime's path: `score_clip`, so that the figure is the deployed one. No torch is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +29,7 @@ class ModelFile:
         "A model file computes scores and no gradients, so it cannot say which places spoke for them; "
         "evaluate the checkpoint that it was exported from."
     )
+    mirrored: Mapping[str, str] | None = None
 
     def __init__(self, model: str, threads: int) -> None:
         self.path = find_model(model)
@@ -51,7 +52,8 @@ class ModelFile:
         # of a clip model there are rows for every window's steps, however many
         embedding = surest(embeddings, steps, scores.clip) if len(embeddings) == len(steps) else embeddings.mean(axis=0)
         times_s = step_times_s(clip, len(steps), self.manifest.rate_hz)
-        return Answer(scores.clip, steps, times_s, scores.exits, np.asarray(embedding, np.float32), scores.steps)
+        embedding = np.asarray(embedding, np.float32)
+        return Answer(scores.clip, steps, times_s, scores.exits, embedding, len(steps), scores.steps)
 
     def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:
         if isinstance(self.network, StreamModel) and self.manifest.conditional:
@@ -61,6 +63,9 @@ class ModelFile:
 
     def looks(self, clip: DecodedClip, label: str) -> Looks:
         raise NotImplementedError(self.no_looks)
+
+    def window_s(self, length_s: float) -> float:
+        return max(0.0, length_s - 1 / self.manifest.rate_hz)
 
     def latencies(self) -> dict[str, Percentiles]:
         bench = measure(self.path, threads=self.threads, steps=LATENCY_STEPS)

@@ -1,5 +1,6 @@
 """A student's checkpoint: clips by the clip graph, which equals the stream, and streams by the stream graph."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from edgevid.models.scores import Scores, activate, clip_score
 from edgevid.recognise import settling_steps
 from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import find_checkpoint, load_student
-from edgevid_train.dataset import Pixels, as_stream
+from edgevid_train.dataset import Pixels, as_stream, changes_among
 from edgevid_train.decode import DecodedClip
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.curves import read_curves
@@ -46,6 +47,7 @@ class StudentCheckpoint:
         self.rate_hz: float | None = self.manifest.rate_hz
         self.macs = self.exits[-1].macs
         self.weights = sum(parameter.numel() for parameter in self.student.parameters())
+        self.mirrored: Mapping[str, str] | None = changes_among(self.labels, self.recipe.augment.flip)
         self.trained_on = info.split.trained_on
 
     def answer(self, clip: DecodedClip) -> Answer:
@@ -71,6 +73,9 @@ class StudentCheckpoint:
         places = outputs[0].places[-1][0].detach().numpy()
         return Looks(frames, times_s, maps, places if places.size else None)
 
+    def window_s(self, length_s: float) -> float:
+        return max(0.0, length_s - 1 / self.manifest.rate_hz)
+
     def latencies(self) -> dict[str, Percentiles]:
         """Of the stream graph as torch computes it; a device's are those of the model file."""
         found = time_exits(TorchStream(self.student, self.manifest), LATENCY_STEPS)
@@ -85,7 +90,7 @@ class StudentCheckpoint:
         steps = deciding(scores)
         times_s = step_times_s(clip, len(steps), manifest.rate_hz)
         embedding = surest(np.asarray(embeddings), steps, scores.clip)
-        return Answer(scores.clip, steps, times_s, scores.exits, embedding, scores.steps)
+        return Answer(scores.clip, steps, times_s, scores.exits, embedding, len(steps), scores.steps)
 
     def _frames(self, clip: DecodedClip) -> Pixels:
         return as_stream(clip, self.manifest.input, self.manifest.rate_hz, settling_steps(self.manifest))

@@ -1,7 +1,7 @@
 """A teacher's checkpoint, whatever its kind: the one adapter gives each the frames it takes of a clip."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from edgevid.manifest import ExitSpec
 from edgevid.models.scores import Scores
 from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import find_checkpoint, load_teacher
-from edgevid_train.dataset import spread, spread_over
+from edgevid_train.dataset import changes_among, spread, spread_over
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.curves import read_curves
 from edgevid_train.evaluate.looks import Looks
@@ -49,6 +49,7 @@ class TeacherCheckpoint:
         self.name = str(path)
         self.weights = sum(parameter.numel() for parameter in self.teacher.parameters())
         self.macs = self._count_macs()
+        self.mirrored: Mapping[str, str] | None = changes_among(self.labels, self.recipe.augment.flip)
         self.trained_on = info.split.trained_on
 
     def answer(self, clip: DecodedClip) -> Answer:
@@ -56,7 +57,7 @@ class TeacherCheckpoint:
         found = ask_teacher(self.teacher, given, torch.device("cpu"), activation)
         looked_at = clip.times_s[spread_over(clip.times_s, self.config)]
         middle_s = np.array([looked_at[[0, -1]].mean() - clip.times_s[0]])
-        return Answer(found.scores, found.scores[None], middle_s, np.zeros(0, np.intp), found.features)
+        return Answer(found.scores, found.scores[None], middle_s, np.zeros(0, np.intp), found.features, 1)
 
     def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:  # noqa: ARG002
         return []
@@ -77,6 +78,10 @@ class TeacherCheckpoint:
         maps = [activation(teacher_taps(member), partial(ask, member), len(frames)) for member in members]
         times_s = clip.times_s[spread_over(clip.times_s, self.config)] - clip.times_s[0]
         return Looks(frames, times_s, mean_of(maps), np.concatenate(places, axis=1) if places else None)
+
+    def window_s(self, length_s: float) -> float:
+        count, rate_hz = self.config.frames, self.config.rate_hz
+        return (count - 1) / rate_hz if rate_hz else length_s * (1 - 1 / count)
 
     def latencies(self) -> dict[str, Percentiles]:
         frames = np.random.default_rng(0).integers(0, 256, self._nothing().shape, np.uint8)
