@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
-from edgevid_train.augment import AugmentConfig, apply_view, draw_view, fitted, identity_view, place_points
+from edgevid_train.augment import AugmentConfig, Box, apply_view, draw_view, fitted, identity_view, place_points
 
 NOTHING = AugmentConfig(
     rotate_deg=0,
@@ -213,3 +213,51 @@ def test_a_mirrored_clip_is_a_mirrored_result():
 def test_factors_that_are_none_are_refused(field, values):
     with pytest.raises(ValidationError, match="two factors above 0"):
         AugmentConfig(**{field: values})
+
+
+@given(st.integers(0, 10**6), st.sampled_from([WIDE, (60, 40)]))
+def test_an_erased_box_is_the_same_in_every_frame_and_at_every_size(seed, size):
+    """A student and a teacher with inputs of two sizes miss the same part of the scene; its share is as asked for."""
+    view = draw_view(only(erase=1, erase_area=(0.05, 0.15)), np.random.default_rng(seed), size[1] / size[0])
+    box = view.erased
+    clip = np.full((3, *size, 3), 128, np.uint8)
+    clip[1] = 60
+    hidden = (apply_view(clip, view, *size) == box.colour).all(axis=-1)
+    assert (hidden[0] == hidden[1]).all()
+    assert (hidden[0] == hidden[2]).all()
+    share = (box.right - box.left) * (box.bottom - box.top)
+    assert 0.03 < share < 0.16  # a long box may not fit in
+    assert hidden[0].mean() == pytest.approx(share, abs=0.05)
+    larger = (apply_view(clip, view, 2 * size[0], 2 * size[1])[0] == box.colour).all(axis=-1)
+    assert larger.mean() == pytest.approx(hidden[0].mean(), abs=0.05)
+    assert (clip[0] == 128).all()
+
+
+def test_an_erased_place_is_unknown():
+    view = replace(identity_view(), erased=Box(0.2, 0.2, 0.6, 0.4, (9, 9, 9)))
+    points = np.array([[0.3, 0.3], [0.7, 0.3], [0.3, 0.5]], np.float32)
+    assert np.isnan(place_points(points, view)).all(axis=1).tolist() == [True, False, False]
+    turned = replace(
+        view, matrix=np.array([[-1.0, 0, 1.0], [0, 1.0, 0]])
+    )  # mirrored: the scene's part, not the output's
+    assert np.isnan(place_points(points, turned)).all(axis=1).tolist() == [True, False, False]
+    assert (apply_view(smooth_clip(), turned, *WIDE)[0][int(0.3 * 90), int(0.6 * 160)] == 9).all()
+
+
+def test_what_is_off_draws_nothing():
+    """So that recipes which do not know it compute what they computed before."""
+    ours, theirs = np.random.default_rng(7), np.random.default_rng(7)
+    draw_view(AugmentConfig(), ours, 1.5)
+    draw_view(AugmentConfig(erase_area=(0.3, 0.4)), theirs, 1.5)
+    assert ours.bit_generator.state == theirs.bit_generator.state
+    draw_view(AugmentConfig(erase=0.5), theirs, 1.5)
+    draw_view(AugmentConfig(), ours, 1.5)
+    assert ours.bit_generator.state != theirs.bit_generator.state
+    shares = [draw_view(only(erase=0.3), np.random.default_rng(k), 1.0).erased is not None for k in range(400)]
+    assert 0.2 < np.mean(shares) < 0.4
+
+
+@pytest.mark.parametrize("values", [(0, 0.1), (0.2, 0.1), (0.1, 1), (0.1, float("nan"))])
+def test_areas_that_are_none_are_refused(values):
+    with pytest.raises(ValidationError, match="two shares between 0 and 1"):
+        AugmentConfig(erase_area=values)

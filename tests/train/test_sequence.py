@@ -459,3 +459,24 @@ def test_places_come_with_their_frames():
     where = [int(np.flatnonzero((clip.frames == frame).all((1, 2, 3)))[0]) for frame in stream.frames[11:]]
     assert np.allclose(stream.places[11:], clip.places[where])
     assert np.allclose(stream.teacher_places[[0, -1]], clip.places[[0, -1]])
+
+
+@given(st.integers(0, 10**6), st.floats(0.05, 1), st.floats(0.5, 2))
+def test_jitter_moves_frames_by_less_than_a_step_and_keeps_their_order(seed: int, jitter: float, speed: float) -> None:
+    clip = a_clip(frames=60, fps=60.0)
+    plain, moved = (
+        a_stream(clip, 8, seed, augment=PLAIN.model_copy(update={"jitter": share, "speed": (speed, speed)}))
+        for share in (0.0, jitter)
+    )
+    shown, shifted = (stream.frames[:, 0, 0, 0].astype(int) for stream in (plain, moved))
+    assert (np.diff(shifted) >= 0).all()
+    assert np.abs(shifted - shown).max() <= np.ceil(jitter / 2 / 8.0 * speed * 60)
+    assert moved.label == plain.label
+
+
+def test_jitter_is_new_for_every_stream() -> None:
+    config = PLAIN.model_copy(update={"jitter": 1.0})
+    shown = {
+        tuple(a_stream(a_clip(frames=60, fps=60.0), 8, seed, augment=config).frames[:, 0, 0, 0]) for seed in (1, 2, 1)
+    }
+    assert len(shown) == 2

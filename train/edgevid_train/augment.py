@@ -20,6 +20,10 @@ class AugmentConfig(BaseModel):
     """Strengths. `flip` and `reverse` map a label to the one it becomes; a label that is not there is not changed so.
 
     A mirrored swipe to the left is one to the right; a mirrored tick is no tick at all.
+
+    `erase`: share of streams in which a box of one colour hides the same part of every frame; `erase_area`: of the
+    picture (random erasing, arXiv 1708.04896). `jitter`: each frame is taken up to half of this share of a step too
+    early or too late.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +43,16 @@ class AugmentConfig(BaseModel):
     blur: float = Field(default=0.2, ge=0, le=1)
     noise: float = Field(default=8.0, ge=0)
     shake: float = Field(default=0.01, ge=0)
+    erase: float = Field(default=0.0, ge=0, le=1)
+    erase_area: tuple[float, float] = (0.02, 0.2)
+    jitter: float = Field(default=0.0, ge=0, le=1)
+
+    @field_validator("erase_area")
+    @classmethod
+    def _shares(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1] < 1:
+            raise ValueError("two shares between 0 and 1, the smaller one first")
+        return value
 
     @field_validator("scale", "speed")
     @classmethod
@@ -49,11 +63,27 @@ class AugmentConfig(BaseModel):
 
 
 @dataclass(frozen=True)
+class Box:
+    """A part of a picture, its corners in 0..1 of it, and the colour that hides it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    colour: tuple[int, int, int]
+
+    def hides(self, points: Points) -> NDArray[np.bool_]:
+        """`(T, 2)` -> `(T,)`."""
+        return ((points >= (self.left, self.top)) & (points <= (self.right, self.bottom))).all(axis=1)
+
+
+@dataclass(frozen=True)
 class View:
     """One draw of everything random, so that a student and a teacher see the same at their own sizes.
 
     `matrix`: 2x3, from output to input places, both in 0..1 of their picture (so it serves every size).
     `filled`: share of the output's width and height that the picture fills; the rest is black bars.
+    `erased`: a part of the input picture.
     """
 
     matrix: NDArray[np.float64]
@@ -65,6 +95,7 @@ class View:
     blur: float
     noise: float
     filled: tuple[float, float] = (1.0, 1.0)
+    erased: Box | None = None
 
 
 def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) -> View:
@@ -89,7 +120,18 @@ def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) ->
         saturation=0.0 if grey else float(np.exp(rng.uniform(-config.saturation, config.saturation))),
         blur=float(rng.uniform(0.4, 1.2)) if rng.random() < config.blur else 0.0,
         noise=float(rng.uniform(0, config.noise)),
+        erased=_draw_box(config, rng, aspect) if config.erase and rng.random() < config.erase else None,
     )
+
+
+def _draw_box(config: AugmentConfig, rng: np.random.Generator, aspect: float) -> Box:
+    """Torchvision draws it in pixels of one size; a student and a teacher see pictures of two."""
+    area = rng.uniform(*config.erase_area)
+    ratio = math.exp(rng.uniform(math.log(0.3), math.log(3.3))) / aspect
+    width, height = min(1.0, math.sqrt(area * ratio)), min(1.0, math.sqrt(area / ratio))
+    left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+    red, green, blue = (int(x) for x in rng.integers(0, 256, 3))
+    return Box(left, top, left + width, top + height, (red, green, blue))
 
 
 def identity_view() -> View:
@@ -116,6 +158,7 @@ def fitted(view: View, spec: InputSpec, height: int, width: int) -> View:
 def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0.0) -> Clip:
     """uint8 `(T, H, W, 3)` -> uint8 `(T, height, width, 3)`: place first, then colour, blur and sensor noise."""
     source_height, source_width = clip.shape[1:3]
+    clip = clip if view.erased is None else _without(clip, view.erased)
     rng = np.random.default_rng(view.shake_seed)
     jolts = _jolts(view, len(clip), shake)
     out = np.empty((len(clip), height, width, 3), np.uint8)
@@ -139,8 +182,10 @@ def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0
 def place_points(points: Points, view: View, shake: float = 0.0) -> Points:
     """Where `apply_view` puts places of a clip: float `(T, 2)`, x and y in 0..1 of the picture, NaN where unknown.
 
-    A place that the view moves out of the picture becomes NaN.
+    A place that the view moves out of the picture, or hides, becomes NaN.
     """
+    if view.erased is not None:
+        points = np.where(view.erased.hides(points)[:, None], np.float32(np.nan), points)
     inverse = np.linalg.inv(view.matrix[:, :2])
     moved = (points - view.matrix[:, 2] - _jolts(view, len(points), shake)) @ inverse.T
     moved[((moved < 0) | (moved > 1)).any(axis=1)] = np.nan
@@ -173,6 +218,15 @@ def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
             noisy = frame.astype(np.int16) + np.roll(grain, (int(dy), int(dx)), (0, 1))
             frame[...] = np.clip(noisy, 0, 255)
     return clip
+
+
+def _without(clip: Clip, box: Box) -> Clip:
+    height, width = clip.shape[1:3]
+    rows = slice(round(box.top * height), max(round(box.top * height) + 1, round(box.bottom * height)))
+    columns = slice(round(box.left * width), max(round(box.left * width) + 1, round(box.right * width)))
+    erased = clip.copy()
+    erased[:, rows, columns] = box.colour
+    return erased
 
 
 def _with_bars(clip: Clip, filled: tuple[float, float]) -> Clip:

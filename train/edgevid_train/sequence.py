@@ -275,7 +275,10 @@ class _Layout:
     rng: np.random.Generator
 
     def shown(self, clip: LabelledClip, ticks: NDArray[np.float64], view: View, speed: float = 1.0) -> _Part:
-        """The clip at `ticks`, `speed` times as fast as it was."""
+        """The clip at `ticks`, `speed` times as fast as it was, each of them a little too early or too late."""
+        if self.augment.jitter:
+            most_s = self.augment.jitter / 2 / self.rate_hz * speed
+            ticks = ticks + self.rng.uniform(-most_s, most_s, len(ticks))
         piece = _Piece.of(clip, sample_at(clip.times_s, ticks), view, self.spec, self.augment.shake)
         label = self.labels.index(clip.label)
         since_s, length_s = (ticks - clip.start_s) / speed, (clip.end_s - clip.start_s) / speed
