@@ -108,7 +108,8 @@ def train_folds(
             raise StoppedError(f"{error}; it is saved, go on with: {again}") from None
     if not pooled:
         return {}
-    summary = summarise(pooled, labels) | {"predictions": [prediction.to_json() for prediction in pooled]}
+    entries = [prediction.to_json() | {"group": prediction.record.group} for prediction in pooled]
+    summary = summarise(pooled, labels) | {"predictions": entries}
     report.say(f"held out, weights of the last epoch: {headline(summary)}")
     if request.cv is not None and processes.leads():
         write_json(out / CV, {"folds": request.cv, **summary})

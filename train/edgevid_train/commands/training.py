@@ -1,6 +1,6 @@
 """`edgevid pretrain`, `train-teacher` and `train-distill`: words -> calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,6 +38,10 @@ Cv = Annotated[int | None, typer.Option(help="Grouped cross-validation over so m
 Folds = Annotated[int | None, typer.Option(help="With --fold: hold out one of so many grouped folds.")]
 Fold = Annotated[int | None, typer.Option(help="Which fold to hold out, counting from 1.")]
 All = Annotated[bool, typer.Option("--all", help="Train on every clip, hold nothing out.")]
+Sweep = Annotated[
+    list[str] | None, typer.Option(help="Train with each of these values: key=a,b,c. Repeatable: all combinations.")
+]
+Seeds = Annotated[int | None, typer.Option(min=1, max=100, help="Train each combination with so many seeds.")]
 Extra = Annotated[list[Path] | None, typer.Option(help="More clips, only ever trained on. Repeatable.")]
 
 
@@ -111,6 +115,8 @@ def train_distill(
     fold: Fold = None,
     all_: All = False,
     extra: Extra = None,
+    sweep: Sweep = None,
+    seeds: Seeds = None,
     format_: Format = None,
     group: Group = None,
     label_pattern: LabelPattern = None,
@@ -120,11 +126,14 @@ def train_distill(
     max_clip_s: MaxClip = None,
     json: Json = None,
 ) -> None:
-    """Train a teacher on labelled videos and distil a small streaming student from it."""
+    """Train a teacher on labelled videos and distil a small streaming student from it.
+
+    With --sweep or --seeds one run after the other goes into OUT/sweep-…, and one table says which did best.
+    """
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     asked = _labelled(data, options, extra, init, cv, folds, fold, all_=all_)
     asked |= {"command": "train-distill", "teacher": teacher and teacher.absolute()}
-    _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
+    _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force, sweep=sweep or (), seeds=seeds)
 
 
 def _labelled(
@@ -164,6 +173,8 @@ def _run(
     *,
     resume: bool,
     force: bool,
+    sweep: Sequence[str] = (),
+    seeds: int | None = None,
 ) -> None:
     """`asked`: the fields of a `RunRequest` or a `PretrainRequest`."""
     import cv2
@@ -181,6 +192,8 @@ def _run(
     from edgevid_train.recipe import load_recipe
     from edgevid_train.request import PretrainRequest, RunRequest, begun, resumed
     from edgevid_train.run import train_folds
+    from edgevid_train.sweep.plan import SweepPlan
+    from edgevid_train.sweep.run import is_sweep, train_sweep
 
     keep_freed_memory()
     cv2.setNumThreads(1)  # the loaders are threads already
@@ -196,7 +209,18 @@ def _run(
         if changes and chosen is None:
             raise InputError("--set changes a recipe; give --recipe too")
         start = resumed if resume else begun
-        if asked["command"] == "pretrain":
+        if sweep or seeds or (resume and out is not None and is_sweep(out)):
+            if out is None:
+                raise InputError("--sweep and --seeds need --out, the folder for all their runs")
+            if processes.launched() > 1:
+                raise InputError("--sweep and --seeds: their runs are of one process each")
+            if resume:
+                plan = SweepPlan.resume(out, sweep, seeds)
+            else:
+                plan = SweepPlan.begin(recipe, changes or (), sweep, seeds or 1, asked)
+            result = train_sweep(plan, out, device=device, resume=resume, force=force, report=report, stop=stop)
+            report.say(f"the table is in {out / 'sweep.csv'}")
+        elif asked["command"] == "pretrain":
             masked = start(PretrainRequest, out, chosen, asked)
             result = pretrain(masked, device=device, force=force, report=report, stop=stop)
             report.say(f"begin a teacher from it: edgevid train-teacher --init {masked.out}")

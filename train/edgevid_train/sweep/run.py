@@ -1,0 +1,102 @@
+"""Running a sweep: what has been done is kept, whatever happens to the rest."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgevid.errors import CheckFailedError, InputError
+from edgevid.files import check_output, write_json
+from edgevid_train.devices import Device
+from edgevid_train.interrupt import StoppedError
+from edgevid_train.progress import Reporter
+from edgevid_train.request import RUN, RunRequest, Start, resumed
+from edgevid_train.run import train_folds
+from edgevid_train.sweep.figures import compare
+from edgevid_train.sweep.plan import PLAN, Combination, SweepPlan
+from edgevid_train.sweep.table import rows_of, show, write_table
+
+RESULT = "result.json"
+
+
+def is_sweep(out: Path) -> bool:
+    return (out / PLAN).is_file()
+
+
+def train_sweep(
+    plan: SweepPlan,
+    out: Path,
+    *,
+    device: Device | None,
+    resume: bool,
+    force: bool,
+    report: Reporter,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train what is not trained yet. A run whose loss is no number any more is a row without a figure.
+
+    Returns: what stands in `sweep.json`.
+
+    Raises:
+        InputError: bad data or output.
+        StoppedError: the person asked to stop; the message says how to go on.
+    """
+    if not resume:
+        empty = out.is_dir() and not any(out.iterdir())
+        check_output(out, force=force or empty)
+        plan.write(out)
+        for combination, number in plan.runs:  # of an earlier sweep
+            (combination.run_folder(out, number) / RESULT).unlink(missing_ok=True)
+    for count, (combination, number) in enumerate(plan.runs, start=1):
+        folder = combination.run_folder(out, number)
+        if (folder / RESULT).is_file():
+            continue
+        report.say(f"run {count} of {len(plan.runs)}: {combination.name}, seed {combination.recipe(number).seed}")
+        try:
+            result = _train(combination, number, folder, device, resume, report, stop)
+        except StoppedError:
+            again = f"it is saved, go on with: edgevid train-distill --resume --out {out}"
+            raise StoppedError(f"stopped in run {count} of {len(plan.runs)}; {again}") from None
+        write_json(folder / RESULT, result)
+        write_table(out, plan, _rows(plan, out))
+    rows = _rows(plan, out)
+    show(report.console, rows)
+    return write_table(out, plan, rows)
+
+
+def _train(
+    combination: Combination,
+    number: int,
+    folder: Path,
+    device: Device | None,
+    resume: bool,
+    report: Reporter,
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    start = Start(combination.request, combination.recipe(number), folder, resume=False)
+    if resume and (folder / RUN).is_file():
+        start = resumed(RunRequest, folder, None, {"command": combination.request.command})
+    try:
+        return train_folds(start, device=device, force=True, report=report, stop=stop)
+    except CheckFailedError as error:
+        report.say(f"failed: {error}")
+        return {"failed": str(error)}
+
+
+def _rows(plan: SweepPlan, out: Path) -> list[dict[str, Any]]:
+    """Of the runs that are done."""
+    found = {}
+    for combination in plan.combinations:
+        folders = (combination.run_folder(out, number) for number in range(plan.seeds))
+        results = [_read(folder / RESULT) for folder in folders if (folder / RESULT).is_file()]
+        if results:
+            found[combination.folder] = compare(results)
+    return rows_of(plan, found)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}; remove it to train again") from None
+    return result
