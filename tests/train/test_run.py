@@ -361,6 +361,7 @@ def test_an_output_that_exists_needs_force(recipe: Path, clips: Path, tmp_path: 
         (["--classes", "left,,right"], "expected names, each once"),
         (["--classes", "left,up"], "has no label 'up'"),
         (["--teacher", "nowhere"], "is no teacher checkpoint: no such file or folder"),
+        (["--all", "--set", "optim.patience=2"], "optim.patience goes by clips that are held out, and none are"),
         (["--extra", "nowhere"], "no such data folder"),
         (["--group", "person"], "column 'person' is missing"),
         (["--set", "student.exits=[9]"], "has 7 stages"),

@@ -4,14 +4,11 @@ import math
 import random
 import signal
 import threading
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 from safetensors.torch import load_file
 from tiny_run import tiny_recipe, train_stream
@@ -24,9 +21,11 @@ from edgevid_train.counts import Counts
 from edgevid_train.devices import make_accelerator
 from edgevid_train.interrupt import StoppedError, interruptible
 from edgevid_train.progress import Meter, Reporter
+from edgevid_train.random_states import random_states, set_random_states
 from edgevid_train.recipe import OptimConfig
 from edgevid_train.sampler import BatchPlan, Sampler
-from edgevid_train.trainer import Job, better, learning_rate, random_states, set_random_states, train
+from edgevid_train.schedule import better
+from edgevid_train.trainer import Job, train
 
 CLIPS = 22
 LABELS = ("dark", "bright", "other")
@@ -281,24 +280,6 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     run(job(tmp_path, epochs=1))
     with pytest.raises(InputError, match="does not fit its recipe"):
         run(job(tmp_path, Linear(), epochs=1), resume=True)
-
-
-def test_the_schedule_warms_up_and_falls_to_the_least_rate() -> None:
-    optim = OptimConfig(epochs=10, lr=1.0, least_lr=0.1, warmup_epochs=2)
-    rates = [learning_rate(optim, step, 100, 10) for step in range(100)]
-    assert rates[0] == pytest.approx(1 / 21)
-    assert rates[20] == 1.0
-    assert all(a < b for a, b in pairwise(rates[:21]))
-    assert all(a > b for a, b in pairwise(rates[20:]))
-    assert rates[60] == pytest.approx(0.55, abs=0.02)
-    assert rates[-1] == pytest.approx(0.1)
-
-
-@given(st.integers(1, 8), st.integers(1, 5), st.floats(0, 10))
-def test_the_rate_is_never_outside_its_bounds(epochs: int, per_epoch: int, warmup: float) -> None:
-    optim = OptimConfig(epochs=epochs, lr=1.0, least_lr=0.1, warmup_epochs=warmup)
-    for step in range(epochs * per_epoch):
-        assert 0 < learning_rate(optim, step, epochs * per_epoch, per_epoch) <= 1.0
 
 
 def test_random_states_come_back_through_a_file(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ from edgevid_train.places import read_places
 from edgevid_train.progress import Reporter
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
+from edgevid_train.schedule import check_held_out
 from edgevid_train.split import Split, check_labels, grouped_folds, holdout
 from edgevid_train.synthetic.paths import LABELS
 
@@ -83,6 +84,7 @@ def train_folds(
         report.say(line)
     extra = _extra(request, labels, report)
     splits = _splits(request, recipe, records, extra)
+    _check_held_out(request, recipe, splits)
     given = _given_teachers(request, labels, splits)
     _try_networks(request, recipe, labels, splits)
     for line in _leaks(request, recipe, splits, given):
@@ -215,6 +217,15 @@ def _splits(
     else:
         chosen = [("held-out groups", "", holdout(records, recipe.data.holdout, seed))]
     return [(name, folder, Split((*split.train, *extra), split.val)) for name, folder, split in chosen]
+
+
+def _check_held_out(request: RunRequest, recipe: Recipe, splits: Sequence[tuple[str, str, Split]]) -> None:
+    """Raises InputError when a network is to be trained by figures of held-out clips and a split has none."""
+    held_out = all(split.val for _, _, split in splits)
+    if request.command == "train-distill":
+        check_held_out(recipe.optim, "optim", held_out=held_out)
+    if request.command == "train-teacher" or (request.teacher is None and recipe.needs_teacher):
+        check_held_out(recipe.teacher_optim, "teacher_optim", held_out=held_out)
 
 
 def _try_networks(

@@ -2,14 +2,12 @@
 
 import contextlib
 import math
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -30,12 +28,14 @@ from edgevid_train.checkpoint import (
     load_weights,
 )
 from edgevid_train.counts import NOTHING, Counts
-from edgevid_train.evaluate.metrics import leading
+from edgevid_train.groups import parameter_groups
 from edgevid_train.interrupt import StoppedError
 from edgevid_train.progress import Meter, Reporter, epoch_line, losses
+from edgevid_train.random_states import random_states, set_random_states
 from edgevid_train.recipe import OptimConfig, Recipe
 from edgevid_train.sampler import BatchPlan, Sampler
 from edgevid_train.scalars import scalar_log
+from edgevid_train.schedule import better, check_held_out, is_plateau, learning_rate, lost_patience
 
 SAVE_EVERY_S = 300.0
 
@@ -87,7 +87,8 @@ class Job:
 class Progress:
     """Where a run is; with the weights and the random states, all that a resume needs.
 
-    `position`: batches of this epoch already learned from. `micro_batch`: clips through the network at once.
+    `position`: batches of this epoch already learned from. `micro_batch`: clips through the network at once. `falls`:
+    how often the rate of a plateau fell, the last time after `fell_epoch`.
     """
 
     micro_batch: int
@@ -96,6 +97,8 @@ class Progress:
     step: int = 0
     best: dict[str, float] = field(default_factory=dict)
     best_epoch: int = 0
+    falls: int = 0
+    fell_epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
 
@@ -113,6 +116,7 @@ def train(
         CheckFailedError: the loss is NaN or infinite.
     """
     optim, sampler = job.optim, job.sampler
+    check_held_out(optim, "optim", held_out=job.validate is not None)
     set_seed(job.recipe.seed + processes.rank())  # or all would drop out the same
     optimizer = torch.optim.AdamW(parameter_groups(job.task, optim, job.backbone), lr=optim.lr)
     # "evaluation" means: not within DistributedDataParallel (see `sum_gradients`)
@@ -131,13 +135,13 @@ def train(
         scalar_log(job.folder, now.step) as log,
         report.bar(job.info.kind, total, now.step) as advance,
     ):
-        while now.epoch < optim.epochs:
+        while now.epoch < optim.epochs and not lost_patience(optim, now.epoch, now.best_epoch):
             task.train()
             plans = sampler.epoch(now.epoch)[now.position :]
             shares = [plan.part(processes.rank(), processes.count()) for plan in plans]
             with contextlib.closing(prefetch(shares, job.load, job.recipe.data.loaders)) as batches:
                 for share, batch in now.meter.watch(batches):
-                    lr = learning_rate(optim, now.step, total, sampler.batches)
+                    lr = learning_rate(optim, now.step, total, sampler.batches, now.falls)
                     for group in optimizer.param_groups:
                         group["lr"] = lr * group["share"]
                     terms = run.learn(task, batch.to(accelerator.device), idle=share.idle, report=report)
@@ -169,7 +173,16 @@ def train(
                 run.save("best")
             report.say(epoch_line(job.info.kind, now.epoch, optim.epochs, now.meter, now.metrics, now.best_epoch))
             now.meter = Meter()
-            run.save("last", finished=now.epoch == optim.epochs)
+            if is_plateau(optim, now.epoch, now.best_epoch, now.fell_epoch):
+                now.falls, now.fell_epoch = now.falls + 1, now.epoch
+                report.say(f"{optim.wait_epochs} epochs without a better figure: the learning rate falls")
+            early = lost_patience(optim, now.epoch, now.best_epoch)
+            if early:
+                report.say(
+                    f"{optim.patience} epochs without a better figure: stopped early, after epoch {now.epoch} of "
+                    f"{optim.epochs}; the best was epoch {now.best_epoch}"
+                )
+            run.save("last", finished=early or now.epoch == optim.epochs)
     return run.averaged.eval()
 
 
@@ -282,6 +295,8 @@ class Run:
                 "step": now.step,
                 "best": now.best,
                 "best_epoch": now.best_epoch,
+                "falls": now.falls,
+                "fell_epoch": now.fell_epoch,
                 "metrics": now.metrics,
                 "meter": vars(now.meter),
             },
@@ -306,66 +321,3 @@ class Run:
             )
         if processes.rank() < len(states):
             set_random_states(states[processes.rank()])
-
-
-def parameter_groups(task: nn.Module, optim: OptimConfig, backbone: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Trained parameters by what they get: weight decay for matrices and filters only, a smaller rate the backbone."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in task.named_parameters():
-        if parameter.requires_grad:
-            decay = optim.weight_decay if parameter.ndim > 1 else 0.0
-            share = optim.backbone_lr if name.startswith(backbone) else 1.0
-            groups.setdefault((decay, share), []).append(parameter)
-    return [{"params": found, "weight_decay": decay, "share": share} for (decay, share), found in groups.items()]
-
-
-def learning_rate(optim: OptimConfig, step: int, total: int, per_epoch: int) -> float:
-    """Linear warm-up, then half a cosine from `lr` to `least_lr` (Loshchilov & Hutter 2017); step counts from 0."""
-    warmup = min(round(optim.warmup_epochs * per_epoch), total - 1)
-    if step < warmup:
-        return optim.lr * (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(1, total - 1 - warmup)
-    return optim.least_lr + (optim.lr - optim.least_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def better(metrics: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Higher top-1, or mAP, where there are labels; of equals the lower loss, which small held-out sets need."""
-
-    def rank(figures: Mapping[str, float]) -> tuple[float, float]:
-        return leading(figures), -figures["loss"]
-
-    return not best or rank(metrics) > rank(best)
-
-
-def random_states() -> dict[str, Any]:
-    """States of every generator a step may draw from, as tensors and plain values."""
-    version, numbers, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state()
-    states: dict[str, Any] = {
-        "python": (version, list(numbers), gauss),
-        "numpy": (
-            str(kind),
-            torch.from_numpy(np.asarray(keys, np.int64)),
-            int(position),
-            int(has_gauss),
-            float(cached),
-        ),
-        "torch": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state_all()
-    if torch.backends.mps.is_available():
-        states["mps"] = torch.mps.get_rng_state()
-    return states
-
-
-def set_random_states(states: Mapping[str, Any]) -> None:
-    version, numbers, gauss = states["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    kind, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(states["torch"])
-    if "cuda" in states and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
-    if "mps" in states and torch.backends.mps.is_available():
-        torch.mps.set_rng_state(states["mps"])
