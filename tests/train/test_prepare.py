@@ -110,6 +110,42 @@ def test_videos_from_folders_of_images(tmp_path: Path) -> None:
     assert decoded.times_s == pytest.approx(np.arange(9) / 12, abs=2e-5)
 
 
+def test_a_video_in_chunks_stays_one(tmp_path: Path) -> None:
+    """Frames and times of a span over two chunks stay; what needs a damaged or missing chunk is named."""
+    folder, frames = tmp_path / "data" / "uid.mp4", numbered_frames(60)
+    folder.mkdir(parents=True)
+    for begins_s in (0, 2, 4):
+        write_video(folder / f"{begins_s}.mp4", frames[begins_s * 10 : (begins_s + 2) * 10], fps=10)
+    (folder / "8.mp4").write_text("no video")
+    (tmp_path / "data" / "none.mp4").mkdir()
+    spans = ["uid.mp4,a,1.5,2.5", "uid.mp4,b,3.5,5", "uid.mp4,a,6.5,7", "uid.mp4,b,8.5,9", "none.mp4,a,0,1"]
+    (tmp_path / "data" / "clips.csv").write_text("file,label,start_s,end_s\n" + "\n".join(spans) + "\n")
+    ran = run("prepare", tmp_path / "data", "--out", tmp_path / "out", "--short-side", 32)
+    assert ran.status == 2
+    clips = read_data(tmp_path / "out")
+    assert [(clip.name, clip.start_s, clip.end_s) for clip in clips] == [
+        ("videos/uid.mp4", 1.5, 2.5),
+        ("videos/uid.mp4", 3.5, 5.0),
+    ]
+    decoded = decode_clip(clips[0], 240)
+    assert [number_of(frame) for frame in decoded.frames] == list(range(15, 25))
+    assert decoded.frames.shape[1] == 32
+    assert decoded.times_s == pytest.approx(1.5 + np.arange(10) / 10, abs=2e-5)
+    ledger = (tmp_path / "out" / "ledger.csv").read_text().splitlines()[1:]
+    assert ledger[0] == "uid.mp4[6.5:7],a,no chunk holds 6.5 s"
+    assert ledger[1] == 'uid.mp4[8.5:9],b,"8.mp4: not a video, or damaged beyond reading"'
+    assert ledger[2] == 'none.mp4[0:1],a,"a folder without chunks of video (0.mp4, 15.mp4, …)"'
+
+
+def test_shards_become_files_again(tmp_path: Path, data: Path) -> None:
+    assert run("shards", data, "--out", tmp_path / "shards").status == 0
+    first = run("prepare", tmp_path / "shards", "--out", tmp_path / "out", "--short-side", 64)
+    assert first.status == 2  # cut.mp4 is cut there too
+    clips = read_data(tmp_path / "out")
+    assert {clip.file.suffix for clip in clips} == {".mp4"}
+    assert all(len(decode_clip(clip, 64).frames) > 1 for clip in clips)
+
+
 def test_the_table_is_read_back_as_it_was(tmp_path: Path) -> None:
     records = [
         ClipRecord(tmp_path / "a, b.mp4", "a, b.mp4", ("x", "y"), "g", 1 / 3, 2.5, "val"),

@@ -74,7 +74,8 @@ class Box:
 
     def hides(self, points: Points) -> NDArray[np.bool_]:
         """`(T, 2)` -> `(T,)`."""
-        return ((points >= (self.left, self.top)) & (points <= (self.right, self.bottom))).all(axis=1)
+        inside = (points >= (self.left, self.top)) & (points <= (self.right, self.bottom))
+        return np.asarray(inside.all(axis=1), np.bool_)
 
 
 @dataclass(frozen=True)

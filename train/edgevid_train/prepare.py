@@ -1,6 +1,6 @@
 """Re-encode a data set, so that training reads it fast: small pictures, keyframes close together, one clips.csv.
 
-OUT/videos/…        one .mp4 for every video of the data, named after it
+OUT/videos/…        one .mp4 for every video of the data, named after it; of a video in chunks a folder of such chunks
 OUT/prepare.json    what was asked for: who asks for the same again goes on where it was interrupted
 OUT/ledger.csv      the videos that could not be decoded, and why
 OUT/clips.csv       the clips, with labels, groups, spans and splits as they were; written last
@@ -9,7 +9,7 @@ OUT/clips.csv       the clips, with labels, groups, spans and splits as they wer
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,8 +24,9 @@ from edgevid.sources.images import IMAGE_ENDINGS
 from edgevid.sources.opening import open_source
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
+from edgevid_train.decode.chunks import chunks_of, pieces
 from edgevid_train.ledger import Ledger
-from edgevid_train.storage import absolute, media, shown
+from edgevid_train.storage import absolute, blob_of, media, shown
 
 ASKED, LEDGER, VIDEOS = "prepare.json", "ledger.csv", "videos"
 TICKS_PER_S = 90_000
@@ -83,7 +84,8 @@ def prepare(
     """Re-encode every file of `records` into `out`, then write the ledger and clips.csv.
 
     `on_video` is called after each file with a text about the unreadable ones. Whole files are encoded, so that spans
-    stay what they are. A file that is cut short or damaged goes into the ledger with all of its clips.
+    stay what they are. A file that is cut short or damaged goes into the ledger with all of its clips; of a video in
+    chunks those that need the damaged chunk.
 
     Raises:
         InputError: the disk is full, or two files would get one name.
@@ -97,20 +99,54 @@ def prepare(
         name = f"{VIDEOS}/{clips[0].name}" + ("" if clips[0].name.endswith(".mp4") else ".mp4")
         if names.setdefault(name, file) != file:
             raise InputError(f"{names[name]} and {file} would both become {name}")
-        try:
-            if _is_made(file, out / name):
-                found.kept += 1
+        faults = _encode_each(_parts(clips[0], out / name), encoding, rate_hz, found)
+        for clip in clips:
+            fault = _fault(clip, faults)
+            if fault is None:
+                found.records.append(replace(clip, file=out / name, name=name, rate_hz=None))
             else:
-                found.lost_frames += encode(file, out / name, encoding, rate_hz)
-                found.written += 1
-            found.records += [replace(clip, file=out / name, name=name, rate_hz=None) for clip in clips]
-        except SourceError as error:
-            for clip in clips:
-                found.ledger.skip(clip, str(error).removeprefix(f"{shown(file)}: "))
+                found.ledger.skip(clip, fault)
         on_video(f"{len(found.ledger)} unreadable" if len(found.ledger) else "")
     found.ledger.write(out / LEDGER)
     write_text(out / CLIPS_CSV, clips_csv(found.records))
     return found
+
+
+def _parts(clip: ClipRecord, target: Path) -> list[tuple[Path, Path]]:
+    """The files of a clip's video, and what each becomes."""
+    try:
+        chunks = chunks_of(clip)
+    except InputError:
+        chunks = []  # trying to encode the folder gives the reason
+    return [(part, target / f"{part.stem}.mp4") for _, part in chunks] or [(clip.file, target)]
+
+
+def _fault(clip: ClipRecord, faults: Mapping[Path, str]) -> str | None:
+    """Why a clip cannot be used, of whose video these files could not be encoded; None when it can."""
+    try:
+        chunks = chunks_of(clip)
+        needed = [part for _, part, _, _ in pieces(chunks, clip.start_s, clip.end_s)] if chunks else []
+    except InputError as error:
+        return str(error).removeprefix(f"{shown(clip.file)}: ")
+    of_chunk = next((f"{part.name}: {faults[part]}" for part in needed if part in faults), None)
+    return of_chunk or faults.get(clip.file)
+
+
+def _encode_each(
+    parts: Sequence[tuple[Path, Path]], encoding: Encoding, rate_hz: float | None, found: Prepared
+) -> dict[Path, str]:
+    """Encode what is not made yet. Returns: the reason of each file that cannot be."""
+    faults = {}
+    for part, target in parts:
+        try:
+            if _is_made(part, target):
+                found.kept += 1
+            else:
+                found.lost_frames += encode(part, target, encoding, rate_hz)
+                found.written += 1
+        except SourceError as error:
+            faults[part] = str(error).removeprefix(f"{shown(part)}: ")
+    return faults
 
 
 class SourceError(Exception):
@@ -161,9 +197,12 @@ def _write(path: Path, frames: Iterator[Frame], encoding: Encoding) -> None:
 
 
 def _is_made(file: Path, target: Path) -> bool:
-    """Whether an interrupted call made it, from the source as it is now: files appear when they are complete."""
+    """Whether an interrupted call made it, from the source as it is now: files appear when they are complete.
+
+    Of what is no file of its own it is not known when it changed.
+    """
     try:
-        return target.stat().st_mtime >= file.stat().st_mtime
+        return target.stat().st_mtime >= (0 if blob_of(file) else file.stat().st_mtime)
     except OSError:
         return False
 
