@@ -24,6 +24,8 @@ from edgevid.manifest import EventRule
 from edgevid.metrics import Latencies, Rates, rss_mb
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.network import Decision, network_for
+from edgevid.notice import Notice
+from edgevid.picture import FAULTS, PictureWatch
 from edgevid.ring import OvertakenError, Ring
 from edgevid.sampling import schedule_for
 from edgevid.sinks.contract import Sink, View
@@ -54,6 +56,7 @@ class Options:
         rule: how scores become events; the manifest's when None.
         stride_s: from one window of a clip model to the next; None for a quarter of it.
         gate: where nothing has moved, nothing is computed and the last scores hold.
+        watch_picture: tell the sinks of a picture that is black, blown out, blurred or frozen.
         only_sampled: nobody looks at frames that the model does not take, so that of those only the time is read.
     """
 
@@ -62,6 +65,7 @@ class Options:
     rule: EventRule | None = None
     stride_s: float | None = None
     gate: bool = False
+    watch_picture: bool = False
     only_sampled: bool = False
 
 
@@ -106,6 +110,8 @@ class Pipeline:
         self._frames = iter(source)
         self._ring: Ring | None = None
         self._gate = MotionGate(self.manifest) if options.gate else None
+        self._picture = PictureWatch() if options.watch_picture else None
+        self.notices: list[Notice] = []
         self._network = network_for(model)
         self._detector = detector or EventDetector(
             self.rule, self.manifest.labels, self.manifest.background, self.manifest.activation
@@ -167,6 +173,7 @@ class Pipeline:
         finally:
             settle(due)
         self._decided = frames[-1]
+        self._look_at(frames[-1])
         for time_s in held_s:
             self._emit(self._detector.hold(time_s))
         for decision in decisions:
@@ -208,6 +215,7 @@ class Pipeline:
             computed_hz=computed_hz,
             latency_ms=self.latencies.summary(),
             seconds=now_s - self._began_s,
+            faults=tuple(FAULTS[fault] for fault in self._picture.lasting) if self._picture else (),
             frame=self._ring.newest() if with_frame and self._ring else None,
         )
 
@@ -223,6 +231,7 @@ class Pipeline:
             "latency_ms": self.latencies.summary(),
             "exits": self.exits,
             "event_counts": dict(self.event_counts),
+            "notices": [notice.to_dict() for notice in self.notices],
             "reconnects": 0,
             "rss_mb": round(rss_mb(), 1),
             "seconds": round(self._clock() - self._began_s, 3),
@@ -236,6 +245,15 @@ class Pipeline:
         reach_s = max(KEPT_S, self._window_s + (self._depth + 2) * self._due_every_s)
         frames = 16 + math.ceil(2 * reach_s * (self.source.info.rate_hz or FASTEST_HZ))
         return max(2, min(frames, MOST_RING_BYTES // frame.pixels.nbytes))
+
+    def _look_at(self, frame: Frame) -> None:
+        fault = self._picture.look(frame.time_s, frame.pixels) if self._picture else None
+        if fault is None:
+            return
+        notice = Notice(fault, FAULTS[fault], frame.time_s, _utc(), self.source.info.name, self.manifest.id)
+        self.notices.append(notice)
+        for sink in self._sinks:
+            sink.notice(notice)
 
     def _latency_ms(self, frame: Frame) -> float:
         return (self._clock() - frame.captured_s) * 1e3
@@ -253,7 +271,7 @@ class Pipeline:
                 start_s=change.start_s,
                 end_s=change.end_s,
                 emitted_s=self._decided.time_s + (latency_ms / 1e3 if self._options.paced else 0.0),
-                utc=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                utc=_utc(),
                 latency_ms=latency_ms,
                 exit=self._exit,
                 dropped_frames=dropped - self._dropped_before,
@@ -265,6 +283,10 @@ class Pipeline:
             self.events = (*self.events[1 - RECENT_EVENTS :], event)
             for sink in self._sinks:
                 sink.event(event)
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def run(

@@ -95,7 +95,9 @@ def live(
             queues.append(QueuedSink(terminal, "events to the terminal"))
         outputs = Outputs(queues, screens.window(window))
         collected = Collected()
-        options = Options(every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride, gate=gate)
+        options = Options(
+            every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride, gate=gate, watch_picture=True
+        )
         pipeline = Pipeline(opened, network, options, [*queues, *([collected] if json else [])])
 
         interrupted = False

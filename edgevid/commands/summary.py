@@ -20,6 +20,7 @@ def summary(metrics: dict[str, Any]) -> str:
     lines = [", ".join(parts)]
     found = ", ".join(f"{n} {label}" for label, n in sorted(metrics["event_counts"].items()))
     lines.append(f"events: {found or 'none'}")
+    lines += [f"notice at {notice['time_s']:.1f} s: {notice['text']}" for notice in metrics["notices"]]
     troubles = {name: source[name] for name in ("undecodable", "damaged", "retimed", "failed_reads") if source[name]}
     if metrics["gaps"]:
         troubles["gaps"] = metrics["gaps"]

@@ -3,6 +3,7 @@
 from collections import deque
 
 from edgevid.events import Event
+from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 
 MOST = 10_000
@@ -22,6 +23,9 @@ class Collected:
         if event.type == "end":
             self.left_out += len(self.events) == MOST
             self.events.append(event)
+
+    def notice(self, notice: Notice) -> None:
+        """A run's metrics say it too."""
 
     def view(self, view: View) -> None:
         """Nothing of a view is kept."""

@@ -9,6 +9,7 @@ import numpy as np
 from edgevid.events import Event
 from edgevid.frame import Frame
 from edgevid.models.scores import Scores
+from edgevid.notice import Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class View:
         captured_hz, computed_hz: over the last seconds.
         latency_ms: p50, p95, p99 from capture to decision; None before the first step.
         seconds: since the run began.
+        faults: what is wrong with the picture now, and has been for some time; one line each, for people.
         frame: the newest frame, where someone draws it.
     """
 
@@ -48,6 +50,7 @@ class View:
     computed_hz: float
     latency_ms: Mapping[str, float | None]
     seconds: float
+    faults: tuple[str, ...] = ()
     frame: Frame | None = None
 
     def shown_labels(self, most: int = 12) -> list[int]:
@@ -72,6 +75,10 @@ class Sink(Protocol):
 
     def event(self, event: Event) -> None:
         """One line of an action's life."""
+        ...
+
+    def notice(self, notice: Notice) -> None:
+        """Something that is wrong, once."""
         ...
 
     def view(self, view: View) -> None:

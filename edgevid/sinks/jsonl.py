@@ -6,11 +6,12 @@ from typing import TextIO
 
 from edgevid.errors import InputError
 from edgevid.events import Event
+from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 
 
 class JsonLines:
-    """One event a line, flushed line by line. Not renamed into place at the end: others read it while it grows."""
+    """One event or notice a line, each flushed. Not renamed into place at the end: others read it while it grows."""
 
     wants_views = False
 
@@ -42,8 +43,11 @@ class JsonLines:
 
     def event(self, event: Event) -> None:
         """Write one line and flush it."""
-        self._file.write(event.to_json() + "\n")
-        self._file.flush()
+        self._write(event.to_json())
+
+    def notice(self, notice: Notice) -> None:
+        """Write one line and flush it."""
+        self._write(notice.to_json())
 
     def view(self, view: View) -> None:
         """Nothing of a view is written."""
@@ -52,3 +56,7 @@ class JsonLines:
         """Close the file; standard output stays open."""
         if self._file is not sys.stdout:
             self._file.close()
+
+    def _write(self, line: str) -> None:
+        self._file.write(line + "\n")
+        self._file.flush()

@@ -26,6 +26,7 @@ def draw(view: View, height: int = HEIGHT) -> Image:
     _scores(image, view)
     _actions(image, view)
     _figures(image, view)
+    _faults(image, view)
     return image
 
 
@@ -92,6 +93,15 @@ def _figures(image: Image, view: View) -> None:
     w = cv2.getTextSize(source, _FONT, 0.45, 1)[0][0]
     if x + w + 14 < width:
         _text(image, source, (width - w - 14, height - 10), _GREY, 0.45)
+
+
+def _faults(image: Image, view: View) -> None:
+    """What is wrong with the picture, in the line above the figures."""
+    for row, fault in enumerate(view.faults):
+        y = image.shape[0] - 66 - 30 * row
+        w = cv2.getTextSize(fault, _FONT, 0.55, 1)[0][0]
+        _shade(image, 12, y, w + 24, 28)
+        _text(image, fault, (24, y + 19), _YELLOW, 0.55)
 
 
 def _shade(image: Image, x: int, y: int, width: int, height: int) -> None:

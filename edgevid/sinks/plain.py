@@ -3,6 +3,7 @@
 from typing import TextIO
 
 from edgevid.events import Event
+from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 
 
@@ -18,6 +19,10 @@ class PlainLines:
         """Print a start or an end at once."""
         if event.type != "update":
             print(event_line(event), file=self._file, flush=True)
+
+    def notice(self, notice: Notice) -> None:
+        """Print it at once."""
+        print(f"{notice.time_s:8.2f} s  notice  {notice.text}", file=self._file, flush=True)
 
     def view(self, view: View) -> None:
         """Nothing of a view is printed."""

@@ -6,6 +6,7 @@ from typing import Self
 
 from edgevid.errors import InputError
 from edgevid.events import Event
+from edgevid.notice import Notice
 from edgevid.sinks.contract import Sink, View
 
 VIEWS = 4
@@ -27,7 +28,7 @@ class QueuedSink:
         self.dropped_views = 0
         self.wants_views = sink.wants_views
         self._sink = sink
-        self._events: deque[Event] = deque()
+        self._events: deque[Event | Notice] = deque()
         self._most_events = events
         self._views: deque[View] = deque()
         self._most_views = views
@@ -39,6 +40,13 @@ class QueuedSink:
 
     def event(self, event: Event) -> None:
         """Queue an event; waits only when `EVENTS` are waiting already."""
+        self._queue(event)
+
+    def notice(self, notice: Notice) -> None:
+        """Queue a notice among the events, and count it as one."""
+        self._queue(notice)
+
+    def _queue(self, event: Event | Notice) -> None:
         with self._changed:
             self._changed.wait_for(lambda: len(self._events) < self._most_events or self._refuses)
             if self._refuses:
@@ -103,7 +111,9 @@ class QueuedSink:
                     view = self._views.popleft() if event is None and self._views else None
                     if event is not None:
                         self._changed.notify_all()
-                if event is not None:
+                if isinstance(event, Notice):
+                    self._sink.notice(event)
+                elif event is not None:
                     self._sink.event(event)
                 elif view is not None:
                     self._sink.view(view)

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from edgevid.events import Event
+from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 
 BAR = 24
@@ -29,6 +30,9 @@ class LiveTerminal:
 
     def event(self, event: Event) -> None:
         """Events are seen in the next view."""
+
+    def notice(self, notice: Notice) -> None:
+        """Faults are seen in the next view."""
 
     def view(self, view: View) -> None:
         """Draw."""
@@ -52,8 +56,9 @@ def render(view: View, width: int) -> RenderableType:
     else:
         body = Table.grid(Column(), Column(ratio=1), padding=(0, 4, 0, 0), expand=True)
         body.add_row(bars, events)
+    faults = [Text(f"! {fault}", "bold yellow") for fault in view.faults]
     return Panel(
-        Group(body, Text(), _figures(view, 2 if width < NARROW else 4)),
+        Group(body, Text(), *faults, _figures(view, 2 if width < NARROW else 4)),
         title=Text.assemble(("edgevid ", "bold"), view.source),
         title_align="left",
         subtitle=Text(view.model, "dim"),

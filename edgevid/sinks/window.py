@@ -7,6 +7,7 @@ import sys
 import cv2
 
 from edgevid.events import Event
+from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 from edgevid.sinks.overlay import draw
 
@@ -57,6 +58,9 @@ class Window:
 
     def event(self, event: Event) -> None:
         """Events are seen in the next view."""
+
+    def notice(self, notice: Notice) -> None:
+        """Faults are seen in the next view."""
 
     def view(self, view: View) -> None:
         """Draw, and look at the keyboard."""

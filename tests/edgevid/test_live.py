@@ -19,6 +19,7 @@ from edgevid.live import Options, Pipeline, run
 from edgevid.manifest import Manifest
 from edgevid.models.contract import ClipModel, Outputs, State, StreamModel
 from edgevid.models.load import load
+from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 from edgevid.sources import open_source
 from edgevid.sources.contract import Source, SourceInfo
@@ -47,9 +48,13 @@ class Collected:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.notices: list[Notice] = []
 
     def event(self, event: Event) -> None:
         self.events.append(event)
+
+    def notice(self, notice: Notice) -> None:
+        self.notices.append(notice)
 
     def view(self, view: View) -> None:
         raise AssertionError(f"asked for no views, got {view}")

@@ -12,6 +12,7 @@ from rich.console import Console
 from edgevid.errors import InputError
 from edgevid.events import Event
 from edgevid.frame import Frame
+from edgevid.notice import Notice
 from edgevid.sinks import collected, screens
 from edgevid.sinks.collected import Collected
 from edgevid.sinks.contract import View
@@ -52,6 +53,9 @@ class Gated:
         if self._error and event.label == "broken":
             raise self._error
         self.seen.append(event.id)
+
+    def notice(self, notice: Notice) -> None:
+        self.seen.append(notice.notice)
 
     def view(self, view: View) -> None:
         self.entered.set()

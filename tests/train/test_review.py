@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from tiny_models import coloured_frames, tiny_stream_model
 from videos import write_video
 
+from edgevid.picture import brightness, clipped, motion, noise, sharpness
 from edgevid.sources import SourceInfo
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.strips import FRAMES, GAP_PX, HEIGHT_PX, strip
-from edgevid_train.review.quality import bit_rate, brightness, clipped, motion, noise, quality_of, sharpness
+from edgevid_train.review.quality import bit_rate, quality_of
 from edgevid_train.review.review import chosen
 
 RECORD = ClipRecord(Path("x.mp4"), "x.mp4", ("up",), "x")

@@ -259,7 +259,7 @@ def _cost(figures: Figures) -> str:
     cost, latency = figures["cost"], _latency(figures)
     steps = cost["macs_per_step"] is not None
     rows = [
-        ("weights", f"{cost['weights']:,}"),
+        ("weights (parameters)", f"{cost['weights']:,}"),
         (
             "multiply-accumulates a step, every exit" if steps else "multiply-accumulates a clip, looked at once",
             f"{_macs(cost):,}",

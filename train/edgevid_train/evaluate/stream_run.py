@@ -12,6 +12,7 @@ from edgevid.live import Options, Pipeline, run
 from edgevid.manifest import EventRule, Manifest
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.scores import Scores
+from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 from edgevid.sources import Source
 from edgevid_train.evaluate.matching import Action, Found, Stream
@@ -134,6 +135,9 @@ class _Openings:
 
     def event(self, event: Event) -> None:
         self._take(event, event.id, event.emitted_s)
+
+    def notice(self, notice: Notice) -> None:
+        """Nobody looks at the picture here."""
 
     def view(self, view: View) -> None:
         """Nothing of a view is kept."""

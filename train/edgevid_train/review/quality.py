@@ -1,27 +1,18 @@
-"""How good a clip's picture is: blur, exposure, noise, bits. Each measure is a function of one frame or of one file.
+"""How good a clip's picture is: blur, exposure, noise (see `edgevid.picture`), and how few bits it was given."""
 
-Frames are measured at the runtime's size, so that the figures of large and small videos can be compared.
-"""
-
-import itertools
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from edgevid.frame import Pixels
+from edgevid.picture import Grey, brightness, clipped, luma, motion, noise, sharpness
 from edgevid.sources import SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
 from edgevid_train.storage import is_one_file, media, size_of
 
-Grey = NDArray[np.uint8]
-"""Luma, uint8 `(H, W)`."""
 LOOKED_AT = 12
 """Frames of a clip that are measured, spread evenly."""
 
@@ -113,37 +104,3 @@ def bit_rate(size_bytes: int, info: SourceInfo) -> tuple[float | None, float | N
     bits_s = 8 * size_bytes / info.duration_s
     pixels_s = info.width * info.height * (info.rate_hz or 0)
     return bits_s / 1000, bits_s / pixels_s if pixels_s else None
-
-
-def luma(frame: Pixels) -> Grey:
-    """RGB `(H, W, 3)` to luma (BT.601)."""
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def sharpness(grey: Grey) -> float:
-    """Variance of the Laplacian (Pech-Pacheco et al. 2000): low where nothing has a sharp edge."""
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
-
-
-def brightness(grey: Grey) -> float:
-    """Mean luma, 0..255."""
-    return float(grey.mean())
-
-
-def clipped(grey: Grey) -> float:
-    """Share of pixels so dark or so bright that what was there is lost."""
-    return float(((grey <= 5) | (grey >= 250)).mean())
-
-
-def noise(grey: Grey) -> float:
-    """Standard deviation of additive noise, in grey levels, blind to edges of first order (Immerkær 1996)."""
-    if min(grey.shape) < 3:
-        return 0.0
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
-    response = np.abs(cv2.filter2D(grey, cv2.CV_64F, kernel)[1:-1, 1:-1])
-    return float(math.sqrt(math.pi / 2) / 6 * response.mean())
-
-
-def motion(greys: Sequence[Grey]) -> float:
-    """Mean absolute difference of each picture and the one before it, the median of them; 0 of a single picture."""
-    return float(np.median([cv2.absdiff(a, b).mean() for a, b in itertools.pairwise(greys)] or [0.0]))
