@@ -15,6 +15,7 @@ from edgevid.preprocess import fit
 from edgevid.sampling import sample_all
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.batch import Batch
+from edgevid_train.curriculum import smaller
 from edgevid_train.decode import (
     RUNTIME_SHORT_SIDE,
     ClipCache,
@@ -173,7 +174,7 @@ class TrainingClips:
         at_hand = [index for index in plan.all_clips if index >= first]
         samples = [self._sample(turn, i, at_hand) for turn, i in zip(plan.turns, plan.clips, strict=True)]
         drawn = self._draw(dict.fromkeys(i for sample in samples for i in (sample.clip, *sample.others) if i >= first))
-        batch = Batch.stack([self._stream(sample, plan.steps, drawn) for sample in samples])
+        batch = Batch.stack([self._stream(sample, plan, drawn) for sample in samples])
         rng = np.random.default_rng([self.recipe.seed, self.phase, *plan.turns, *plan.clips])
         mixture = Mixture.draw(self.recipe.mix, len(batch), rng)
         if self.targets.rows is None and mixture is None:
@@ -194,7 +195,7 @@ class TrainingClips:
         rng = np.random.default_rng([self.recipe.seed, self.phase, turn, index])
         return _Sample(index, self._neighbours(rng, drawn, index), rng)
 
-    def _stream(self, sample: _Sample, steps: int, drawn: Mapping[int, LabelledClip]) -> TrainStream:
+    def _stream(self, sample: _Sample, plan: BatchPlan, drawn: Mapping[int, LabelledClip]) -> TrainStream:
         recipe, index, rng = self.recipe, sample.clip, sample.rng
 
         def clip(i: int) -> LabelledClip:
@@ -204,11 +205,11 @@ class TrainingClips:
             clip(index),
             [clip(i) for i in sample.others if i != index],
             self.targets.names,
-            steps,
+            plan.steps,
             config=recipe.stream,
             augment=self.augment,
             rate_hz=recipe.student.rate_hz,
-            size=(recipe.student.input.height, recipe.student.input.width),
+            size=(smaller(recipe.student.input.height, plan.size), smaller(recipe.student.input.width, plan.size)),
             teacher_size=(recipe.teacher.input.height, recipe.teacher.input.width),
             teacher_frames=recipe.teacher.frames,
             background=BACKGROUND,

@@ -32,6 +32,7 @@ from edgevid_train.checkpoint import (
     read_info,
     write_ensemble,
 )
+from edgevid_train.curriculum import EasierFirst
 from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, shards_of, spread, spread_over
 from edgevid_train.decode import ClipCache
 from edgevid_train.describe import describe
@@ -53,7 +54,7 @@ from edgevid_train.recipe import OptimConfig, Recipe
 from edgevid_train.sampler import Sampler
 from edgevid_train.tasks import StudentTask, TeacherTask
 from edgevid_train.teacher_outputs import OUTPUTS, ask_teacher, write_outputs
-from edgevid_train.trainer import Job, Validate, train
+from edgevid_train.trainer import Job, Plans, Validate, train
 
 Answer = TypeVar("Answer")
 
@@ -220,7 +221,8 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         sampler = _sampler(
             fold, recipe, recipe.optim, fold.lengths, _drawn_steps(setting), recipe.stream.max_steps, lead_steps
         )
-        job = _job("student", fold, setting, task, recipe.optim, sampler, clips, validate, student.weights_from)
+        plans = EasierFirst(sampler, recipe.curriculum) if recipe.curriculum.epochs else sampler
+        job = _job("student", fold, setting, task, recipe.optim, plans, clips, validate, student.weights_from)
         student = cast(Student, _train(job, setting, teacher))
     if not fold.val:
         return []
@@ -315,7 +317,7 @@ def _job(
     setting: Setting,
     task: nn.Module,
     optim: OptimConfig,
-    sampler: Sampler,
+    sampler: Plans,
     clips: TrainingClips,
     validate: Validate,
     weights_from: str,

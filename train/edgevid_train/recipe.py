@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edgevid.errors import InputError
 from edgevid.manifest import ClipPool, EventRule
 from edgevid_train.augment import AugmentConfig
+from edgevid_train.curriculum import CurriculumConfig
 from edgevid_train.distill import DistillConfig
 from edgevid_train.drawn import DrawnConfig
 from edgevid_train.label_loss import TaskConfig
@@ -138,6 +139,7 @@ class Recipe(_Part):
     pretrain_optim: OptimConfig = OptimConfig(ema=0.0)
     teacher_optim: OptimConfig = OptimConfig()
     optim: OptimConfig = OptimConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
     clip_pool: ClipPool = ClipPool(kind="peak", smooth_s=0.3)
     events: EventRule = EventRule()
 

@@ -17,7 +17,8 @@ class BatchPlan:
     """One batch before it is loaded.
 
     `clips`: indices into the training clips. `turns`: how often each of them came before, in this epoch or earlier
-    ones; what is random about a sample follows from its clip and its turn. `steps`: T of all its streams.
+    ones; what is random about a sample follows from its clip and its turn. `steps`: T of all its streams. `size`: share
+    of the sides of the student's pictures.
 
     An index beyond the clips is one that is drawn for this batch: the first is number 0 of those (see `drawn`).
 
@@ -28,6 +29,7 @@ class BatchPlan:
     clips: tuple[int, ...]
     turns: tuple[int, ...]
     steps: int
+    size: float = 1.0
     whole: tuple[int, ...] = ()
     idle: bool = False
 

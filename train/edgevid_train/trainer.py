@@ -33,7 +33,7 @@ from edgevid_train.interrupt import StoppedError
 from edgevid_train.progress import Meter, Reporter, epoch_line, losses
 from edgevid_train.random_states import random_states, set_random_states
 from edgevid_train.recipe import OptimConfig, Recipe
-from edgevid_train.sampler import BatchPlan, Sampler
+from edgevid_train.sampler import BatchPlan
 from edgevid_train.scalars import scalar_log
 from edgevid_train.schedule import better, check_held_out, is_plateau, learning_rate, lost_patience
 
@@ -52,6 +52,15 @@ class Task(Protocol):
     def counts(self, batch: Any) -> Counts: ...
 
     def __call__(self, batch: Any, shares: Counts) -> tuple[Tensor, dict[str, Tensor]]: ...
+
+
+class Plans(Protocol):
+    """Which clips make which batch, epoch after epoch; every epoch has as many batches."""
+
+    @property
+    def batches(self) -> int: ...
+
+    def epoch(self, number: int) -> list[BatchPlan]: ...
 
 
 Validate = Callable[[nn.Module, Callable[[], bool]], dict[str, float]]
@@ -75,7 +84,7 @@ class Job:
     task: Any
     optim: OptimConfig
     recipe: Recipe
-    sampler: Sampler
+    sampler: Plans
     load: Callable[[BatchPlan], Samples]
     validate: Validate | None
     info: CheckpointInfo
