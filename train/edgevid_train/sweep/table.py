@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from edgevid.files import write_json, write_text
@@ -71,7 +71,8 @@ def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         return
     metric = NAMES[rows[0]["metric"]]
     keys = list(rows[0]["values"])
-    table = Table("", *keys, metric, "95%", "seeds", "macro F1", "clips", box=SIMPLE_HEAD)
+    columns = ("", *_short(keys), metric, "95%", "seeds", "macro F1", "clips")
+    table = Table(*(Column(name, no_wrap=True) for name in columns), box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         mean = "" if row["mean"] is None else f"{row['mean']:.3f}"
         interval = "" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
@@ -85,3 +86,9 @@ def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         )
     console.print(table)
     console.print(f"{metric}: {HOW}", markup=False, highlight=False)
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """`lr` of `optim.lr`, unless another key ends like it."""
+    ends = [key.rpartition(".")[2] for key in keys]
+    return [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
