@@ -71,12 +71,13 @@ def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         return
     metric = NAMES[rows[0]["metric"]]
     keys = list(rows[0]["values"])
-    columns = ("", *_short(keys), metric, "95%", "seeds", "macro F1", "clips")
+    columns = ("", *_short(keys), metric, "95%", "seeds differ by", "macro F1", "clips")
     table = Table(*(Column(name, no_wrap=True) for name in columns), box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         mean = "" if row["mean"] is None else f"{row['mean']:.3f}"
         interval = "" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
-        seeds = " ".join([*(f"{value:.3f}" for value in row["seeds"]), *("failed" for _ in row["failed"])])
+        seeds = "" if row["deviation"] is None else f"{row['deviation']:.3f}"
+        seeds += f" {len(row['failed'])} failed" if row["failed"] else ""
         f1 = "" if row["macro_f1"] is None else f"{row['macro_f1']:.3f}"
         table.add_row(
             "best" if row["best"] else "",
@@ -85,7 +86,7 @@ def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
             style="bold" if row["best"] else None,
         )
     console.print(table)
-    console.print(f"{metric}: {HOW}", markup=False, highlight=False)
+    console.print(f"{metric}: {HOW}; what seeds differ by is their standard deviation", markup=False, highlight=False)
 
 
 def _short(keys: Sequence[str]) -> list[str]:
