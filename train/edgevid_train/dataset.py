@@ -72,10 +72,12 @@ def read_clips(
     rate_hz: float,
     threads: int,
     on_clip: Callable[[], None] = lambda: None,
+    on_decoded: Callable[[DecodedClip], None] = lambda _: None,
 ) -> dict[ClipRecord, int]:
     """Know that every clip can be decoded, before the first hour is spent. What cannot goes into the ledger.
 
-    A clip is decoded now unless an earlier run decoded it and its file has not changed since.
+    A clip is decoded now unless an earlier run decoded it and its file has not changed since. `on_decoded` is given
+    those that are, by several threads.
 
     Returns: the readable records, in order, with their length in steps at `rate_hz`.
     """
@@ -83,7 +85,11 @@ def read_clips(
     def length(record: ClipRecord) -> int | None:
         try:
             times_s = cache.known_times_s(record)
-            return steps_of(cache.get(record).times_s if times_s is None else times_s, rate_hz)
+            if times_s is None:
+                clip = cache.get(record)
+                on_decoded(clip)
+                times_s = clip.times_s
+            return steps_of(times_s, rate_hz)
         except DecodeError as error:
             ledger.skip(record, str(error))
             return None

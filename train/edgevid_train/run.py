@@ -3,6 +3,7 @@
 OUT/run.json         what was asked for, so that `--resume` needs nothing else
 OUT/recipe.toml      the resolved recipe
 OUT/ledger.csv       every clip that could not be used, and why
+OUT/quality.csv      clips that are very dark, very blurred or blocky, of those that were looked at; they are used
 OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, predictions.json of the held-out clips
 OUT/fold-I/…         the same for every fold of a cross-validation; OUT/cv.json and confusion.png over all of them
 """
@@ -49,11 +50,14 @@ from edgevid_train.places import read_places
 from edgevid_train.progress import Reporter
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
+from edgevid_train.review.reading import Faults, Glances, write_faults
+from edgevid_train.review.reading import summary as quality_summary
+from edgevid_train.scalars import check_log
 from edgevid_train.schedule import check_held_out
 from edgevid_train.split import Split, check_labels, grouped_folds, holdout
 from edgevid_train.synthetic.paths import LABELS
 
-LEDGER, CV = "ledger.csv", "cv.json"
+LEDGER, QUALITY, CV = "ledger.csv", "quality.csv", "cv.json"
 
 
 def train_folds(
@@ -77,6 +81,7 @@ def train_folds(
     if processes.leads():
         check_output(out, force=force or start.resume or empty)
     make_accelerator(device, recipe.precision)
+    check_log(recipe)
     records = read_data(request.data, request.options, report.say) if request.data is not None else []
     order = request.classes or (sorted(LABELS) if request.data is None else None)
     labels = labels_of(records, order, multi_label=recipe.task.multi_label)
@@ -104,7 +109,7 @@ def train_folds(
         seen = _seen_before(request, recipe)
         setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen, drawn)
         try:
-            pooled = _train_each(request, splits, given, setting, lengths, set(extra), out)
+            pooled, taught = _train_each(request, splits, given, setting, lengths, set(extra), out)
         except StoppedError as error:
             again = f"edgevid {request.command} --resume --out {out}"
             raise StoppedError(f"{error}; it is saved, go on with: {again}") from None
@@ -112,6 +117,9 @@ def train_folds(
         return {}
     entries = [prediction.to_json() | {"group": prediction.record.group} for prediction in pooled]
     summary = summarise(pooled, labels) | {"predictions": entries}
+    if taught:
+        summary["teacher"] = summarise(taught, labels)
+        report.say(f"held out, teacher: {headline(summary['teacher'])}")
     report.say(f"held out, weights of the last epoch: {headline(summary)}")
     if request.cv is not None and processes.leads():
         write_json(out / CV, {"folds": request.cv, **summary})
@@ -127,10 +135,14 @@ def _train_each(
     lengths: Mapping[ClipRecord, int],
     extra: Collection[ClipRecord],
     out: Path,
-) -> list[Prediction]:
-    """Train on every split, and return what was said of all that was held out."""
+) -> tuple[list[Prediction], list[Prediction]]:
+    """Train on every split.
+
+    Returns: what was said of all that was held out by what the command trains, and by the teachers of students.
+    """
     recipe, report = setting.recipe, setting.report
     pooled: list[Prediction] = []
+    taught: list[Prediction] = []
     for (name, folder, split), teacher_folder in zip(splits, given, strict=True):
         train = [record for record in split.train if record in lengths]
         if not recipe.drawn.clips:
@@ -146,10 +158,13 @@ def _train_each(
             pooled += train_teacher(fold, setting)[1]
         elif teacher_folder is not None:
             pooled += train_student(fold, *_with_teacher(setting, teacher_folder))
-        else:
-            teacher = train_teacher(fold, setting)[0] if recipe.needs_teacher else None
+        elif recipe.needs_teacher:
+            teacher, found = train_teacher(fold, setting)
+            taught += found
             pooled += train_student(fold, setting, teacher)
-    return pooled
+        else:
+            pooled += train_student(fold, setting, None)
+    return pooled, taught
 
 
 @contextlib.contextmanager
@@ -320,8 +335,8 @@ def _read(
     report: Reporter,
     stop: Callable[[], bool],
 ) -> dict[ClipRecord, int]:
-    def read() -> tuple[dict[ClipRecord, int], dict[ClipRecord, str]]:
-        own, ledger = processes.own(records), Ledger()
+    def read() -> tuple[dict[ClipRecord, int], dict[ClipRecord, str], Faults]:
+        own, ledger, glances = processes.own(records), Ledger(), Glances()
         with report.bar("reading clips", len(own)) as advance:
 
             def next_clip() -> None:
@@ -329,15 +344,22 @@ def _read(
                 if stop():
                     raise StoppedError("stopped before the first step; nothing is lost")
 
-            lengths = read_clips(own, cache, ledger, recipe.student.rate_hz, recipe.data.loaders, next_clip)
-        return lengths, ledger.reasons
+            lengths = read_clips(
+                own, cache, ledger, recipe.student.rate_hz, recipe.data.loaders, next_clip, glances.take
+            )
+        glances.take_some(list(lengths), cache)
+        return lengths, ledger.reasons, glances.faults
 
     found = processes.together(read)
-    lengths = {record: steps for part, _ in found for record, steps in part.items()}
-    reasons = {record: reason for _, part in found for record, reason in part.items()}
+    lengths = {record: steps for part, _, _ in found for record, steps in part.items()}
+    reasons = {record: reason for _, part, _ in found for record, reason in part.items()}
+    faults = {record: those for _, _, part in found for record, those in part.items()}
     ledger = Ledger({record: reasons[record] for record in records if record in reasons})
     if processes.leads():
         ledger.write(ledger_file)
+        write_faults(ledger_file.with_name(QUALITY), faults)
+    if (line := quality_summary(faults, len(lengths))) is not None:
+        report.say(line)
     for record, reason in ledger.reasons.items():
         report.say(f"skipped: {record.id}: {reason}")
     ledger.check(len(records), recipe.data.max_skipped_share)
