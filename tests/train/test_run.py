@@ -69,6 +69,7 @@ def test_a_run_leaves_what_it_promises(finished: Path, clips: Path) -> None:
     result = json.loads((finished / "r.json").read_text())
     assert result["n"] == 3
     assert {"top1", "top1_low", "top1_high", "macro_f1", "per_class", "predictions"} <= set(result)
+    assert result["teacher"]["top1"] == json.loads((run / "teacher" / "predictions.json").read_text())["top1"]
 
 
 def test_it_says_what_a_person_wants_to_know(finished: Path) -> None:
