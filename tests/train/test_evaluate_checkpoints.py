@@ -102,6 +102,7 @@ def test_a_teacher_alone_has_the_same_page_without_exits(tmp_path: Path, clips: 
     assert '<section id="exits">' not in html
     assert {"curves.png", "confusion.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
     assert "multiply-accumulates a clip, looked at once" in html
+    assert "<svg" not in html  # one look gives no scores over time
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_members(tmp_path: Path, clips: Path, teacher: Path) -> None:

@@ -66,6 +66,7 @@ def sections(figures: Figures, drawings: Mapping[str, str], strips: Strips) -> d
         page.heading(f"{c['label']} taken for {c['predicted']}: {c['n']}") + show(c["clips"])
         for c in figures["worst"]["confusions"]
     )
+    charts = any(len(track["times_s"]) > 1 for track in figures["tracks"].values())
     legend = page.paragraph(
         "Under each strip the scores over its time: the true label's solid, the answer's dashed; "
         "a dotted line where the clip ends and its last frame is held.",
@@ -75,7 +76,7 @@ def sections(figures: Figures, drawings: Mapping[str, str], strips: Strips) -> d
         "Two models": _compared(figures),
         "Labels": _per_class(figures),
         "Confusion matrix": drawings["confusion"],
-        "Confusions": confused and legend + confused,
+        "Confusions": confused and (legend if charts else "") + confused,
         "Wrong and sure": show(figures["worst"]["surest_wrong"]),
         "Right and least sure": show(figures["worst"]["least_sure_right"]),
         "Samples": show(figures["samples"]),
@@ -118,7 +119,7 @@ def _clip(figures: Figures, strip: Path, name: str, entry: Figures) -> str:
     track = figures["tracks"][name]
     right = entry["label"] == entry["predicted"]
     lines = {"truth": track["truth"]} if right else {kind: track[kind] for kind in ("truth", "answer")}
-    chart = page.score_chart(track["times_s"], lines, track["end_s"])
+    chart = page.score_chart(track["times_s"], lines, track["end_s"]) if len(track["times_s"]) > 1 else ""
     seen = ", trained on" if entry.get("seen") else ""
     return page.clip(strip, f"frames of {name}, from its start to its end", _said(entry), f"{name}{seen}", chart)
 
