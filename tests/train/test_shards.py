@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from remote import Remote, serving
 from safetensors.torch import load_file
-from tiny_run import RECIPE
+from tiny_run import RECIPE, tiny_recipe
 from videos import numbered_frames, write_video
 
 from edgevid.errors import InputError
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.checkpoint import load_student
-from edgevid_train.decode import DecodeError, IndexStore, decode_clip
+from edgevid_train.dataset import TrainingClips
+from edgevid_train.decode import ClipCache, DecodeError, IndexStore, decode_clip
 from edgevid_train.marks import trained_among
 from edgevid_train.sampler import Sampler
 from edgevid_train.shards import parse_size, write_shards
@@ -263,6 +264,27 @@ def test_shards_stay_together() -> None:
     assert max(open_at) <= 8
     assert row[:160] != sorted(row[:160])
     assert [shards[c] for plan in sampler.epoch(1) for c in plan.clips] != row
+
+
+def test_a_stream_is_made_of_clips_of_one_shard(tmp_path: Path) -> None:
+    """What comes before and after an action is of a shard that is being read anyway."""
+    for k in range(3):
+        (tmp_path / f"{k}.tar").touch()
+    records = [
+        ClipRecord(tmp_path / f"{k % 3}.tar" / f"{k}.mp4", f"{k}", ("left", "right")[k % 2 :], "g") for k in range(30)
+    ]
+    extra = [ClipRecord(tmp_path / f"{k}.mp4", f"e{k}", ("left",), "g") for k in range(3)]
+    clips = TrainingClips(
+        [*records, *extra], ("left", "right", "other"), ClipCache(48, 1 << 20), {}, tiny_recipe(), 1, len(extra)
+    )
+    assert clips.shards == tuple(k % 3 for k in range(30))
+    for index in range(33):
+        near = clips._neighbours(np.random.default_rng(index), (), index)
+        assert all(other >= 30 or (index < 30 and other % 3 == index % 3) for other in near)
+    whole = TrainingClips(
+        records, ("left", "right", "other"), ClipCache(48, 1 << 20), {}, tiny_recipe(data={"shard_buffer": 0}), 1
+    )
+    assert len({other % 3 for k in range(30) for other in whole._neighbours(np.random.default_rng(k), (), 0)}) == 3
 
 
 @pytest.fixture

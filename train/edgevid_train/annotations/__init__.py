@@ -64,9 +64,9 @@ def _names(path: Path, options: ReadOptions, _: Say) -> list[ClipRecord]:
 
 FORMATS = {
     "clips": Layout(_clips, columns=True, remote=True),
-    "shards": Layout(read_shards, columns=True, remote=True),
     "folders": Layout(_folders),
     "names": Layout(_names),
+    "shards": Layout(read_shards, columns=True, remote=True),
     "list": Layout(read_lists),
     "ego4d-lta": Layout(ego4d_lta.read_ego4d_lta, ego4d_lta.TARGETS),
     "ego4d-fho": Layout(ego4d_fho.read_ego4d_fho, ego4d_fho.TARGETS),

@@ -48,11 +48,16 @@ def read_shards(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
     Raises:
         InputError: a shard is missing or no tar file, or a label is malformed; names shard, member and field.
     """
+    from rich.console import Console
+    from rich.progress import track
+
     shards = _shards(path)
     root = Path(os.path.commonpath([shard.parent for shard in shards]))
     records: list[ClipRecord] = []
     unlabelled = alone = 0
-    for shard in shards:
+    # What lies far away is read through once, which takes its time.
+    console = Console(stderr=True)
+    for shard in track(shards, "shards", console=console, transient=True, disable=not console.is_terminal):
         index = read_shard(shard)
         if index.fault is not None:
             say(f"{shown_path(shard)}: {index.fault}")
