@@ -138,7 +138,7 @@ def shards_of(records: Sequence[ClipRecord]) -> tuple[int, ...]:
 
 class TrainingClips:
     """Training streams by batch plan. Everything random in a sample comes from (seed, phase, turn, index), and what is
-    mixed how from those of its batch.
+    mixed how from those of its batch; the seed is the recipe's `clips_seed`.
 
     `extra`: so many of the records, the last ones, are extra; they crowd nothing out of a stream's past and future.
     `drawn`: clips that stand in no file; an index beyond the records is one of theirs.
@@ -181,7 +181,7 @@ class TrainingClips:
         samples = [self._sample(turn, i, at_hand) for turn, i in zip(plan.turns, plan.clips, strict=True)]
         drawn = self._draw(dict.fromkeys(i for sample in samples for i in (sample.clip, *sample.others) if i >= first))
         batch = Batch.stack([self._stream(sample, plan, drawn) for sample in samples])
-        rng = np.random.default_rng([self.recipe.seed, self.phase, *plan.turns, *plan.clips])
+        rng = np.random.default_rng([self.recipe.clips_seed, self.phase, *plan.turns, *plan.clips])
         mixture = Mixture.draw(self.recipe.mix, len(batch), rng)
         if self.targets.rows is None and mixture is None:
             return batch
@@ -198,7 +198,7 @@ class TrainingClips:
         return {first + number: clip for number, clip in self.drawn.clips(numbers).items()}
 
     def _sample(self, turn: int, index: int, drawn: Sequence[int]) -> _Sample:
-        rng = np.random.default_rng([self.recipe.seed, self.phase, turn, index])
+        rng = np.random.default_rng([self.recipe.clips_seed, self.phase, turn, index])
         return _Sample(index, self._neighbours(rng, drawn, index), rng)
 
     def _stream(self, sample: _Sample, plan: BatchPlan, drawn: Mapping[int, LabelledClip]) -> TrainStream:

@@ -23,6 +23,8 @@ class DistillConfig(BaseModel):
 
     `temperature` softens both answers; the term is multiplied by its square, so that its gradient keeps its size
     (Hinton et al. 2015).
+
+    `cache_mb`: of a teacher's answers on disk, in the cache folder, for other students' trainings; 0 for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +38,7 @@ class DistillConfig(BaseModel):
     own_answer: float = Field(default=0.0, ge=0)
     skipping: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    cache_mb: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ from edgevid_train.evaluate.metrics import Prediction, figures, leading, summari
 from edgevid_train.evaluate.predict import answers, predictions, student_scores
 from edgevid_train.given import teacher_for
 from edgevid_train.interrupt import StoppedError
+from edgevid_train.kept_answers import kept_answers
 from edgevid_train.label_loss import LabelLoss, class_weights
 from edgevid_train.marks import marks_of_all
 from edgevid_train.models.published import PublishedTeacher
@@ -215,7 +216,8 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     if not (setting.resume and is_finished(folder, "student")):
         if teacher is not None:
             cast(nn.Module, teacher).eval().requires_grad_(False)
-        task = StudentTask(student, recipe.distill, teacher, _label_loss(fold, setting))
+        kept = kept_answers(recipe.distill.cache_mb) if teacher is not None else None
+        task = StudentTask(student, recipe.distill, teacher, _label_loss(fold, setting), kept)
         clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, 1, fold.extra, setting.drawn)
         lead_steps = round(recipe.stream.before_s * rate_hz)
         sampler = _sampler(
@@ -224,6 +226,9 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         plans = EasierFirst(sampler, recipe.curriculum) if recipe.curriculum.epochs else sampler
         job = _job("student", fold, setting, task, recipe.optim, plans, clips, validate, student.weights_from)
         student = cast(Student, _train(job, setting, teacher))
+        if kept is not None:
+            unwritable = f"; warning: what is new is not kept: {kept.unwritable}" if kept.unwritable else ""
+            setting.report.say(f"student: {kept}{unwritable}")
     if not fold.val:
         return []
     found = predict(student, setting.stop)[-1]
@@ -256,7 +261,7 @@ def _sampler(
     return Sampler(
         lengths,
         optim.batch,
-        recipe.seed,
+        recipe.clips_seed,
         max_steps,
         lead_steps,
         clips=optim.epoch_clips,

@@ -35,6 +35,7 @@ from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, PretrainRequest, Start
 from edgevid_train.run import LEDGER
 from edgevid_train.sampler import Sampler
+from edgevid_train.scalars import check_log
 from edgevid_train.trainer import Job, train
 from edgevid_train.unlabelled import find_videos, hold_out, read_pieces
 
@@ -64,6 +65,7 @@ def pretrain(
     if processes.leads():
         check_output(out, force=force or start.resume or empty)
     accelerator = make_accelerator(device, recipe.precision)
+    check_log(recipe)
     torch.manual_seed(recipe.seed)
     network, shape = _network(recipe)
     videos = find_videos(request.data)
@@ -74,10 +76,10 @@ def pretrain(
         disk = disk_clips(recipe.data.disk_cache_mb)
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, None, IndexStore(), disk)
         pieces = _read(videos, cache, recipe, out, report, stop)
-        training, held_out = hold_out(pieces, recipe.data.holdout, recipe.seed)
+        training, held_out = hold_out(pieces, recipe.data.holdout, recipe.clips_seed)
         report.say(f"{len(videos)} videos: {len(training)} pieces to train on, {len(held_out)} held out")
-        seen = MaskedClips(training, cache, recipe.seed, shape)
-        unseen = MaskedClips(held_out, cache, recipe.seed, shape)
+        seen = MaskedClips(training, cache, recipe.clips_seed, shape)
+        unseen = MaskedClips(held_out, cache, recipe.clips_seed, shape)
         optim = recipe.pretrain_optim
 
         def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
@@ -98,7 +100,7 @@ def pretrain(
             ),
             edgevid=edgevid.__version__,
         )
-        sampler = Sampler([1] * len(training), optim.batch, recipe.seed, 1, 0, clips=optim.epoch_clips)
+        sampler = Sampler([1] * len(training), optim.batch, recipe.clips_seed, 1, 0, clips=optim.epoch_clips)
         job = Job(
             task=MaskedTask(network),
             optim=optim,

@@ -38,7 +38,10 @@ class AboutConfig(_Part):
 
 
 class DataConfig(_Part):
-    """`folder`: where the clips are, unless `--data` says otherwise.
+    """`seed`: of the split, the order of the clips and how each is changed; the recipe's when None. With one of their
+    own, trainings of several seeds see the same clips in the same way, and share a teacher's answers.
+
+    `folder`: where the clips are, unless `--data` says otherwise.
 
     `format`, `target`, `classes`, `min_clip_s`, `max_clip_s`: as the options of these names, where none is given.
 
@@ -54,6 +57,7 @@ class DataConfig(_Part):
     as any other, to 1, each label as often as any other. An epoch has as many clips as without.
     """
 
+    seed: int | None = Field(default=None, ge=0)
     folder: str | None = None
     format: str | None = None
     target: str | None = None
@@ -118,12 +122,14 @@ class Recipe(_Part):
     """Everything that decides what a training run computes, except the data itself.
 
     `clip_pool` and `events` go into the manifest; validation scores a clip by `clip_pool` too. Without a weight on the
-    response or feature term there is nothing to distil, and no teacher is trained.
+    response or feature term there is nothing to distil, and no teacher is trained. `log`: `wandb` sends the figures of
+    a training to Weights & Biases too.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     seed: int = Field(default=0, ge=0)
     precision: Literal["no", "bf16", "fp16"] = "no"
+    log: Literal["tensorboard", "wandb"] = "tensorboard"
     about: AboutConfig = AboutConfig()
     data: DataConfig = DataConfig()
     drawn: DrawnConfig = DrawnConfig()
@@ -148,6 +154,11 @@ class Recipe(_Part):
         if self.task.multi_label and self.paths.steps:
             raise ValueError("paths.steps: drawn paths have one label each; it is not for task.kind = multi_label")
         return self
+
+    @property
+    def clips_seed(self) -> int:
+        """Of everything random about clips; `seed` is that of networks."""
+        return self.seed if self.data.seed is None else self.data.seed
 
     @property
     def needs_teacher(self) -> bool:

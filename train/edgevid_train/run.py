@@ -220,7 +220,7 @@ def _splits(
     """Name, folder within OUT and clips of every split to train on."""
     if request.data is not None:
         check_labels(records)
-    seed = recipe.seed
+    seed = recipe.clips_seed
     if request.all:
         chosen = [("all clips", "", Split(tuple(records), ()))]
     elif request.cv is not None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from edgevid_train.batch import Batch, as_input
 from edgevid_train.counts import WHOLE, Counts
 from edgevid_train.distill import DistillConfig, DistillTask, place_loss
+from edgevid_train.kept_answers import Asked, KeptAnswers
 from edgevid_train.label_loss import LabelLoss
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, TeacherOutputs
@@ -45,23 +46,24 @@ class StudentTask(nn.Module):
     """
 
     def __init__(
-        self, student: Student, config: DistillConfig, teacher: Teacher | None, label_loss: LabelLoss | None = None
+        self,
+        student: Student,
+        config: DistillConfig,
+        teacher: Teacher | None,
+        label_loss: LabelLoss | None = None,
+        kept: KeptAnswers | None = None,
     ) -> None:
-        """`label_loss` as in `DistillTask`."""
+        """`label_loss` as in `DistillTask`; `kept`: answers of the teacher that need not be computed again."""
         super().__init__()
         self.network = student
         self.distill = DistillTask(config, student, teacher.feature_size if teacher else None, label_loss)
-        self._teacher = (teacher,)
+        self._ask = Asked(teacher, kept) if teacher else None
 
     def counts(self, batch: Batch) -> Counts:
         return self.distill.counts(batch.steps)
 
     def forward(self, batch: Batch, shares: Counts = WHOLE) -> Losses:
-        (teacher,) = self._teacher
-        answer = None
-        if teacher is not None:
-            with torch.no_grad():
-                answer = teacher(as_input(batch.teacher_frames))
+        answer = self._ask(batch.teacher_frames) if self._ask is not None else None
         frames = as_input(batch.frames)
         exits, skipping = len(self.network.exit_names), self.distill.config.skipping
         deciding = draw_deciding(frames.shape[0], frames.shape[1], exits, skipping)

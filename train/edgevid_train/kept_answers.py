@@ -1,0 +1,154 @@
+"""What a teacher said of training clips, kept on disk: another student's training need not ask it again.
+
+An answer is found again by the digest of the teacher's weights and that of the pixels it was shown. These pixels are a
+function of the sample, of its turn (the epoch's view of it), of the seed of its augmentation and of what is mixed into
+it, of the recipe's other settings and of the video file: whatever of all that changes, no answer is found that was not
+about these very pictures. Students that are to share answers take the same clips, which is what `data.seed` is for.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import edgevid
+from edgevid.errors import InputError
+from edgevid_train.batch import as_input
+from edgevid_train.models.teachers import Teacher, TeacherOutputs
+from edgevid_train.storage import BoundedFolder, cache_folder
+
+Row = dict[str, NDArray[np.float32]]
+"""What was said of one clip, by name."""
+
+_VERSION = 1
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile)
+"""What reading a damaged entry raises; the sums of a zip file tell."""
+
+
+@dataclass
+class KeptAnswers:
+    """One small file for each clip in each of its views. Bounded, and safe with many processes, as `BoundedFolder` is.
+
+    A damaged entry is none. A folder that cannot be written to is no fault: `unwritable` says why. `found`, `asked`:
+    clips whose answer was there, and clips about which a teacher was asked.
+    """
+
+    folder: BoundedFolder
+    found: int = field(default=0, init=False)
+    asked: int = field(default=0, init=False)
+    unwritable: str | None = field(default=None, init=False)
+
+    def get(self, keys: Sequence[str]) -> list[Row] | None:
+        """The answers of all of these, or None."""
+        rows = []
+        for key in keys:
+            row = _read(self.folder.entry(key, ".npz"), key)
+            if row is None:
+                return None
+            rows.append(row)
+        for key in keys:
+            self.folder.used(self.folder.entry(key, ".npz"))
+        self.found += len(rows)
+        return rows
+
+    def put(self, keys: Sequence[str], rows: Sequence[Row]) -> None:
+        self.asked += len(rows)
+        for key, row in zip(keys, rows, strict=True):
+            if sum(x.nbytes for x in row.values()) > self.folder.max_bytes // 4:
+                continue
+            about = np.frombuffer(json.dumps({"key": key}).encode(), np.uint8)
+            try:
+                with self.folder.writing(self.folder.entry(key, ".npz")) as temporary:
+                    np.savez(temporary, allow_pickle=False, about=about, **row)
+            except InputError as error:
+                self.unwritable = str(error)
+                return
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"teacher's answers to {self.found} of {self.found + self.asked} clips were kept from before"
+
+
+def kept_answers(max_mb: int) -> KeptAnswers | None:
+    """Those in the cache folder; None where nothing may be kept."""
+    return KeptAnswers(BoundedFolder(cache_folder() / "answers", max_mb << 20)) if max_mb else None
+
+
+class Asked:
+    """A teacher that is asked about uint8 frames `(B, T, height, width, 3)`, through what is kept where it is given.
+
+    Where the answer to one clip of a batch is missing, the teacher is asked about the batch as a whole: in its last bit
+    an answer depends on what it was computed with. So a training that sees the batches that another has seen gets the
+    very same answers; one that sees the clips in other batches gets them but for rounding.
+    """
+
+    def __init__(self, teacher: Teacher, kept: KeptAnswers | None = None) -> None:
+        self.teacher = teacher
+        self.kept = kept
+        self._digest: str | None = None
+
+    @torch.no_grad()
+    def __call__(self, frames: Tensor) -> TeacherOutputs:
+        if self.kept is None:
+            return self.teacher(as_input(frames))
+        if self._digest is None:
+            self._digest = digest_of(self.teacher)
+        kind = frames.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+        how = f"{_VERSION} edgevid {edgevid.__version__} torch {torch.__version__} {kind} {dtype} {self._digest}"
+        keys = [f"{how} {tuple(clip.shape)} {hashlib.sha256(clip.tobytes()).hexdigest()}" for clip in _numpy(frames)]
+        rows = self.kept.get(keys)
+        if rows is not None:
+            return _joined(rows, frames.device)
+        outputs = self.teacher(as_input(frames))
+        self.kept.put(keys, _rows(outputs))
+        return outputs
+
+
+def digest_of(teacher: Teacher) -> str:
+    """Of everything that its answers follow from, wherever its weights came from before training."""
+    network = cast(nn.Module, teacher)
+    config = teacher.config.model_copy(update={"weights": "", "members": ()})
+    found = hashlib.sha256(f"{type(teacher).__name__} {config.model_dump_json()}".encode())
+    for name, value in (*network.named_parameters(), *network.named_buffers()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(_numpy(value.detach().contiguous().flatten().view(torch.uint8)).tobytes())
+    return found.hexdigest()
+
+
+def _numpy(values: Tensor) -> NDArray[np.uint8]:
+    return np.asarray(values.cpu().numpy())
+
+
+def _rows(outputs: TeacherOutputs) -> list[Row]:
+    parts = {"logits": outputs.logits, "features": outputs.features}
+    arrays = {f"{name}:{str(x.dtype).removeprefix('torch.')}": x.float().cpu().numpy() for name, x in parts.items()}
+    return [{name: values[i] for name, values in arrays.items()} for i in range(len(outputs.logits))]
+
+
+def _joined(rows: Sequence[Row], device: torch.device) -> TeacherOutputs:
+    found = {}
+    for name in rows[0]:
+        what, dtype = name.split(":")
+        values = torch.from_numpy(np.stack([row[name] for row in rows]))
+        found[what] = values.to(device, getattr(torch, dtype))
+    return TeacherOutputs(found["logits"], found["features"])
+
+
+def _read(entry: Path, key: str) -> Row | None:
+    try:
+        with np.load(entry, allow_pickle=False) as arrays:
+            if json.loads(bytes(arrays["about"]))["key"] != key:
+                return None
+            row = {name: arrays[name] for name in arrays.files if name != "about"}
+    except _DAMAGED:
+        return None
+    return row
