@@ -4,6 +4,7 @@ import math
 import random
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ from edgevid_train.batch import Batch
 from edgevid_train.checkpoint import CheckpointInfo, SplitInfo, load_trainer
 from edgevid_train.counts import Counts
 from edgevid_train.devices import make_accelerator
+from edgevid_train.evaluate.curves import read_curves
 from edgevid_train.interrupt import StoppedError, interruptible
 from edgevid_train.progress import Meter, Reporter
 from edgevid_train.random_states import random_states, set_random_states
 from edgevid_train.recipe import OptimConfig
 from edgevid_train.sampler import BatchPlan, Sampler
+from edgevid_train.scalars import check_log
 from edgevid_train.schedule import better
 from edgevid_train.trainer import Job, train
 
@@ -186,6 +189,35 @@ def test_without_an_average_the_trained_weights_are_saved(tmp_path: Path) -> Non
     assert torch.equal(load_trainer(tmp_path / "last")["task"]["network.layers.0.weight"], saved["layers.0.weight"])
 
 
+def test_figures_go_to_weights_and_biases_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb = pytest.importorskip("wandb", reason="needs the extra edgevid[wandb]")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+    def logged(stop=lambda: False, *, resume: bool = False) -> None:
+        what = job(tmp_path, validate=lambda *_: {"top1": 0.25, "loss": 1.0})
+        run(replace(what, recipe=what.recipe.model_copy(update={"log": "wandb"})), stop=stop, resume=resume)
+
+    with pytest.raises(StoppedError):
+        logged(after(4))
+    logged(resume=True)
+    wandb.teardown()  # its own process has written everything
+    runs = sorted((tmp_path / "wandb").glob("offline-run-*"))  # of one second there is one
+    known = (tmp_path / "wandb-id.txt").read_text()
+    assert {path.name.rpartition("-")[2] for path in runs} == {known}  # the second goes on with the first
+    record = b"".join(path.read_bytes() for path in runs[-1].glob("*.wandb"))
+    for name in (b"train/loss", b"train/lr", b"held-out/top1", b"train/waiting_for_data"):
+        assert name in record
+    assert read_curves(tmp_path / "tensorboard")["held-out/top1"] == [(6, 0.25), (12, 0.25), (18, 0.25)]
+
+
+def test_without_weights_and_biases_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevid_train.scalars.find_spec", lambda _: None)
+    recipe = tiny_recipe()
+    check_log(recipe)
+    with pytest.raises(InputError, match=r"^log = wandb needs Weights & Biases: pip install 'edgevid\[wandb\]'$"):
+        check_log(recipe.model_copy(update={"log": "wandb"}))
+
+
 def test_too_little_memory_halves_what_goes_through_at_once_and_says_so(tmp_path: Path) -> None:
     task = ToyTask(fail_above=3)
     console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
@@ -236,6 +268,24 @@ def test_accumulated_parts_give_the_step_of_the_whole_batch(tmp_path: Path) -> N
     whole, parts = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("whole", "parts"))
     assert torch.allclose(whole["weight"], parts["weight"], atol=1e-6)
     assert not torch.allclose(whole["weight"], Linear().network.weight, atol=1e-3)
+
+
+def test_gradients_are_no_longer_than_the_recipe_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def measured(self, *args, **named):
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.cat([gradient.flatten() for gradient in gradients]).norm()))
+        return step(self, *args, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", measured)
+    run(job(tmp_path / "free", Linear(), epochs=1, clip_norm=0))
+    free = norms.copy()
+    norms.clear()
+    run(job(tmp_path / "short", Linear(), epochs=1, clip_norm=0.05))
+    assert min(free) > 0.06
+    assert norms == pytest.approx([0.05] * len(free), rel=1e-3)
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path: Path) -> None:

@@ -1,27 +1,76 @@
-"""Figures of a training over its steps, for TensorBoard."""
+"""Figures of a training over its steps: for TensorBoard always, which reports read too, and for Weights & Biases."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from torch.utils.tensorboard import SummaryWriter
 
+from edgevid.errors import InputError
+from edgevid.files import write_text
 from edgevid_train import processes
+from edgevid_train.recipe import Recipe
 
 Log = Callable[[Mapping[str, float], int], None]
 """Writes figures by name, and the step they belong to."""
 
+WANDB_ID = "wandb-id.txt"
+"""Beside the checkpoints: which run of Weights & Biases a resumed training goes on with."""
+
 
 @contextlib.contextmanager
-def scalar_log(folder: Path, step: int) -> Iterator[Log]:
-    """Write into `folder / "tensorboard"`, from `step` on; of several processes the first one does."""
+def scalar_log(folder: Path, kind: str, recipe: Recipe, step: int) -> Iterator[Log]:
+    """Write into `folder`, from `step` on; of several processes the first one does. `kind`: of network.
+
+    Raises:
+        InputError: the recipe asks for Weights & Biases, and that cannot be had.
+    """
     if not processes.leads():
         yield lambda _figures, _step: None
         return
-    with SummaryWriter(str(folder / "tensorboard"), purge_step=step) as board:
+    with contextlib.ExitStack() as open_:
+        board = open_.enter_context(SummaryWriter(str(folder / "tensorboard"), purge_step=step))
+        run = open_.enter_context(_wandb_run(folder, kind, recipe)) if recipe.log == "wandb" else None
 
         def log(figures: Mapping[str, float], step: int) -> None:
             for name, value in figures.items():
                 board.add_scalar(name, value, step)
+            if run is not None:
+                run.log({**figures, "step": step})
 
         yield log
+
+
+def check_log(recipe: Recipe) -> None:
+    """Raises InputError when the recipe asks for Weights & Biases, and that is not installed."""
+    if recipe.log == "wandb" and find_spec("wandb") is None:
+        raise InputError("log = wandb needs Weights & Biases: pip install 'edgevid[wandb]'")
+
+
+def _wandb_run(folder: Path, kind: str, recipe: Recipe) -> Any:
+    check_log(recipe)
+    import wandb
+
+    known = folder / WANDB_ID
+    if not known.exists():
+        write_text(known, uuid4().hex[:16])
+    try:
+        run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "edgevid"),
+            name=f"{recipe.name} {kind}",
+            config=recipe.model_dump(mode="json"),
+            dir=folder,
+            id=known.read_text(encoding="utf-8"),
+            resume="allow",
+            settings=wandb.Settings(console="off", quiet=True),
+        )
+    except wandb.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"Weights & Biases: {reason} (WANDB_MODE=offline keeps the figures here)") from None
+    # A resumed training does some steps again; by a step of our own these are drawn in their places.
+    run.define_metric("*", step_metric="step")
+    return run
