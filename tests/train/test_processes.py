@@ -25,6 +25,7 @@ from tiny_run import RECIPE
 
 from edgevid.errors import InputError
 from edgevid_train import commands, processes
+from edgevid_train.checkpoint import load_trainer
 from edgevid_train.devices import make_accelerator
 from edgevid_train.evaluate.curves import read_curves
 from edgevid_train.interrupt import StoppedError
@@ -47,17 +48,20 @@ def test_two_launched_processes_train_what_one_does(clips: Path, tmp_path: Path)
         return [str(tmp_path / arg) if str(arg).startswith(("tiny", "by", str(count))) else str(arg) for arg in args]
 
     changes = [word for change in SAME for word in ("--set", change)]
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--num_cpu_threads_per_process", "1", "--main_process_port", "0", "-m", "edgevid"]
+    changes += ["--device", "cpu"]
     with ThreadPoolExecutor() as pool:
         together = pool.submit(
             subprocess.run, [*launch, "train-distill", *words(2), *changes], capture_output=True, text=True
         )
-        alone = run_command(commands.register, "train-distill", "--device", "cpu", *words(1), *changes)
+        alone = run_command(commands.register, "train-distill", *words(1), *changes)
     ran = together.result()
     assert alone.status == 0, alone.err
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("student 2/2") == 1  # one speaks
+    others = [load_trainer(tmp_path / f"by-{count}" / "student" / "last")["random_others"] for count in (1, 2)]
+    assert list(map(len, others)) == [0, 1]
     one, two = tmp_path / "by-1", tmp_path / "by-2"
     assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
     curves, theirs = (read_curves(out / "student" / "tensorboard") for out in (one, two))
@@ -69,7 +73,9 @@ def test_two_launched_processes_train_what_one_does(clips: Path, tmp_path: Path)
     a, b = (load_file(out / "student" / "last" / "model.safetensors") for out in (one, two))
     assert a.keys() == b.keys()
     for name in a:
-        assert torch.allclose(a[name].float(), b[name].float(), atol=2e-5), name
+        # What is added to all scores of a softmax has no gradient; Adam makes steps of whatever is rounded.
+        idle = 4 if name.endswith("aim.bias") else 0
+        assert torch.allclose(a[name].float().flatten()[idle:], b[name].float().flatten()[idle:], atol=2e-5), name
     ours, also = (json.loads((tmp_path / f"{count}.json").read_text()) for count in (1, 2))
     assert [entry["file"] for entry in ours["predictions"]] == [entry["file"] for entry in also["predictions"]]
     for x, y in zip(ours["predictions"], also["predictions"], strict=True):

@@ -2,14 +2,19 @@
 
 They are started by accelerate, on one computer or on each of several:
 
-    accelerate launch --num_processes 4 -m edgevid train-distill --recipe … --data … --out …
-    accelerate launch --cpu --num_processes 2 -m edgevid train-distill …
-    accelerate launch --num_machines 2 --machine_rank 0 --main_process_ip HOST --main_process_port 29500 \
-        --num_processes 8 -m edgevid train-distill …          (and on the other one with --machine_rank 1)
+    accelerate launch --multi_gpu --num_processes 4 -m edgevid train-distill --recipe … --data … --out …
+    accelerate launch --multi_gpu --num_processes 2 -m edgevid train-distill --device cpu …
+    accelerate launch --multi_gpu --num_machines 2 --machine_rank 0 --main_process_ip HOST \
+        --main_process_port 29500 --num_processes 8 -m edgevid train-distill …   (on the other with --machine_rank 1)
 
-Each takes its share of every batch, of the clips to read and of those held out; `optim.batch` stays the whole batch.
-Only the first writes and speaks. All must see the data and the folder of the run under the same paths. Alone, a process
-leads itself, and nothing here does anything.
+(`accelerate launch --cpu` starts a single process, whatever number it is given. `torchrun --nproc_per_node 2 -m
+edgevid …` does what the second line does.)
+
+Each takes its share of every batch, of the clips to read and of those held out; `optim.batch` stays the whole batch,
+and a step is that of the whole batch. What is not: batch norms take the statistics of each share (`student.norm` may
+freeze them; the first process' running ones are kept), and dropout, exits by lot and mixed clips are drawn in each.
+`data.cache_mb`, `data.loaders` and `drawn.workers` are each process' own. Only the first writes and speaks. All must
+see the data and the folder of the run under the same paths. Alone, a process leads itself and all this does nothing.
 """
 
 import contextlib
@@ -30,7 +35,8 @@ Item = TypeVar("Item")
 
 LONGEST_WAIT = timedelta(hours=6)
 """For another process, which may have the larger files to read. Of one that has ended, the launcher tells."""
-_GRACE_S = 3.0
+_GRACE_S = 10.0
+"""Interpreters end slowly on a busy machine."""
 
 
 def launched() -> int:

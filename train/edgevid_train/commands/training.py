@@ -128,6 +128,8 @@ def train_distill(
 ) -> None:
     """Train a teacher on labelled videos and distil a small streaming student from it.
 
+    Several processes: accelerate launch --multi_gpu --num_processes 4 -m edgevid train-distill, or another training.
+
     With --sweep or --seeds one run after the other goes into OUT/sweep-…, and one table says which did best.
     """
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
