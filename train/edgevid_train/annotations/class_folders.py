@@ -1,6 +1,6 @@
 """One sub-folder per class, with the videos in it; also `train/`, `val/` and `test/` above the classes."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgevid_train.annotations.media import SPLIT_NAMES
 from edgevid_train.annotations.paths import videos_below
@@ -11,7 +11,10 @@ from edgevid_train.annotations.record import ClipRecord
 def read_class_folders(root: Path, say: Say) -> list[ClipRecord]:
     """The label of a video is the folder it is in, directly or deeper; each video is a group of its own.
 
-    Videos in `root` itself have no class and are left out.
+    Videos in `root` itself have no class and are left out; folders of classes without a video are named.
+
+    Raises:
+        InputError: as `videos_below`.
     """
     records = []
     without = 0
@@ -26,4 +29,12 @@ def read_class_folders(root: Path, say: Say) -> list[ClipRecord]:
             records.append(ClipRecord(file, name, (folders[0],), name, split=split))
     if without and records:
         say(f"{plural(without, 'video')} left out: in no class folder")
+    empty = sorted(_folders_of(root) - {PurePosixPath(record.name).parts[0] for record in records})
+    if empty and records:
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        say(f"no video in {plural(len(empty), 'folder')}: {', '.join(ascii(name)[1:-1] for name in empty[:5])}{more}")
     return records
+
+
+def _folders_of(root: Path) -> set[str]:
+    return {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}

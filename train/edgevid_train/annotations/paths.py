@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from edgevid.errors import InputError
@@ -33,10 +34,46 @@ def inside(root: Path, name: str, where: str, field: str = "file") -> tuple[Path
 
 
 def videos_below(folder: Path) -> list[Path]:
-    """Video files below `folder`, by their ending, hidden ones left out, in the order of their names."""
+    """Video files below `folder`, by their ending, hidden ones left out, in the order of their names.
+
+    Links to folders are followed, but never back to where they come from: people keep the videos elsewhere.
+
+    Raises:
+        InputError: a folder cannot be looked into, or a video's name cannot be printed, as every report would have to.
+    """
     found = []
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.suffix.lower() in VIDEO_ENDINGS and path.is_file():
+    for path in files_below(folder):
+        if path.suffix.lower() in VIDEO_ENDINGS:
+            name = path.relative_to(folder).as_posix()
+            if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+                shown = ascii(name) if len(name) <= 60 else f"{name[:57]!a}..."
+                raise InputError(f"{folder}: {shown} holds characters that cannot be printed; rename it")
             found.append(path)
     return sorted(found)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Files below `folder` that are not hidden, nor in a hidden folder. Raises InputError as `videos_below`."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename!a}: {error.strerror or error}")
+
+    root = Path(os.path.realpath(folder))
+    came_by = {folder: {root}}
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        above = came_by.pop(Path(place))
+        inner = {name: Path(os.path.realpath(Path(place, name))) for name in folders if not name.startswith(".")}
+        folders[:] = [
+            name for name, real in inner.items() if real not in above and not _met(Path(place, name), real, root)
+        ]
+        came_by |= {Path(place, name): {*above, inner[name]} for name in folders}
+        for name in files:
+            path = Path(place, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _met(path: Path, real: Path, root: Path) -> bool:
+    """Whether a link leads to what is found below `root` anyway."""
+    inside_it = path.is_symlink() and real.is_relative_to(root)
+    return inside_it and not any(part.startswith(".") for part in real.relative_to(root).parts)
