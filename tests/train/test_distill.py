@@ -41,6 +41,7 @@ def steps(targets: list[list[int]], *, weights: Tensor | None = None, decisive: 
         of >= 0 if decisive is None else decisive,
         torch.full((*of.shape, 2), torch.nan),
         torch.full(of.shape, torch.nan),
+        torch.full(of.shape, torch.nan),
     )
 
 

@@ -178,7 +178,7 @@ def test_invariants(clip, others, steps, rate_hz, seed, before, after, flip):
         assert len(steps_asked) <= longest_s * rate_hz + 2
     for name in vars(stream):
         assert np.array_equal(
-            getattr(stream, name), getattr(again, name), equal_nan=name.endswith(("places", "pointing"))
+            getattr(stream, name), getattr(again, name), equal_nan=name.endswith(("places", "pointing", "progress"))
         ), name
 
 
@@ -480,3 +480,32 @@ def test_jitter_is_new_for_every_stream() -> None:
         tuple(a_stream(a_clip(frames=60, fps=60.0), 8, seed, augment=config).frames[:, 0, 0, 0]) for seed in (1, 2, 1)
     }
     assert len(shown) == 2
+
+
+# --- where a step is among what the teacher sees
+
+
+def test_progress_is_the_place_of_a_step_among_the_teacher_s_frames():
+    for seed, reverse in ((0, {}), (1, {}), (3, {"left": "right"})):
+        augment = PLAIN.model_copy(update={"reverse": reverse, "speed": (0.7, 1.4)})
+        clip = a_clip(frames=31, span=(0.5, 1.5))
+        stream = a_stream(clip, 30, seed, augment=augment, config=StreamConfig(before=0, after=1.0))
+        first, last = shown(stream.teacher_frames)[0], shown(stream.teacher_frames)[-1]
+        within = ~np.isnan(stream.progress)
+        assert 4 <= within.sum() < 30
+        assert (np.diff(np.flatnonzero(within)) == 1).all()
+        assert (np.diff(stream.progress[within]) > 0).all()
+        places = first + (last - first) * stream.progress[within]
+        assert np.abs(places - np.array(shown(stream.frames))[within]).max() <= 1  # a frame
+
+
+def test_progress_follows_a_teacher_that_looks_at_a_rate():
+    stream = a_stream(a_clip(frames=61), 33, teacher_rate_hz=2.0)  # the middle 2 of 4 seconds, in 5 frames
+    within = ~np.isnan(stream.progress)
+    frames = np.array(shown(stream.frames))[within]
+    assert 14 <= frames.min() <= 17
+    assert 43 <= frames.max() <= 46
+    short = a_stream(a_clip(frames=16), 9, teacher_rate_hz=2.0)  # one second, and its end again and again
+    assert shown(short.teacher_frames)[2:] == [15, 15, 15]
+    known = short.progress[~np.isnan(short.progress)]
+    assert known[:-1].max() <= 0.5  # the third of its five frames is the last of the action

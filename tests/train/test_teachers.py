@@ -176,7 +176,9 @@ def test_a_student_learns_from_it(checkpoint, kind):
     task = DistillTask(DistillConfig(task=0, place=0, temperature=1), student, teacher.feature_size)
     decisive = torch.tensor([[False, True], [False, True]])
     unknown = torch.full((2, 2), torch.nan)
-    steps = StepTargets(torch.full((2, 2), -1), torch.ones(2, 2), decisive, torch.full((2, 2, 2), torch.nan), unknown)
+    steps = StepTargets(
+        torch.full((2, 2), -1), torch.ones(2, 2), decisive, torch.full((2, 2, 2), torch.nan), unknown, unknown
+    )
     frames = clips(2, frames=2, side=64)
     with torch.no_grad():
         answer = teacher(theirs)

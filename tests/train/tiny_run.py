@@ -67,6 +67,7 @@ def train_stream(label: int, pixels: Pixels) -> TrainStream:
         label=label,
         places=nowhere,
         pointing=nowhere[:, 0],
+        progress=nowhere[:, 0],
         teacher_places=nowhere[:2],
     )
 

@@ -1,9 +1,11 @@
 """What a student learns from: the labels, the teacher's answers, the teacher's features. One object owns the terms."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -11,10 +13,12 @@ from edgevid_train.counts import WHOLE, Counts
 from edgevid_train.label_loss import Activation, LabelLoss, divergence
 from edgevid_train.models.student import Student, StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
+from edgevid_train.taps import TapConfig, TapTerms, relation_loss
 
 
 class DistillConfig(BaseModel):
-    """Weights of the terms. `inner_exits`: weight of every exit's loss but the last, whose weight is 1.
+    """Weights of the terms. `inner_exits`: weight of every exit's loss but the last, whose weight is 1; one for
+    all of them, or one for each.
 
     `own_answer`: what inner exits learn from the last one's answer at every step, also where nobody else can say (Zhang
     et al. 2019, Be Your Own Teacher): a cascade that stops early is to say what it would have said at the end.
@@ -23,6 +27,9 @@ class DistillConfig(BaseModel):
 
     `temperature` softens both answers; the term is multiplied by its square, so that its gradient keeps its size
     (Hinton et al. 2015).
+
+    `relation`: that embeddings of a batch's clips, each the mean over a clip's decisive steps, are as far apart as the
+    teacher's features (see `relation_loss`). `taps`: what is learned from inside of the teacher (see `TapConfig`).
 
     `cache_mb`: of a teacher's answers on disk, in the cache folder, for other students' trainings; 0 for none.
     """
@@ -34,11 +41,21 @@ class DistillConfig(BaseModel):
     response: float = Field(default=1.0, ge=0)
     feature: float = Field(default=0.3, ge=0)
     temperature: float = Field(default=2.0, gt=0)
-    inner_exits: float = Field(default=0.5, ge=0)
+    relation: float = Field(default=0.0, ge=0)
+    inner_exits: float | tuple[float, ...] = 0.5
     own_answer: float = Field(default=0.0, ge=0)
     skipping: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     cache_mb: int = Field(default=0, ge=0)
+    taps: tuple[TapConfig, ...] = ()
+
+    @field_validator("inner_exits", mode="before")
+    @classmethod
+    def _weights(cls, value: Any) -> Any:
+        values = value if isinstance(value, list | tuple) else [value]
+        if not all(isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x < math.inf for x in values):
+            raise ValueError("a weight of 0 or more, or one for each inner exit, for example [0.3, 0.6]")
+        return value
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,7 @@ class StepTargets:
     decisive: Tensor
     places: Tensor
     pointing: Tensor
+    progress: Tensor
 
 
 def task_loss(logits: Tensor, targets: Tensor, weights: Tensor, loss: LabelLoss) -> Tensor:
@@ -130,8 +148,11 @@ class DistillTask(nn.Module):
         self.config = config
         self.label_loss = label_loss or LabelLoss(smoothing=config.label_smoothing)
         exits = len(student.exit_names)
-        self.exit_weights = [config.inner_exits] * (exits - 1) + [1.0]
+        inner = config.inner_exits if isinstance(config.inner_exits, tuple) else [config.inner_exits] * (exits - 1)
+        self.exit_weights = [*inner, 1.0]
         self.project = nn.Linear(student.embedding_size, teacher_features) if teacher_features else None
+        self.taps: TapTerms | None = None
+        """Of the config's taps, where there is a teacher."""
 
     def counts(self, steps: StepTargets) -> Counts:
         """What the terms are means over."""
@@ -140,11 +161,16 @@ class DistillTask(nn.Module):
         return Counts(len(steps.weights), *torch.stack([x.sum().float() for x in (labels, places, pointing)]).tolist())
 
     def forward(
-        self, outputs: StudentOutputs, steps: StepTargets, teacher: TeacherOutputs | None, shares: Counts = WHOLE
+        self,
+        outputs: StudentOutputs,
+        steps: StepTargets,
+        teacher: TeacherOutputs | None,
+        shares: Counts = WHOLE,
+        heard: dict[str, Any] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss to minimise, and its terms by name, each already weighted and summed over exits.
 
-        `shares`: of a part of a batch in the whole batch's counts.
+        `shares`: of a part of a batch in the whole batch's counts. `heard`: what the student's modules gave, by path.
         """
         config, activation = self.config, self.label_loss.config.activation
         terms: dict[str, Tensor] = {"task": outputs.embedding.new_zeros(())}
@@ -172,4 +198,12 @@ class DistillTask(nn.Module):
                 * feature_loss(self.project(outputs.embedding), teacher.features, steps.decisive)
                 * shares.clips
             )
+            if config.relation:
+                share = steps.decisive / steps.decisive.sum(1, keepdim=True).clamp(min=1)
+                embedding = (share.unsqueeze(2) * outputs.embedding).sum(1)
+                relation = relation_loss(embedding, teacher.features, steps.decisive.any(1))
+                terms["relation"] = config.relation * relation * shares.clips
+            if self.taps is not None:
+                tapped = self.taps(heard or {}, teacher.taps, steps.progress)
+                terms |= {name: term * shares.clips for name, term in zip(self.taps.names, tapped, strict=True)}
         return torch.stack(list(terms.values())).sum(), terms

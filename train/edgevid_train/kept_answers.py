@@ -24,6 +24,7 @@ from edgevid.errors import InputError
 from edgevid_train.batch import as_input
 from edgevid_train.models.teachers import Teacher, TeacherOutputs
 from edgevid_train.storage import BoundedFolder, cache_folder
+from edgevid_train.taps import TapConfig, ask_tapped
 
 Row = dict[str, NDArray[np.float32]]
 """What was said of one clip, by name."""
@@ -90,25 +91,27 @@ class Asked:
     very same answers; one that sees the clips in other batches gets them but for rounding.
     """
 
-    def __init__(self, teacher: Teacher, kept: KeptAnswers | None = None) -> None:
+    def __init__(self, teacher: Teacher, kept: KeptAnswers | None = None, taps: Sequence[TapConfig] = ()) -> None:
         self.teacher = teacher
         self.kept = kept
+        self.taps = tuple(taps)
         self._digest: str | None = None
 
     @torch.no_grad()
     def __call__(self, frames: Tensor) -> TeacherOutputs:
         if self.kept is None:
-            return self.teacher(as_input(frames))
+            return ask_tapped(self.teacher, as_input(frames), self.taps)
         if self._digest is None:
             self._digest = digest_of(self.teacher)
         kind = frames.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
         how = f"{_VERSION} edgevid {edgevid.__version__} torch {torch.__version__} {kind} {dtype} {self._digest}"
+        how += "".join(f" {tap.teacher} in {tap.times}" for tap in self.taps)
         keys = [f"{how} {tuple(clip.shape)} {hashlib.sha256(clip.tobytes()).hexdigest()}" for clip in _numpy(frames)]
         rows = self.kept.get(keys)
         if rows is not None:
             return _joined(rows, frames.device)
-        outputs = self.teacher(as_input(frames))
+        outputs = ask_tapped(self.teacher, as_input(frames), self.taps)
         self.kept.put(keys, _rows(outputs))
         return outputs
 
@@ -130,6 +133,7 @@ def _numpy(values: Tensor) -> NDArray[np.uint8]:
 
 def _rows(outputs: TeacherOutputs) -> list[Row]:
     parts = {"logits": outputs.logits, "features": outputs.features}
+    parts |= {f"tap{number}": tap for number, tap in enumerate(outputs.taps)}
     arrays = {f"{name}:{str(x.dtype).removeprefix('torch.')}": x.float().cpu().numpy() for name, x in parts.items()}
     return [{name: values[i] for name, values in arrays.items()} for i in range(len(outputs.logits))]
 
@@ -140,7 +144,8 @@ def _joined(rows: Sequence[Row], device: torch.device) -> TeacherOutputs:
         what, dtype = name.split(":")
         values = torch.from_numpy(np.stack([row[name] for row in rows]))
         found[what] = values.to(device, getattr(torch, dtype))
-    return TeacherOutputs(found["logits"], found["features"])
+    taps = tuple(found[f"tap{number}"] for number in range(len(found) - 2))
+    return TeacherOutputs(found["logits"], found["features"], taps=taps)
 
 
 def _read(entry: Path, key: str) -> Row | None:

@@ -61,7 +61,7 @@ def mixed(batch: Batch, mixture: Mixture) -> Batch:
     """A batch whose targets are shares of labels (see `Batch.in_shares`), mixed.
 
     A step is asked for both clips' labels, as much as each is asked for there; the teacher's answer counts where both
-    clips' does. Nobody knows where the hand points then.
+    clips' does, and what it has inside where both clips' actions are. Nobody knows where the hand points then.
     """
     frames, weight = _frames(batch.frames, mixture)
     teacher_frames, _ = _frames(batch.teacher_frames, mixture)
@@ -85,6 +85,7 @@ def mixed(batch: Batch, mixture: Mixture) -> Batch:
             decisive=steps.decisive & other(steps.decisive),
             places=torch.full_like(steps.places, torch.nan),
             pointing=torch.full_like(steps.pointing, torch.nan),
+            progress=steps.progress.masked_fill(other(steps.progress).isnan(), torch.nan),
         ),
         labels=weight * batch.labels + (1 - weight) * other(batch.labels),
         teacher_places=torch.full_like(batch.teacher_places, torch.nan),

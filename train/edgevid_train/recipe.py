@@ -122,8 +122,8 @@ class Recipe(_Part):
     """Everything that decides what a training run computes, except the data itself.
 
     `clip_pool` and `events` go into the manifest; validation scores a clip by `clip_pool` too. Without a weight on the
-    response or feature term there is nothing to distil, and no teacher is trained. `log`: `wandb` sends the figures of
-    a training to Weights & Biases too.
+    response, feature or relation term, and without a tap, there is nothing to distil, and no teacher is trained.
+    `log`: `wandb` sends the figures of a training to Weights & Biases too.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -155,6 +155,13 @@ class Recipe(_Part):
             raise ValueError("paths.steps: drawn paths have one label each; it is not for task.kind = multi_label")
         return self
 
+    @model_validator(mode="after")
+    def _weights_of_exits(self) -> Self:
+        weights, inner = self.distill.inner_exits, len(self.student.exits) - 1
+        if isinstance(weights, tuple) and len(weights) != inner:
+            raise ValueError(f"distill.inner_exits: {len(weights)} weights; the student has {inner} inner exits")
+        return self
+
     @property
     def clips_seed(self) -> int:
         """Of everything random about clips; `seed` is that of networks."""
@@ -162,7 +169,8 @@ class Recipe(_Part):
 
     @property
     def needs_teacher(self) -> bool:
-        return self.distill.response > 0 or self.distill.feature > 0
+        distill = self.distill
+        return max(distill.response, distill.feature, distill.relation) > 0 or bool(distill.taps)
 
     def to_toml(self) -> str:
         """Every field with its value, so that a later change of a default changes nothing."""
@@ -245,6 +253,8 @@ def _string(text: str) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items() if v is not None)} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, str):

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -56,6 +56,7 @@ from edgevid_train.scalars import check_log
 from edgevid_train.schedule import check_held_out
 from edgevid_train.split import Split, check_labels, grouped_folds, holdout
 from edgevid_train.synthetic.paths import LABELS
+from edgevid_train.taps import TapTerms
 
 LEDGER, QUALITY, CV = "ledger.csv", "quality.csv", "cv.json"
 
@@ -91,7 +92,7 @@ def train_folds(
     splits = _splits(request, recipe, records, extra)
     _check_held_out(request, recipe, splits)
     given = _given_teachers(request, labels, splits)
-    _try_networks(request, recipe, labels, splits)
+    _try_networks(request, recipe, labels, splits, given)
     for line in _leaks(request, recipe, splits, given):
         report.say(line)
     folders = [folder for folder in (request.data, *request.extra) if folder is not None]
@@ -244,7 +245,11 @@ def _check_held_out(request: RunRequest, recipe: Recipe, splits: Sequence[tuple[
 
 
 def _try_networks(
-    request: RunRequest, recipe: Recipe, labels: tuple[str, ...], splits: Sequence[tuple[str, str, Split]]
+    request: RunRequest,
+    recipe: Recipe,
+    labels: tuple[str, ...],
+    splits: Sequence[tuple[str, str, Split]],
+    given: Sequence[Path | None],
 ) -> None:
     """Build what will be trained, and throw it away: what cannot be built is found before the first clip is decoded."""
     networks: dict[Kind, nn.Module] = {}
@@ -257,6 +262,9 @@ def _try_networks(
                 networks["teacher"] = gather(recipe.teacher, members, labels, recipe.task.activation)
         else:
             networks["teacher"] = build_teacher(recipe.teacher, len(labels))
+    if request.command == "train-distill" and recipe.distill.taps:
+        teacher = networks.get("teacher") or load_teacher(cast(Path, given[0])).teacher
+        TapTerms(recipe.distill.taps, cast(Student, networks["student"]), cast(Teacher, teacher))
     if request.init is None:
         return
     begins = {kind: folder for kind in networks if (folder := beginning_of(request.init, kind)) is not None}

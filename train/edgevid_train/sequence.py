@@ -83,6 +83,8 @@ class TrainStream:
         decisive: bool `(T,)`: the steps at which the action is to be recognised; there the teacher's answer counts.
         label: index of the action.
         places, teacher_places: float32 `(T, 2)` and `(Tt, 2)`: where the hand points in each frame; NaN where unknown.
+        progress: float32 `(T,)`: place of a step among the teacher's frames, 0 at the first, 1 at the last; NaN before
+            and after these.
         pointing: float32 `(T,)`: 1 where a hand points, 0 where none does, NaN where unknown.
     """
 
@@ -94,6 +96,7 @@ class TrainStream:
     label: int
     places: Points
     pointing: NDArray[np.float32]
+    progress: NDArray[np.float32]
     teacher_places: Points
 
 
@@ -185,6 +188,7 @@ def build_stream(
     view = draw_view(augment, rng, clip.frames.shape[2] / clip.frames.shape[1])
     body = lay.shown(clip, ticks, view, speed)
     parts = [*lay.before(others, body, spare, view), body]
+    before = sum(map(len, parts[:-1]))
     if after:
         parts.append(lay.after(others, body, after, view))
     stream = lay.joined(parts)
@@ -193,6 +197,8 @@ def build_stream(
     begin_s, end_s = max(clip.times_s[0], clip.start_s), min(clip.times_s[-1], clip.end_s)
     inside = look_times(begin_s, end_s, teacher_frames, teacher_rate_hz / speed)
     theirs = _Piece.of(clip, sample_at(clip.times_s, inside), view, teacher_spec, augment.shake)
+    progress = np.full(steps, np.nan, np.float32)
+    progress[before : before + own] = _progress(ticks, inside)
     return TrainStream(
         frames=stream.piece.frames,
         teacher_frames=theirs.frames,
@@ -202,8 +208,15 @@ def build_stream(
         label=body.label,
         places=stream.piece.places,
         pointing=stream.piece.pointing,
+        progress=progress,
         teacher_places=theirs.places,
     )
+
+
+def _progress(ticks: NDArray[np.float64], looks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each tick among the times at which a teacher looks, 0 to 1; NaN before and after."""
+    within = (ticks >= looks[0] - TOLERANCE_S) & (ticks <= looks[-1] + TOLERANCE_S)
+    return np.where(within, np.interp(ticks, looks, np.linspace(0, 1, len(looks))), np.nan)
 
 
 def step_targets(

@@ -14,6 +14,7 @@ from edgevid_train.kept_answers import Asked, KeptAnswers
 from edgevid_train.label_loss import LabelLoss
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, TeacherOutputs
+from edgevid_train.taps import TapTerms, listening
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 
@@ -57,7 +58,10 @@ class StudentTask(nn.Module):
         super().__init__()
         self.network = student
         self.distill = DistillTask(config, student, teacher.feature_size if teacher else None, label_loss)
-        self._ask = Asked(teacher, kept) if teacher else None
+        if teacher and config.taps:
+            self.distill.taps = TapTerms(config.taps, student, teacher)
+        self._ask = Asked(teacher, kept, config.taps) if teacher else None
+        self._paths = [tap.student for tap in config.taps] if teacher else []
 
     def counts(self, batch: Batch) -> Counts:
         return self.distill.counts(batch.steps)
@@ -67,7 +71,9 @@ class StudentTask(nn.Module):
         frames = as_input(batch.frames)
         exits, skipping = len(self.network.exit_names), self.distill.config.skipping
         deciding = draw_deciding(frames.shape[0], frames.shape[1], exits, skipping)
-        loss, terms = self.distill(self.network(frames, deciding.to(frames.device)), batch.steps, answer, shares)
+        with listening(self.network, self._paths, "student") as heard:
+            outputs = self.network(frames, deciding.to(frames.device))
+        loss, terms = self.distill(outputs, batch.steps, answer, shares, heard)
         return loss, {name: term.detach() for name, term in terms.items()}
 
 

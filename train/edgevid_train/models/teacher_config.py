@@ -105,12 +105,14 @@ class TeacherConfig(BaseModel):
 class TeacherOutputs:
     """Of a clip. `logits` `(B, L)`; `features` `(B, D)`, what the answer was read from.
 
-    `places`: `(B, T, points, 2)`: where in the picture it looked, where the network has such a thing.
+    `places`: `(B, T, points, 2)`: where in the picture it looked, where the network has such a thing. `taps`: what its
+    modules gave for each of the recipe's taps, float `(B, C, times, h, w)`.
     """
 
     logits: Tensor
     features: Tensor
     places: Tensor | None = None
+    taps: tuple[Tensor, ...] = ()
 
 
 class Teacher(Protocol):

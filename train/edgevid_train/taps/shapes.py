@@ -1,0 +1,95 @@
+"""Outputs of modules of many libraries, brought into one shape."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from edgevid.errors import InputError
+from edgevid_train.models.ensemble import Ensemble
+from edgevid_train.models.teacher_config import TeacherConfig
+from edgevid_train.taps.listen import first_tensor
+
+_OVER_TIME = ("memory.remember", "memory.decide")
+"""Modules of a student that see all steps of a stream, and all exits, at once: `(K*B, C, 1, T)`."""
+
+
+def student_map(output: Any, path: str, clips: int, steps: int) -> Tensor:
+    """`(B, T, C, h, w)`, h and w 1 where there are no places. Raises InputError when it is of another kind."""
+    x = first_tensor(output)
+    if x is not None and path.startswith(_OVER_TIME):
+        if x.ndim == 4 and x.shape[2] == 1 and x.shape[3] == steps:
+            return x[-clips:].permute(0, 3, 1, 2).unsqueeze(-1)  # of the last exit
+    elif x is not None and x.ndim in (2, 4) and len(x) == clips * steps:
+        return x.reshape(clips, steps, x.shape[1], *(x.shape[2:] or (1, 1)))
+    raise InputError(f"distill.taps: the student's {path} gives {_said(output)}, which is no map of every step")
+
+
+def teacher_map(output: Any, path: str, clips: int, teacher: nn.Module) -> Tensor:
+    """`(B, C, t, h, w)`, 1 where there is no time or are no places: of tokens whose order is not known too.
+
+    Raises:
+        InputError: it is of another kind.
+    """
+    x, (config, network) = first_tensor(output), _owner(teacher, path)
+    if x is not None and x.ndim == 5 and len(x) == clips:
+        return x.permute(0, 4, 1, 2, 3) if config.kind == "swin3d" else x
+    if x is not None and x.ndim in (2, 4) and len(x) % clips == 0:  # of each clip's frames, one after the other
+        return x.reshape(clips, -1, x.shape[1], *(x.shape[2:] or (1, 1))).transpose(1, 2)
+    if x is not None and x.ndim == 3 and len(x) == clips:
+        return _tokens(x, _told(output) or _grid(config, network))
+    raise InputError(f"distill.taps: the teacher's {path} gives {_said(output)}, which is no map of a clip")
+
+
+class _Grid(NamedTuple):
+    """Of tokens; `time_last`: those of the same place follow one another."""
+
+    times: int
+    rows: int
+    columns: int
+    time_last: bool = False
+
+
+def _tokens(x: Tensor, grid: _Grid) -> Tensor:
+    """`(B, N, C)` -> `(B, C, t, h, w)`; a class token, which stands first, is left out."""
+    count = grid.times * grid.rows * grid.columns
+    if x.shape[1] not in (count, count + 1):
+        return x.mean(1)[:, :, None, None, None]
+    x = x[:, -count:].transpose(1, 2)
+    if grid.time_last:
+        return x.reshape(*x.shape[:2], grid.rows, grid.columns, grid.times).permute(0, 1, 4, 2, 3)
+    return x.reshape(*x.shape[:2], grid.times, grid.rows, grid.columns)
+
+
+def _told(output: Any) -> _Grid | None:
+    """What some modules (torchvision's MViT) give beside their tokens."""
+    second = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+    if isinstance(second, tuple | list) and len(second) == 3 and all(isinstance(n, int) for n in second):
+        return _Grid(*second)
+    return None
+
+
+def _grid(config: TeacherConfig, network: nn.Module) -> _Grid:
+    """Of what cuts its clip into patches as transformers do; for others, each frame is a token."""
+    if config.kind not in ("videomae", "timesformer", "vivit", "vjepa2"):
+        return _Grid(config.frames, 1, 1)
+    built: Any = network.network
+    cut = built.config
+    tubelet = getattr(cut, "tubelet_size", 1)
+    depth, height, width = tubelet if isinstance(tubelet, list | tuple) else (tubelet, cut.patch_size, cut.patch_size)
+    spec = config.input
+    rows, columns = spec.height // height, spec.width // width
+    return _Grid(config.frames // depth, rows, columns, time_last=config.kind == "timesformer")
+
+
+def _owner(teacher: nn.Module, path: str) -> tuple[TeacherConfig, nn.Module]:
+    """The teacher whose module it is, which may be a member of an ensemble."""
+    found: Any = teacher
+    while isinstance(found, Ensemble) and path.startswith("members."):
+        _, number, path = path.split(".", 2) if path.count(".") > 1 else (*path.split("."), "")
+        found = found.members[int(number)]
+    return found.config, found
+
+
+def _said(output: Any) -> str:
+    x = first_tensor(output)
+    return f"a {type(output).__name__}" if x is None else f"numbers of shape {' x '.join(map(str, x.shape))}"
