@@ -509,3 +509,75 @@ def test_progress_follows_a_teacher_that_looks_at_a_rate():
     assert shown(short.teacher_frames)[2:] == [15, 15, 15]
     known = short.progress[~np.isnan(short.progress)]
     assert known[:-1].max() <= 0.5  # the third of its five frames is the last of the action
+
+
+# --- function matching
+
+
+def test_with_one_view_the_teacher_sees_no_more_of_an_action_than_the_student():
+    clip = a_clip(frames=61)  # four seconds
+    for steps, seed, speed in ((9, 0, 1.0), (9, 1, 1.4), (12, 2, 0.7)):
+        augment = PLAIN.model_copy(update={"speed": (speed, speed)})
+        both, alone = (a_stream(clip, steps, seed, augment=augment, one_view=one_view) for one_view in (True, False))
+        assert shown(both.frames) == shown(alone.frames)
+        ours, theirs = shown(both.frames), shown(both.teacher_frames)
+        assert shown(alone.teacher_frames)[0] == 0
+        assert ours[0] > 5  # there is no room for the beginning
+        assert (theirs[0], theirs[-1]) == (ours[0], ours[-1])
+        assert np.nanmin(both.progress) == 0
+        assert np.nanmax(both.progress) == pytest.approx(1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(clip=spanned(), steps=st.integers(1, 30), seed=st.integers(0, 2**32 - 1))
+def test_one_view_is_of_some_part_of_every_action(clip, steps, seed):
+    one, other = (a_stream(clip, steps, seed, one_view=one_view) for one_view in (True, False))
+    assert one.teacher_frames.shape == other.teacher_frames.shape
+    assert np.array_equal(one.frames, other.frames)
+    if steps >= 2 and len(clip.times_s) > 40 and clip.times_s[-1] - clip.times_s[0] > 3:
+        assert shown(one.teacher_frames)[0] >= shown(other.teacher_frames)[0]
+
+
+def test_with_one_view_every_frame_of_the_teacher_is_the_student_s_at_that_time():
+    """Everything else that is random is on: place, colours, a hidden part, shaking, speed."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(40, 200, (6, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    times_s = np.arange(61) / 30
+    clip = LabelledClip(np.stack([coarse] * 61), times_s, "left", 0.0, 2.0)
+    augment = AugmentConfig(shake=0.05, noise=0, blur=0, erase=1.0, speed=(0.6, 1.6))
+
+    def apart(one_view: bool) -> float:
+        found = []
+        for seed in range(6):
+            stream = a_stream(
+                *(clip, 20, seed),
+                **{"augment": augment, "rate_hz": 10.0, "size": (48, 64), "teacher_size": (48, 64)},
+                **{"teacher_frames": 9, "one_view": one_view},
+            )
+            body = np.flatnonzero(~np.isnan(stream.progress))
+            for number, frame in enumerate(stream.teacher_frames):
+                near = body[np.abs(stream.progress[body] - number / 8).argmin()]
+                found.append(np.abs(stream.frames[near].astype(float) - frame).mean())
+        return float(np.mean(found))
+
+    assert apart(one_view=True) < 0.6 * apart(one_view=False)
+
+
+def test_blur_is_of_the_same_share_of_both_pictures():
+    stripes = np.zeros((9, 96, 128, 3), np.uint8)
+    stripes[:, :, 64:] = 200
+    clip = LabelledClip(stripes, np.arange(9) / 8, "left", 0.0, 1.0)
+    augment = PLAIN.model_copy(update={"blur": 1.0})
+
+    def width(frame: np.ndarray) -> float:
+        """Of the edge, in shares of the picture."""
+        steep = np.abs(np.diff(frame[20, :, 0].astype(float)))
+        places = np.arange(len(steep))
+        middle = (steep * places).sum() / steep.sum()
+        return float(np.sqrt((steep * (places - middle) ** 2).sum() / steep.sum()) / len(steep))
+
+    for one_view in (True, False):
+        sizes = {"size": (48, 64), "teacher_size": (96, 128)}
+        stream = a_stream(clip, 9, 4, augment=augment, one_view=one_view, **sizes)
+        ratio = width(stream.teacher_frames[0]) / width(stream.frames[-1])
+        assert ratio == pytest.approx(1 if one_view else 0.5, rel=0.15)

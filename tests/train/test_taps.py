@@ -398,3 +398,14 @@ def test_a_path_that_is_not_there_ends_a_run_before_it_begins(clips: Path, tmp_p
     assert ran.status == 2
     assert "distill.taps: the student has no module 'stages.7'; near it are stages.0, stages.1, stages" in ran.err
     assert not out.exists()
+
+
+def test_one_view_is_for_students_and_leaves_their_teacher_as_it_is(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    for name, one_view in (("with", "true"), ("without", "false")):
+        short = ("--set", "stream.max_steps=4", "--set", "optim.epochs=1", "--set", f"distill.one_view={one_view}")
+        ran = distill("--recipe", tmp_path / "tiny.toml", "--data", clips, "--out", tmp_path / name, *short)
+        assert ran.status == 0, ran.err
+    for kind, same in (("teacher", True), ("student", False)):
+        one, other = (load_file(tmp_path / name / kind / "last" / "model.safetensors") for name in ("with", "without"))
+        assert all(torch.equal(one[name], other[name]) for name in one) == same

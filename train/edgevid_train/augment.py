@@ -84,7 +84,8 @@ class View:
 
     `matrix`: 2x3, from output to input places, both in 0..1 of their picture (so it serves every size).
     `filled`: share of the output's width and height that the picture fills; the rest is black bars.
-    `erased`: a part of the input picture.
+    `erased`: a part of the input picture. `jolts`: by how much each frame is moved, `(T, 2)`, where that is not to be
+    drawn from `shake_seed`.
     """
 
     matrix: NDArray[np.float64]
@@ -97,6 +98,7 @@ class View:
     noise: float
     filled: tuple[float, float] = (1.0, 1.0)
     erased: Box | None = None
+    jolts: NDArray[np.float64] | None = None
 
 
 def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) -> View:
@@ -161,7 +163,7 @@ def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0
     source_height, source_width = clip.shape[1:3]
     clip = clip if view.erased is None else _without(clip, view.erased)
     rng = np.random.default_rng(view.shake_seed)
-    jolts = _jolts(view, len(clip), shake)
+    jolts = jolts_of(view, len(clip), shake)
     out = np.empty((len(clip), height, width, 3), np.uint8)
     for i, frame in enumerate(clip):
         matrix = view.matrix.copy()
@@ -188,12 +190,15 @@ def place_points(points: Points, view: View, shake: float = 0.0) -> Points:
     if view.erased is not None:
         points = np.where(view.erased.hides(points)[:, None], np.float32(np.nan), points)
     inverse = np.linalg.inv(view.matrix[:, :2])
-    moved = (points - view.matrix[:, 2] - _jolts(view, len(points), shake)) @ inverse.T
+    moved = (points - view.matrix[:, 2] - jolts_of(view, len(points), shake)) @ inverse.T
     moved[((moved < 0) | (moved > 1)).any(axis=1)] = np.nan
     return moved.astype(np.float32)
 
 
-def _jolts(view: View, count: int, shake: float) -> NDArray[np.float64]:
+def jolts_of(view: View, count: int, shake: float) -> NDArray[np.float64]:
+    """By how much a shaking camera moves each of `count` frames, `(count, 2)` in 0..1 of the picture."""
+    if view.jolts is not None:
+        return view.jolts
     return _smooth_noise(np.random.default_rng([view.shake_seed, count]), count) * shake
 
 

@@ -37,6 +37,8 @@ from edgevid_train.sequence import LabelledClip, TrainStream, build_stream, samp
 from edgevid_train.storage import shard_of, shown
 from edgevid_train.targets import Targets, called
 
+TEACHER, STUDENT = range(2)
+"""Phases of a run, whose clips are not changed in the same way."""
 NEIGHBOURS = 3
 """Other clips a stream may take its past and future from."""
 
@@ -223,6 +225,7 @@ class TrainingClips:
             fit=recipe.student.input.fit,
             teacher_fit=recipe.teacher.input.fit,
             teacher_rate_hz=recipe.teacher.rate_hz,
+            one_view=recipe.distill.one_view and self.phase == STUDENT,  # a teacher that is trained sees all of it
         )
 
     def _neighbours(self, rng: np.random.Generator, drawn: Sequence[int], index: int) -> list[int]:

@@ -28,6 +28,12 @@ class DistillConfig(BaseModel):
     `temperature` softens both answers; the term is multiplied by its square, so that its gradient keeps its size
     (Hinton et al. 2015).
 
+    Student and teacher see the same view of a clip, each at its own size and rate: the same crop, turn, colours, hidden
+    part, mirroring, speed and mixture with another clip. `one_view` (function matching, Beyer et al. 2022) gives them
+    the same in time too, and in the picture's units: of an action whose beginning the student's stream has no room for
+    the teacher sees what the student does; the camera shakes for both at the same moments, and blur is of the same
+    share of the picture. What the student sees before and after an action stays its own; grain is drawn for each.
+
     `relation`: that embeddings of a batch's clips, each the mean over a clip's decisive steps, are as far apart as the
     teacher's features (see `relation_loss`). `taps`: what is learned from inside of the teacher (see `TapConfig`).
 
@@ -42,6 +48,7 @@ class DistillConfig(BaseModel):
     feature: float = Field(default=0.3, ge=0)
     temperature: float = Field(default=2.0, gt=0)
     relation: float = Field(default=0.0, ge=0)
+    one_view: bool = False
     inner_exits: float | tuple[float, ...] = 0.5
     own_answer: float = Field(default=0.0, ge=0)
     skipping: float = Field(default=0.5, ge=0, le=1)

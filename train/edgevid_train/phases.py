@@ -33,7 +33,16 @@ from edgevid_train.checkpoint import (
     write_ensemble,
 )
 from edgevid_train.curriculum import EasierFirst
-from edgevid_train.dataset import HeldOutClips, TrainingClips, as_stream, shards_of, spread, spread_over
+from edgevid_train.dataset import (
+    STUDENT,
+    TEACHER,
+    HeldOutClips,
+    TrainingClips,
+    as_stream,
+    shards_of,
+    spread,
+    spread_over,
+)
 from edgevid_train.decode import ClipCache
 from edgevid_train.describe import describe
 from edgevid_train.devices import Device, channels_last, make_accelerator
@@ -132,7 +141,7 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
     torch.manual_seed(recipe.seed)
     network = build_teacher(recipe.teacher, len(labels))
     _begin_from(setting, network, "teacher")
-    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, 0, fold.extra, setting.drawn)
+    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, TEACHER, fold.extra, setting.drawn)
     # A teacher sees the action alone: of its streams two steps are made, and thrown away.
     optim, lengths = recipe.teacher_optim, [2] * len(fold.train)
     sampler = _sampler(fold, recipe, optim, lengths, lambda _: 2, max_steps=2, lead_steps=0)
@@ -218,7 +227,9 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
             cast(nn.Module, teacher).eval().requires_grad_(False)
         kept = kept_answers(recipe.distill.cache_mb) if teacher is not None else None
         task = StudentTask(student, recipe.distill, teacher, _label_loss(fold, setting), kept)
-        clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, 1, fold.extra, setting.drawn)
+        clips = TrainingClips(
+            fold.train, labels, setting.cache, setting.places, recipe, STUDENT, fold.extra, setting.drawn
+        )
         lead_steps = round(recipe.stream.before_s * rate_hz)
         sampler = _sampler(
             fold, recipe, recipe.optim, fold.lengths, _drawn_steps(setting), recipe.stream.max_steps, lead_steps

@@ -16,7 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgevid.manifest import InputSpec
 from edgevid.sampling import TOLERANCE_S
-from edgevid_train.augment import AugmentConfig, Clip, Points, View, apply_view, draw_view, fitted, place_points
+from edgevid_train.augment import (
+    AugmentConfig,
+    Clip,
+    Points,
+    View,
+    apply_view,
+    draw_view,
+    fitted,
+    jolts_of,
+    place_points,
+)
 from edgevid_train.looks import look_times
 
 _MIRROR = np.array([[1, 0], [-1, 1]], np.float32)
@@ -156,11 +166,12 @@ def build_stream(
     fit: Fit = "stretch",
     teacher_fit: Fit = "stretch",
     teacher_rate_hz: float = 0,
+    one_view: bool = False,
 ) -> TrainStream:
     """One augmented stream of `steps` steps that ends with, or soon after, the action of `clip`.
 
     `others`: clips from which what came before and what comes after is taken; sizes are `(height, width)`, and `fit`
-    is an `InputSpec`'s; `teacher_rate_hz` as in `look_times`.
+    is an `InputSpec`'s; `teacher_rate_hz` as in `look_times`; `one_view` is `distill.one_view`.
     """
     spec = InputSpec(height=size[0], width=size[1], fit=fit)
     teacher_spec = InputSpec(height=teacher_size[0], width=teacher_size[1], fit=teacher_fit)
@@ -195,7 +206,13 @@ def build_stream(
 
     # the teacher sees the action alone, from its beginning to its end, or as much of it as its clip holds
     begin_s, end_s = max(clip.times_s[0], clip.start_s), min(clip.times_s[-1], clip.end_s)
+    if one_view:
+        begin_s, end_s = min(max(begin_s, ticks[0]), end_s), max(min(end_s, ticks[-1]), begin_s)
     inside = look_times(begin_s, end_s, teacher_frames, teacher_rate_hz / speed)
+    if one_view:
+        jolts = jolts_of(view, own, augment.shake)
+        there = np.column_stack([np.interp(inside, ticks, jolts[:, k]) for k in range(2)])
+        view = replace(view, jolts=there, blur=view.blur * teacher_size[1] / size[1])
     theirs = _Piece.of(clip, sample_at(clip.times_s, inside), view, teacher_spec, augment.shake)
     progress = np.full(steps, np.nan, np.float32)
     progress[before : before + own] = _progress(ticks, inside)
