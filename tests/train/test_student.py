@@ -3,11 +3,14 @@
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from students import small_student
 from torch import Tensor, nn
 
+from edgevid.cascade import deciding_exit
+from edgevid.manifest import ExitSpec
 from edgevid_train.models.backbones import OFFERED
 from edgevid_train.models.student import Student, macs_per_exit
 from edgevid_train.models.temporal import CausalConv, CausalShift
@@ -107,6 +110,21 @@ def test_an_exit_decides_when_its_best_score_reaches_its_threshold():
     sure = [float(x.softmax(1).max()) for x in logits]
     for thresholds, exit_ in (([sure[0] - 1e-4, 0.0], 0), ([sure[0] + 1e-4, 0.0], 1), ([None, sure[1] + 1e-4], 2)):
         assert network.decide(frames, network.zero_state(), thresholds)[0] == exit_
+
+
+@torch.inference_mode()
+def test_of_independent_labels_an_exit_decides_when_it_is_sure_of_each_as_the_runtime_has_it():
+    network, frames = small_student(), pictures(1)
+    logits, _, _ = network.step(frames, network.zero_state())
+    scores = torch.cat(logits).sigmoid().numpy()
+    sure = np.maximum(scores, 1 - scores).min(1)
+    exits = [ExitSpec(name=f"stage{i}", macs=i) for i in range(3)]
+    for thresholds in ([sure[0] - 1e-4, 0.0], [sure[0] + 1e-4, 0.0], [None, sure[1] + 1e-4], [sure[0] + 1e-4, 0.9999]):
+        given = [None if x is None else float(x) for x in (*thresholds, None)]
+        told = tuple(e.model_copy(update={"threshold": x}) for e, x in zip(exits, given, strict=True))
+        exit_ = deciding_exit(scores, told, "sigmoid")
+        assert network.decide(frames, network.zero_state(), given, "sigmoid")[0] == exit_
+    assert float(scores[0].max()) > sure[0]  # which its best score is not
 
 
 def test_only_what_no_step_skips_has_state():

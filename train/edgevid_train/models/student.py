@@ -186,18 +186,23 @@ class Student(nn.Module):
         )
 
     def decide(
-        self, frame: Tensor, state: Mapping[str, Tensor], thresholds: Sequence[float | None]
+        self,
+        frame: Tensor,
+        state: Mapping[str, Tensor],
+        thresholds: Sequence[float | None],
+        activation: Literal["softmax", "sigmoid"] = "softmax",
     ) -> tuple[int, Tensor, Tensor, State]:
         """As `step`, but of one stream, and no further than to the first exit that is sure.
 
-        `thresholds`: an exit is sure when its best score reaches its threshold, with None never.
+        `thresholds`: an exit is sure when its best score reaches its threshold, with None never; of independent labels
+        (`sigmoid`) when it is as sure of each as that (see `edgevid.cascade.deciding_exit`).
 
         Returns: index of the exit that decided, its logits `(1, L)`, the embedding `(1, E)`, the state after it.
         """
         glance, shifts = self.begin(frame, state)
         deciding = 0
         for threshold in thresholds[: len(self.eyes) - 1]:
-            if threshold is not None and float(glance.logits.softmax(1).max()) >= threshold:
+            if threshold is not None and _how_sure(glance.logits, activation) >= threshold:
                 break
             deciding += 1
             glance = self.go_on(deciding, glance, state)
@@ -274,6 +279,14 @@ class Student(nn.Module):
     def memory_states(self) -> dict[str, int]:
         """Names of the memory's states, and how many steps each holds."""
         return {m.state_name: m.reach for m in self.memory.modules() if isinstance(m, CausalConv)}
+
+
+def _how_sure(logits: Tensor, activation: Literal["softmax", "sigmoid"]) -> float:
+    """Of one step, `(1, L)`."""
+    if activation == "softmax":
+        return float(logits.softmax(1).max())
+    scores = logits.sigmoid()
+    return float(torch.maximum(scores, 1 - scores).min())
 
 
 def macs_per_exit(student: Student) -> list[int]:
