@@ -65,7 +65,10 @@ def test_group_column_of_another_name(tmp_path: Path) -> None:
         ("file,label,start_s,end_s\na.mp4,up,0,nan\n", "row 2: field 'end_s': 'nan'"),
         ("file,label,start_s,end_s\na.mp4,up,2,2\n", "row 2: end_s 2 is not after start_s 2"),
         ("file,label,split\na.mp4,up,dev\n", "row 2: field 'split': 'dev' is not one of train, val, test"),
-        ("file,label\na.mp4,up\n./a.mp4,down\n", "row 3: 'a.mp4' stands in row 2 already"),
+        (
+            "file,label\na.mp4,up\n./a.mp4,down\n",
+            "row 3: 'a.mp4' stands in row 2 already; a clip with several labels has them",
+        ),
         (b"file,label\na.mp4,\xff\n", "not UTF-8 text (byte 17)"),
         ('file,label\na.mp4,"up\n', "row 2"),
         ("file,label\na.mp4,u\x1b[31mp\n", "row 2: field 'label'"),

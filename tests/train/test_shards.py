@@ -157,6 +157,11 @@ def test_shards_by_folder_pattern_and_list(tmp_path: Path, video: bytes, monkeyp
         ("d/s-{0..999999999}.tar", "more than 100000 shards"),
         ("empty.tar", r"empty\.tar: not a tar file, or a compressed one"),
         ("d/none-{a,b}.tar", r"none-a\.tar: no such file"),
+        ("d/s-{3..0}.tar", r"\{3\.\.0\} ends before it begins"),
+        ("d/s-{}.tar", r"\{\} is neither a range"),
+        ("d/s-{0..}.tar", r"\{0\.\.\} is neither a range"),
+        ("d/s-{a..c}.tar", r"\{a\.\.c\} is neither a range"),
+        ("mute.tar", "mute.tar: no labelled videos; each sample is a video beside"),
     ],
 )
 def test_shards_that_are_not_there(
@@ -164,6 +169,7 @@ def test_shards_that_are_not_there(
 ) -> None:
     write_tar(tmp_path / "d" / "s-0.tar", samples(video, 1))
     (tmp_path / "empty.tar").touch()
+    write_tar(tmp_path / "mute.tar", {"0.mp4": video})
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         read_data(Path(typed))

@@ -20,9 +20,11 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
 from edgevid_train.dataset import TrainingClips
 from edgevid_train.evaluate.metrics import Prediction, summarise
+from edgevid_train.recipe import load_recipe
 from edgevid_train.sweep import run as sweep_run
 from edgevid_train.sweep.figures import compare
 from edgevid_train.sweep.plan import parse
+from edgevid_train.sweep.teacher import teaching
 
 FEW = ("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0")
 
@@ -98,6 +100,9 @@ def test_every_combination_with_every_seed_and_one_table_and_a_resume_that_ends_
 
     for words, says in (
         (("--sweep", "optim.lr=1,2"), "holds another sweep"),
+        (("--cv", 2), "--cv is not what the run"),
+        (("--data", tmp_path), "--data is not what the run"),
+        (("--recipe", recipe, *FEW, "--set", "optim.batch=4"), "the recipe has optim.batch = 4"),
         (("--seeds", 3), "has 2 seeds"),
     ):
         refused = distill("--resume", "--out", out, *words)
@@ -106,6 +111,53 @@ def test_every_combination_with_every_seed_and_one_table_and_a_resume_that_ends_
     refused = distill("--recipe", recipe, "--data", clips, "--sweep", "optim.lr=1,2", "--out", out)
     assert refused.status == 2
     assert "exists; give --force" in refused.err
+
+
+def test_runs_that_would_train_the_same_teacher_share_it_and_learn_the_same(
+    recipe: Path, clips: Path, tmp_path: Path
+) -> None:
+    words = ("--recipe", recipe, "--data", clips, "--set", "optim.epochs=1")
+    out = tmp_path / "out"
+    ran = distill(*words, "--sweep", "distill.response=0.5,2", "--sweep", "augment.noise=0,8", "--out", out)
+    assert ran.status == 0, ran.err
+    folders = sorted(path.name for path in out.glob("sweep-*"))
+    own = [(out / folder / "seed-0" / "teacher").is_dir() for folder in folders]
+    assert own == [True, True, False, False]  # of noise 0, of noise 8
+    assert (
+        f"run 3 of 4: distill.response=2, augment.noise=0, seed 0, with the teacher of {folders[0]}/seed-0" in ran.out
+    )
+    assert (
+        f"run 4 of 4: distill.response=2, augment.noise=8, seed 0, with the teacher of {folders[1]}/seed-0" in ran.out
+    )
+    ran = distill(*words, "--set", "distill.response=2", "--set", "augment.noise=8", "--out", tmp_path / "alone")
+    assert ran.status == 0, ran.err
+    swept, alone = (
+        load_file(run / "student" / "last" / "model.safetensors")
+        for run in (out / folders[3] / "seed-0", tmp_path / "alone")
+    )
+    assert all(torch.equal(swept[key], alone[key]) for key in alone)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ("optim.lr=0.1", True),
+        ("student.size=8", True),
+        ("distill.taps=[]", True),
+        ("clip_pool.kind=mean", True),
+        ("student.rate_hz=5", False),
+        ("distill.label_smoothing=0", False),
+        ("stream.after=0", False),
+        ("teacher_optim.lr=0.1", False),
+        ("teacher.size=8", False),
+        ("data.seed=1", False),
+        ("mix.mixup=0.4", False),
+        ("precision=bf16", False),
+        ("seed=1", False),
+    ],
+)
+def test_what_a_teacher_follows_from(recipe: Path, change: str, same: bool) -> None:
+    assert (teaching(load_recipe(str(recipe), [change])) == teaching(load_recipe(str(recipe)))) == same
 
 
 def test_a_run_that_fails_is_a_row_that_says_so(
@@ -138,6 +190,10 @@ def test_a_run_that_fails_is_a_row_that_says_so(
         (["--sweep", "seed=1,2"], "which is for --seeds"),
         (["--sweep", "optim.lr=1,2", "--sweep", "optim.lr=3"], "each key once"),
         (["--sweep", "optim.lr=1,2", "--all"], "--all holds none out"),
+        (["--sweep", "optim.lr=1e-3,0.001"], "optim.lr=1e-3 and optim.lr=0.001 are the same"),
+        (["--sweep", "student.backbone=mobilenetv2_050,nope"], "backbone 'nope' is not one of"),
+        (["--sweep", "student.exits=[1,2],[1,99]"], "99 were asked for"),
+        (["--sweep", "teacher.backbone=mobilenetv2_050,nope"], "backbone 'nope' is not one of"),
     ],
 )
 def test_wrong_words_are_one_line_before_the_first_run(

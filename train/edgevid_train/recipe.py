@@ -1,9 +1,10 @@
 """A recipe: one way of training, in one TOML file that is a small diff against the defaults written here."""
 
 import json
+import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,6 +24,9 @@ from edgevid_train.models.student import StudentConfig
 from edgevid_train.models.teachers import TeacherConfig
 from edgevid_train.paths import PathsConfig
 from edgevid_train.sequence import StreamConfig
+
+LARGEST_SEED = 2**31
+"""Of everything that takes seeds numpy's old generator takes the smallest ones; processes count on from theirs."""
 
 
 class _Part(BaseModel):
@@ -57,7 +61,7 @@ class DataConfig(_Part):
     as any other, to 1, each label as often as any other. An epoch has as many clips as without.
     """
 
-    seed: int | None = Field(default=None, ge=0)
+    seed: int | None = Field(default=None, ge=0, lt=LARGEST_SEED)
     folder: str | None = None
     format: str | None = None
     target: str | None = None
@@ -110,6 +114,12 @@ class OptimConfig(_Part):
     extra_share: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="after")
+    def _downwards(self) -> Self:
+        if self.least_lr > self.lr:
+            raise ValueError(f"least_lr = {self.least_lr:g} is more than lr = {self.lr:g}")
+        return self
+
+    @model_validator(mode="after")
     def _drops(self) -> Self:
         if bool(self.drops) != (self.schedule == "step"):
             raise ValueError("schedule = step and drops go together, for example drops = [20, 26]")
@@ -127,7 +137,7 @@ class Recipe(_Part):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=LARGEST_SEED)
     precision: Literal["no", "bf16", "fp16"] = "no"
     log: Literal["tensorboard", "wandb"] = "tensorboard"
     about: AboutConfig = AboutConfig()
@@ -180,12 +190,28 @@ class Recipe(_Part):
     def from_values(cls, values: Mapping[str, Any], where: str) -> Self:
         """Validate. Raises InputError that names the key, e.g. `student.shift`."""
         try:
-            return cls.model_validate(values)
+            recipe = cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
             what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
             raise InputError(f"{where}: {key}: {what}" if key else f"{where}: {what}") from None
+        for key, number in _numbers(recipe.model_dump()):
+            if not math.isfinite(number):
+                raise InputError(f"{where}: {key}: {number} is no number to compute with")
+        return recipe
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers with a fraction in nested mappings and lists, each with where it stands."""
+    if isinstance(value, float):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _numbers(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _numbers(inner, key)
 
 
 def recipe_names() -> list[str]:

@@ -142,14 +142,25 @@ def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked:
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"--resume: {out / RUN} is damaged: {str(error).splitlines()[0]}") from None
     saved = read_resolved(out / RECIPE)
-    if recipe is not None and recipe != saved:
-        key, ours, theirs = _difference(recipe.model_dump(), saved.model_dump())
-        raise InputError(f"--resume: the recipe has {key} = {ours!r}, the run in {out} was begun with {theirs!r}")
+    if recipe is not None:
+        check_same_recipe(recipe, saved, out)
+    check_same(request, asked, out)
+    return Start(request, saved, out, resume=True)
+
+
+def check_same(request: RunRequest | PretrainRequest, asked: Mapping[str, Any], out: Path) -> None:
+    """Raises InputError when something is asked for that the run, or the sweep, in `out` was not begun with."""
     for name, value in asked.items():
         if value and value != getattr(request, name):
             option = name.replace("_", "-")
             raise InputError(f"--resume: --{option} is not what the run in {out} was begun with; leave it out")
-    return Start(request, saved, out, resume=True)
+
+
+def check_same_recipe(recipe: Recipe, saved: Recipe, out: Path) -> None:
+    """Raises InputError that names the first key in which a recipe is not the one that `out` was begun with."""
+    if recipe != saved:
+        key, ours, theirs = _difference(recipe.model_dump(), saved.model_dump())
+        raise InputError(f"--resume: the recipe has {key} = {ours!r}, the run in {out} was begun with {theirs!r}")
 
 
 def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[str, Any, Any]:

@@ -27,12 +27,14 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
         InputError: names the file, the row (1 is the header) and the field.
     """
     records: list[ClipRecord] = []
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, tuple[str, ...]]] = {}
     for row in read_table(path, ["file", *([group] if group else [])], one_of=("label", "labels")):
         record = _record(path.parent, row, group or "group")
         if record.id in seen:
-            raise InputError(f"{row.where}: {record.id!r} stands in {seen[record.id]} already")
-        seen[record.id] = row.where.rpartition(": ")[2]
+            before, labels = seen[record.id]
+            hint = "" if labels == record.labels else "; a clip with several labels has them in a column labels: a;b"
+            raise InputError(f"{row.where}: {record.id!r} stands in {before} already{hint}")
+        seen[record.id] = row.where.rpartition(": ")[2], record.labels
         records.append(record)
     return records
 

@@ -46,7 +46,8 @@ def read_shards(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
     Videos without a label, and labels without a video, are left out; so is what comes after a damage.
 
     Raises:
-        InputError: a shard is missing or no tar file, or a label is malformed; names shard, member and field.
+        InputError: a shard is missing or no tar file, a pattern names none, nothing in them has a label, or a label is
+            malformed; names shard, member and field.
     """
     from rich.console import Console
     from rich.progress import track
@@ -73,6 +74,9 @@ def read_shards(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
         say(f"{plural(unlabelled, 'video')} in shards without a label: left out")
     if alone:
         say(f"{plural(alone, 'sample')} in shards without a video: left out")
+    if not records:
+        what = "a video beside a .json, .cls or .txt of the same name, which holds its label"
+        raise InputError(f"{shown_path(path)}: no labelled videos; each sample is {what}")
     return records
 
 
@@ -95,18 +99,23 @@ def _beside(listed_in: Path, line: str) -> Path:
 def _expanded(path: Path) -> list[Path]:
     """`{000..009}` and `{a,b}`, as in a shell; a range keeps its zeros."""
     parts = _BRACES.split(str(path))
-    choices = [_choices(part) if i % 2 else [part] for i, part in enumerate(parts)]
+    choices = [_choices(part, shown_path(path)) if i % 2 else [part] for i, part in enumerate(parts)]
     shards = [Path("".join(chosen)) for chosen in itertools.islice(itertools.product(*choices), MOST_SHARDS + 1)]
     if len(shards) > MOST_SHARDS:
         raise InputError(f"{shown_path(path)}: more than {MOST_SHARDS} shards")
     return shards
 
 
-def _choices(text: str) -> list[str]:
+def _choices(text: str, where: str) -> list[str]:
     found = _RANGE.fullmatch(text)
+    choices = text.split(",")
+    if found is None and (len(choices) < 2 or ".." in text):
+        raise InputError(f"{where}: {{{text}}} is neither a range like {{000..009}} nor a choice like {{a,b}}")
     if found is None:
-        return text.split(",")
+        return choices
     first, last = found.groups()
+    if int(last) < int(first):
+        raise InputError(f"{where}: {{{text}}} ends before it begins")
     stop = min(int(last), int(first) + MOST_SHARDS)
     return [str(number).zfill(len(first)) for number in range(int(first), stop + 1)]
 

@@ -217,7 +217,7 @@ def _run(
             if processes.launched() > 1:
                 raise InputError("--sweep and --seeds: their runs are of one process each")
             if resume:
-                plan = SweepPlan.resume(out, sweep, seeds)
+                plan = SweepPlan.resume(out, recipe, changes or (), sweep, seeds, asked)
             else:
                 plan = SweepPlan.begin(recipe, changes or (), sweep, seeds or 1, asked)
             result = train_sweep(plan, out, device=device, resume=resume, force=force, report=report, stop=stop)

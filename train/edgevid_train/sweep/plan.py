@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgevid.errors import InputError
 from edgevid.files import write_text
+from edgevid_train.models.student import Student
+from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe, load_recipe
-from edgevid_train.request import RunRequest, begun
+from edgevid_train.request import RunRequest, begun, check_same, check_same_recipe
 
 PLAN = "plan.json"
 MOST_RUNS = 1000
@@ -60,10 +62,11 @@ class SweepPlan(BaseModel):
     def begin(
         cls, recipe: str | None, changes: Sequence[str], sweeps: Sequence[str], seeds: int, asked: Mapping[str, Any]
     ) -> Self:
-        """Every recipe is tried now: what one of them does not allow is found before the first run.
+        """Every recipe is tried now, and its networks: what cannot be is found before the first run.
 
         Raises:
-            InputError: as `begun`, or a key or value that the recipe does not allow, or nothing is held out.
+            InputError: as `begun`, or a key or value that the recipe does not allow, two combinations that are the
+                same, a network that cannot be built, or nothing is held out.
         """
         if recipe is None:
             raise InputError("--sweep changes a recipe; give --recipe too")
@@ -73,34 +76,51 @@ class SweepPlan(BaseModel):
         if len({key for key, _ in grid}) < len(grid) or any(key == "seed" for key, _ in grid):
             raise InputError("--sweep: each key once, and not seed, which is for --seeds")
         own = load_recipe(recipe, changes)
-        combinations = []
+        combinations: list[Combination] = []
+        names: dict[tuple[str, ...], str] = {}
         for number, values in enumerate(itertools.product(*(values for _, values in grid)), start=1):
             chosen = dict(zip([key for key, _ in grid], values, strict=True))
             said = [f"{key}={value}" for key, value in chosen.items()]
             recipes = [load_recipe(recipe, [*changes, *said, f"seed={own.seed + i}"]) for i in range(seeds)]
-            combinations.append(
-                Combination(
-                    folder=f"sweep-{number}-{_slug(chosen)}",
-                    values=chosen,
-                    request=begun(RunRequest, Path(), recipes[0], asked).request,
-                    recipes=tuple(found.to_toml() for found in recipes),
-                )
+            combination = Combination(
+                folder=f"sweep-{number}-{_slug(chosen)}",
+                values=chosen,
+                request=begun(RunRequest, Path(), recipes[0], asked).request,
+                recipes=tuple(found.to_toml() for found in recipes),
             )
+            twin = names.setdefault(combination.recipes, combination.name)
+            if twin != combination.name:
+                raise InputError(f"--sweep: {twin} and {combination.name} are the same")
+            combinations.append(combination)
         if len(combinations) * seeds > MOST_RUNS:
             raise InputError(f"--sweep: {len(combinations) * seeds} runs are more than {MOST_RUNS}")
+        _try_networks([combination.recipe(0) for combination in combinations], asked)
         return cls(sweeps=tuple(sweeps), seeds=seeds, combinations=tuple(combinations))
 
     @classmethod
-    def resume(cls, out: Path, sweeps: Sequence[str], seeds: int | None) -> Self:
+    def resume(
+        cls,
+        out: Path,
+        recipe: str | None,
+        changes: Sequence[str],
+        sweeps: Sequence[str],
+        seeds: int | None,
+        asked: Mapping[str, Any],
+    ) -> Self:
         """Raises InputError when the plan in `out` is damaged, or is not what is asked for again."""
         try:
             plan = cls.model_validate_json((out / PLAN).read_bytes())
-        except (OSError, ValidationError) as error:
+            saved = plan.combinations[0].recipe(0)
+        except (OSError, ValidationError, IndexError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"--resume: {out / PLAN} is damaged: {str(error).splitlines()[0]}") from None
         if sweeps and tuple(sweeps) != plan.sweeps:
             raise InputError(f"--resume: {out} holds another sweep, {' '.join(plan.sweeps)}; leave --sweep out")
         if seeds is not None and seeds != plan.seeds:
             raise InputError(f"--resume: the sweep in {out} has {plan.seeds} seeds; leave --seeds out")
+        check_same(plan.combinations[0].request, asked, out)
+        if recipe is not None:
+            said = [f"{key}={value}" for key, value in plan.combinations[0].values.items()]
+            check_same_recipe(load_recipe(recipe, [*changes, *said]), saved, out)
         return plan
 
     def write(self, out: Path) -> None:
@@ -119,6 +139,15 @@ def parse(sweep: str) -> tuple[str, tuple[str, ...]]:
     if not equals or not key.strip() or not all(values) or len(set(values)) < len(values):
         raise InputError(f"--sweep {sweep!r}: expected key=a,b,c with each value once, for example optim.lr=1e-3,3e-3")
     return key.strip(), values
+
+
+def _try_networks(recipes: Sequence[Recipe], asked: Mapping[str, Any]) -> None:
+    """Build each network once, and throw it away. Raises InputError when one cannot be built."""
+    for student in {recipe.student.model_dump_json(): recipe.student for recipe in recipes}.values():
+        Student(student, labels=2)
+    own = [recipe.teacher for recipe in recipes if recipe.needs_teacher and not asked.get("teacher")]
+    for teacher in {config.model_dump_json(): config for config in own if config.kind != "ensemble"}.values():
+        build_teacher(teacher, 2)
 
 
 def _parts(text: str) -> list[str]:

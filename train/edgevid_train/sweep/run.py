@@ -15,6 +15,7 @@ from edgevid_train.run import train_folds
 from edgevid_train.sweep.figures import compare
 from edgevid_train.sweep.plan import PLAN, Combination, SweepPlan
 from edgevid_train.sweep.table import rows_of, show, write_table
+from edgevid_train.sweep.teacher import taught_before
 
 RESULT = "result.json"
 
@@ -35,6 +36,8 @@ def train_sweep(
 ) -> dict[str, Any]:
     """Train what is not trained yet. A run whose loss is no number any more is a row without a figure.
 
+    Where runs would train the same teacher, the first one's is that of all: what they learn is what they would have.
+
     Returns: what stands in `sweep.json`.
 
     Raises:
@@ -51,9 +54,13 @@ def train_sweep(
         folder = combination.run_folder(out, number)
         if (folder / RESULT).is_file():
             continue
-        report.say(f"run {count} of {len(plan.runs)}: {combination.name}, seed {combination.recipe(number).seed}")
+        teacher = taught_before(plan, out, combination, number, RESULT)
+        taught = f", with the teacher of {teacher.relative_to(out)}" if teacher is not None else ""
+        report.say(
+            f"run {count} of {len(plan.runs)}: {combination.name}, seed {combination.recipe(number).seed}{taught}"
+        )
         try:
-            result = _train(combination, number, folder, device, resume, report, stop)
+            result = _train(combination, number, folder, teacher, device, resume, report, stop)
         except StoppedError:
             again = f"it is saved, go on with: edgevid train-distill --resume --out {out}"
             raise StoppedError(f"stopped in run {count} of {len(plan.runs)}; {again}") from None
@@ -68,12 +75,14 @@ def _train(
     combination: Combination,
     number: int,
     folder: Path,
+    teacher: Path | None,
     device: Device | None,
     resume: bool,
     report: Reporter,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
-    start = Start(combination.request, combination.recipe(number), folder, resume=False)
+    request = combination.request if teacher is None else combination.request.model_copy(update={"teacher": teacher})
+    start = Start(request, combination.recipe(number), folder, resume=False)
     if resume and (folder / RUN).is_file():
         start = resumed(RunRequest, folder, None, {"command": combination.request.command})
     try:
@@ -97,6 +106,8 @@ def _rows(plan: SweepPlan, out: Path) -> list[dict[str, Any]]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(path.read_bytes())
+        if not isinstance(result, dict) or not result.keys() & {"predictions", "failed"}:
+            raise ValueError("neither figures nor a failure")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged: {error}; remove it to train again") from None
     return result
