@@ -8,14 +8,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-from command_runs import run_command
+from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -40,48 +39,6 @@ SAME = (
 )
 
 
-def test_two_launched_processes_train_what_one_does(clips: Path, tmp_path: Path) -> None:
-    (tmp_path / "tiny.toml").write_text(RECIPE)
-
-    def words(count: int) -> list[str]:
-        args = ["--recipe", "tiny.toml", "--data", clips, "--out", f"by-{count}", "--json", f"{count}.json"]
-        return [str(tmp_path / arg) if str(arg).startswith(("tiny", "by", str(count))) else str(arg) for arg in args]
-
-    changes = [word for change in SAME for word in ("--set", change)]
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    launch += ["--num_cpu_threads_per_process", "1", "--main_process_port", "0", "-m", "edgevid"]
-    changes += ["--device", "cpu"]
-    with ThreadPoolExecutor() as pool:
-        together = pool.submit(
-            subprocess.run, [*launch, "train-distill", *words(2), *changes], capture_output=True, text=True
-        )
-        alone = run_command(commands.register, "train-distill", *words(1), *changes)
-    ran = together.result()
-    assert alone.status == 0, alone.err
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("student 2/2") == 1  # one speaks
-    others = [load_trainer(tmp_path / f"by-{count}" / "student" / "last")["random_others"] for count in (1, 2)]
-    assert list(map(len, others)) == [0, 1]
-    one, two = tmp_path / "by-1", tmp_path / "by-2"
-    assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
-    curves, theirs = (read_curves(out / "student" / "tensorboard") for out in (one, two))
-    assert curves.keys() == theirs.keys()
-    assert len(curves["train/loss"]) == 8
-    for name in curves.keys() - {"train/waiting_for_data"}:
-        assert [step for step, _ in curves[name]] == [step for step, _ in theirs[name]]
-        assert [v for _, v in curves[name]] == pytest.approx([v for _, v in theirs[name]], rel=1e-4, abs=1e-6), name
-    a, b = (load_file(out / "student" / "last" / "model.safetensors") for out in (one, two))
-    assert a.keys() == b.keys()
-    for name in a:
-        # What is added to all scores of a softmax has no gradient; Adam makes steps of whatever is rounded.
-        idle = 4 if name.endswith("aim.bias") else 0
-        assert torch.allclose(a[name].float().flatten()[idle:], b[name].float().flatten()[idle:], atol=2e-5), name
-    ours, also = (json.loads((tmp_path / f"{count}.json").read_text()) for count in (1, 2))
-    assert [entry["file"] for entry in ours["predictions"]] == [entry["file"] for entry in also["predictions"]]
-    for x, y in zip(ours["predictions"], also["predictions"], strict=True):
-        assert x["scores"] == pytest.approx(y["scores"], abs=1e-4)
-
-
 def _process(rank: int, count: int, port: int, work: Callable[..., Any], args: tuple[Any, ...], results: Any) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
@@ -90,7 +47,8 @@ def _process(rank: int, count: int, port: int, work: Callable[..., Any], args: t
     except Exception as error:
         result = error
     results.put((rank, result))
-    dist.destroy_process_group()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def in_processes(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
@@ -111,6 +69,67 @@ def in_processes(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     for process in started:
         process.join(30)
     return [found[rank] for rank in range(count)]
+
+
+def words(folder: Path, clips: Path, count: int) -> list[str]:
+    """A training that does not depend on the number of processes."""
+    (folder / "tiny.toml").write_text(RECIPE)
+    given = ["--recipe", folder / "tiny.toml", "--data", clips, "--out", folder / f"by-{count}"]
+    given += ["--json", folder / f"{count}.json", "--device", "cpu"]
+    return ["train-distill", *map(str, given), *(word for change in SAME for word in ("--set", change))]
+
+
+def distill(given: list[str]) -> Ran:
+    return run_command(commands.register, *given)
+
+
+@pytest.fixture(scope="module")
+def alone(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process trains. Not to be written to."""
+    folder = tmp_path_factory.mktemp("alone")
+    ran = distill(words(folder, clips, 1))
+    assert ran.status == 0, ran.err
+    return folder
+
+
+def test_two_processes_train_what_one_does(alone: Path, clips: Path, tmp_path: Path) -> None:
+    first, second = in_processes(2, distill, words(tmp_path, clips, 2))
+    assert (first.status, second.status) == (0, 0), first.err + second.err
+    assert first.out.count("student 2/2") == 1
+    assert second.out == ""  # one speaks
+    assert_same_training(alone, tmp_path)
+
+
+@pytest.mark.slow
+def test_processes_are_started_by_accelerate(alone: Path, clips: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_cpu_threads_per_process", "1", "--main_process_port", "0", "-m", "edgevid"]
+    ran = subprocess.run([*launch, *words(tmp_path, clips, 2)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("student 2/2") == 1
+    assert_same_training(alone, tmp_path)
+
+
+def assert_same_training(one_folder: Path, two_folder: Path) -> None:
+    one, two = one_folder / "by-1", two_folder / "by-2"
+    assert [len(load_trainer(out / "student" / "last")["random_others"]) for out in (one, two)] == [0, 1]
+    assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
+    curves, theirs = (read_curves(out / "student" / "tensorboard") for out in (one, two))
+    assert curves.keys() == theirs.keys()
+    assert len(curves["train/loss"]) == 8
+    for name in curves.keys() - {"train/waiting_for_data"}:
+        assert [step for step, _ in curves[name]] == [step for step, _ in theirs[name]]
+        assert [v for _, v in curves[name]] == pytest.approx([v for _, v in theirs[name]], rel=1e-4, abs=1e-6), name
+    a, b = (load_file(out / "student" / "last" / "model.safetensors") for out in (one, two))
+    assert a.keys() == b.keys()
+    for name in a:
+        # What is added to all scores of a softmax has no gradient; Adam makes steps of whatever is rounded.
+        idle = 4 if name.endswith("aim.bias") else 0
+        assert torch.allclose(a[name].float().flatten()[idle:], b[name].float().flatten()[idle:], atol=2e-5), name
+    ours, also = (json.loads(path.read_text()) for path in (one_folder / "1.json", two_folder / "2.json"))
+    assert [entry["file"] for entry in ours["predictions"]] == [entry["file"] for entry in also["predictions"]]
+    for x, y in zip(ours["predictions"], also["predictions"], strict=True):
+        assert x["scores"] == pytest.approx(y["scores"], abs=1e-4)
 
 
 class Counting(Linear):
