@@ -54,11 +54,10 @@ def train_sweep(
         folder = combination.run_folder(out, number)
         if (folder / RESULT).is_file():
             continue
-        teacher = taught_before(plan, out, combination, number, RESULT)
-        taught = f", with the teacher of {teacher.relative_to(out)}" if teacher is not None else ""
-        report.say(
-            f"run {count} of {len(plan.runs)}: {combination.name}, seed {combination.recipe(number).seed}{taught}"
-        )
+        teacher = taught_before(plan, out, combination, number, _ended_well)
+        taught = f", with the teacher of {teacher.relative_to(out.absolute())}" if teacher is not None else ""
+        seed = combination.recipe(number).seed
+        report.say(f"run {count} of {len(plan.runs)}: {combination.name}, seed {seed}{taught}")
         try:
             result = _train(combination, number, folder, teacher, device, resume, report, stop)
         except StoppedError:
@@ -90,6 +89,10 @@ def _train(
     except CheckFailedError as error:
         report.say(f"failed: {error}")
         return {"failed": str(error)}
+
+
+def _ended_well(folder: Path) -> bool:
+    return (folder / RESULT).is_file() and "failed" not in _read(folder / RESULT)
 
 
 def _rows(plan: SweepPlan, out: Path) -> list[dict[str, Any]]:
