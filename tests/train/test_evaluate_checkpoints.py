@@ -11,12 +11,20 @@ from students import LABELS, moving_pictures, small_student, write_checkpoint
 from tiny_run import tiny_recipe
 from torch.utils.tensorboard import SummaryWriter
 
+from edgevid.errors import InputError
 from edgevid.models.bench import by_exit
 from edgevid.models.contract import StreamModel
 from edgevid_train import commands
 from edgevid_train.annotations import read_data
 from edgevid_train.batch import as_input
-from edgevid_train.checkpoint import Checkpoint, CheckpointInfo, SplitInfo, load_teacher, write_ensemble
+from edgevid_train.checkpoint import (
+    Checkpoint,
+    CheckpointInfo,
+    SplitInfo,
+    find_checkpoint,
+    load_teacher,
+    write_ensemble,
+)
 from edgevid_train.dataset import spread
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
 from edgevid_train.describe import describe
@@ -165,3 +173,10 @@ def test_evaluate_stream_of_a_checkpoint(tmp_path: Path, clips: Path, student: P
     assert found["model"] == str(student)
     assert found["frames"]["computed"] > 0
     assert found["exits"] == {"stage2": 0, "stage3": 0, "final": found["frames"]["computed"]}
+
+
+def test_a_folder_of_several_runs_says_which_there_are(tmp_path: Path) -> None:
+    for name in ("fold-1", "fold-2"):
+        (tmp_path / "cv" / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=r"cv is no student checkpoint: .* name one of them: .*fold-1$"):
+        find_checkpoint(tmp_path / "cv", "student")

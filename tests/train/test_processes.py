@@ -247,3 +247,17 @@ def test_one_process_speaks_for_all(monkeypatch: pytest.MonkeyPatch, rank: int) 
     assert len(slept) == rank
     with pytest.raises(StoppedError if rank == 0 else SystemExit), processes.one_voice():
         raise StoppedError("stopped")
+
+
+def test_processes_that_do_not_come_together_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def left_alone(**_: object) -> None:
+        raise RuntimeError("Gloo connectFullMesh failed\nand more")
+
+    monkeypatch.setattr("edgevid_train.devices.Accelerator", left_alone)
+    with pytest.raises(RuntimeError, match="connectFullMesh"):
+        make_accelerator("cpu", "no")
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"^the 2 processes did not come together: Gloo connectFullMesh failed$"):
+        make_accelerator("cpu", "no")

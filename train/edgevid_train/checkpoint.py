@@ -198,6 +198,9 @@ def find_checkpoint(path: Path, kind: Kind) -> Path:
         if (inner / INFO).is_file() and ((inner / WEIGHTS).is_file() or (inner / MEMBERS).is_dir()):
             return inner
     what = "no such file or folder" if not path.exists() else f"holds no {WEIGHTS} with its {INFO}"
+    runs = sorted((*path.glob("fold-*"), *path.glob("sweep-*/seed-*")))
+    if runs:
+        what += f"; it holds several runs, name one of them: {runs[0]}"
     raise InputError(f"{path} is no {kind} checkpoint: {what}")
 
 

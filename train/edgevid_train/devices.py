@@ -22,7 +22,8 @@ def make_accelerator(device: Device | None, precision: str) -> Accelerator:
     Without a device: CUDA, MPS or the CPU, the first there is.
 
     Raises:
-        InputError: the device is not there, cannot compute in this precision, or is not for several processes.
+        InputError: the device is not there, cannot compute in this precision, or is not for several processes; or
+            these did not come together.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no CUDA device")
@@ -37,6 +38,11 @@ def make_accelerator(device: Device | None, precision: str) -> Accelerator:
         accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=group)
     except ValueError as error:
         raise InputError(f"precision {precision!r} cannot be had on this device: {error}") from None
+    except RuntimeError as error:
+        if alone:
+            raise
+        reason = str(error).partition("\n")[0][:160]
+        raise InputError(f"the {launched()} processes did not come together: {reason}") from None
     if accelerator.distributed_type not in _OFFERED or accelerator.num_processes != launched():
         kind = accelerator.distributed_type.value
         raise InputError(

@@ -204,6 +204,7 @@ def _run(
     with processes.one_voice(), interruptible(lambda: report.say(heard)) as stop:
         if processes.launched() > 1:
             make_accelerator(device, "no")  # they come to know one another
+            processes.wait()  # one that left now would leave the others with half a connection
         torch.set_num_threads(threads)
         if json and processes.leads():
             check_output(json, force=force)
