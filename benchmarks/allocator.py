@@ -1,4 +1,4 @@
-"""Time of a training step with and without `edgevid_train.allocator`: two processes, their steps in turn, one thread.
+"""Time of a training step with and without `edgevid_train.loop.allocator`: two processes in turn, one thread each.
 
     python benchmarks/allocator.py
 
@@ -20,7 +20,7 @@ def serve(keep: bool) -> None:
     import torch
 
     from edgevid.manifest import InputSpec
-    from edgevid_train.allocator import keep_freed_memory
+    from edgevid_train.loop.allocator import keep_freed_memory
     from edgevid_train.models.student import Student, StudentConfig
 
     if keep:

@@ -35,14 +35,14 @@ from edgevid.files import write_json
 from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
 from edgevid_deploy.export import export
-from edgevid_train.allocator import keep_freed_memory
 from edgevid_train.checkpoint import Kind, load_teacher
 from edgevid_train.evaluate.paired import mcnemar_exact
 from edgevid_train.given import teacher_for
-from edgevid_train.interrupt import interruptible
+from edgevid_train.loop.allocator import keep_freed_memory
+from edgevid_train.loop.interrupt import interruptible
+from edgevid_train.loop.progress import Reporter
 from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.phases import PREDICTIONS
-from edgevid_train.progress import Reporter
 from edgevid_train.recipe import load_recipe
 from edgevid_train.request import RUN, RunRequest, begun, resumed
 from edgevid_train.run import CV, train_folds

@@ -29,14 +29,14 @@ from edgevid.errors import EdgevidError, InputError
 from edgevid.files import write_json
 from edgevid.recognise import settling_steps
 from edgevid_train.annotations import ClipRecord, read_data
-from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import LoadedStudent, checkpoint_of, load_student
-from edgevid_train.dataset import HeldOutClips, as_stream
 from edgevid_train.decode import DecodeError
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.metrics import wilson_interval
 from edgevid_train.models.student import Student, macs_per_exit
-from edgevid_train.split import Split, grouped_folds
+from edgevid_train.samples.batch import as_input
+from edgevid_train.samples.dataset import HeldOutClips, as_stream
+from edgevid_train.samples.split import Split, grouped_folds
 
 FOLDS = 5  # of the probe, where the run held nothing out
 STRENGTHS = np.logspace(-2, 6, 17)

@@ -14,8 +14,8 @@ from videos import number_of, numbered_frames
 from edgevid.errors import InputError
 from edgevid_train.annotations import FORMATS, ClipRecord, ReadOptions, read_data
 from edgevid_train.decode import decode_clip
-from edgevid_train.split import holdout
-from edgevid_train.stats import leaks
+from edgevid_train.library.stats import leaks
+from edgevid_train.samples.split import holdout
 
 
 def read(root: Path, format_: str, **options: Any) -> tuple[list[ClipRecord], list[str]]:

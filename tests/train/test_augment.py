@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
-from edgevid_train.augment import AugmentConfig, Box, apply_view, draw_view, fitted, identity_view, place_points
+from edgevid_train.samples.augment import AugmentConfig, Box, apply_view, draw_view, fitted, identity_view, place_points
 
 NOTHING = AugmentConfig(
     rotate_deg=0,

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tiny_run import tiny_recipe, train_stream
 from torch import Tensor, nn
 
-from edgevid_train.batch import Batch
-from edgevid_train.counts import WHOLE, Counts
-from edgevid_train.label_loss import LabelLoss, TaskConfig
+from edgevid_train.loop.trainer import Task
+from edgevid_train.losses.counts import WHOLE, Counts
+from edgevid_train.losses.label_loss import LabelLoss, TaskConfig
+from edgevid_train.losses.tasks import StudentTask, TeacherTask
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import build_teacher
-from edgevid_train.tasks import StudentTask, TeacherTask
-from edgevid_train.trainer import Task
+from edgevid_train.samples.batch import Batch
 
 LABELS = 3
 

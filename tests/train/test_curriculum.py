@@ -14,9 +14,9 @@ from tiny_run import RECIPE, tiny_recipe
 
 from edgevid.errors import InputError
 from edgevid_train import commands
-from edgevid_train.curriculum import CurriculumConfig, EasierFirst, smaller
-from edgevid_train.dataset import TrainingClips
-from edgevid_train.sampler import Sampler
+from edgevid_train.loop.curriculum import CurriculumConfig, EasierFirst, smaller
+from edgevid_train.samples.dataset import TrainingClips
+from edgevid_train.samples.sampler import Sampler
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.floats(0.1, 6), st.floats(0.1, 0.99), st.floats(0.1, 0.99))

@@ -11,12 +11,12 @@ from videos import number_of, numbered_frames, truncate, write_video
 from edgevid.errors import InputError
 from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.dataset import labelled
 from edgevid_train.decode import ClipCache, DecodedClip, DecodeError, IndexStore, Span, decode_clip, with_context
 from edgevid_train.decode import cache as decode_cache
 from edgevid_train.decode import clip as decode_clip_module
 from edgevid_train.ledger import Ledger
-from edgevid_train.places import read_places, write_places
+from edgevid_train.samples.dataset import labelled
+from edgevid_train.samples.places import read_places, write_places
 
 
 def record(file: Path, start_s: float = 0.0, end_s: float | None = None) -> ClipRecord:

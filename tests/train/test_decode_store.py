@@ -11,9 +11,9 @@ from videos import damage, numbered_frames, write_video
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.dataset import read_clips
 from edgevid_train.decode import ClipCache, DecodeError, IndexStore
 from edgevid_train.ledger import Ledger
+from edgevid_train.samples.dataset import read_clips
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from students import small_student
 from torch import Tensor
 from torch.nn import functional
 
-from edgevid_train.distill import (
+from edgevid_train.losses.distill import (
     DistillConfig,
     DistillTask,
     StepTargets,
@@ -19,10 +19,10 @@ from edgevid_train.distill import (
     response_loss,
     task_loss,
 )
-from edgevid_train.label_loss import LabelLoss
+from edgevid_train.losses.label_loss import LabelLoss
 from edgevid_train.models.student import StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
-from edgevid_train.sequence import IGNORE
+from edgevid_train.samples.sequence import IGNORE
 
 B, T, L, E, D = 3, 6, 5, 16, 12
 SMOOTHED = LabelLoss(smoothing=0.1)

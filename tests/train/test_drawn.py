@@ -15,10 +15,10 @@ from tiny_run import RECIPE
 from edgevid.errors import CheckFailedError, InputError
 from edgevid_train import commands
 from edgevid_train.checkpoint import load_student
-from edgevid_train.dataset import TrainingClips
-from edgevid_train.drawn import DrawnClips, DrawnConfig
-from edgevid_train.sampler import BatchPlan, Sampler
-from edgevid_train.sequence import StreamConfig, steps_of
+from edgevid_train.samples.dataset import TrainingClips
+from edgevid_train.samples.drawn import DrawnClips, DrawnConfig
+from edgevid_train.samples.sampler import BatchPlan, Sampler
+from edgevid_train.samples.sequence import StreamConfig, steps_of
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.synthetic.scene import render_clip
 

@@ -16,7 +16,6 @@ from edgevid.models.bench import by_exit
 from edgevid.models.contract import StreamModel
 from edgevid_train import commands
 from edgevid_train.annotations import read_data
-from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import (
     Checkpoint,
     CheckpointInfo,
@@ -25,13 +24,14 @@ from edgevid_train.checkpoint import (
     load_teacher,
     write_ensemble,
 )
-from edgevid_train.dataset import spread
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.subjects import open_subject
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe
+from edgevid_train.samples.batch import as_input
+from edgevid_train.samples.dataset import spread
 
 SPLIT = SplitInfo(name="none", train_clips=0, val_clips=0, train_groups=(), val_groups=())
 

@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from tiny_run import RECIPE, tiny_recipe
 from torch import Tensor
 
-from edgevid_train import commands, kept_answers
+from edgevid_train import commands
 from edgevid_train.checkpoint import load_student
-from edgevid_train.kept_answers import Asked, KeptAnswers, digest_of
+from edgevid_train.losses import kept_answers
+from edgevid_train.losses.kept_answers import Asked, KeptAnswers, digest_of
 from edgevid_train.models.frame_teachers import ShiftTeacher
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.storage import BoundedFolder

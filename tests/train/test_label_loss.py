@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from edgevid_train.distill import own_answer_loss, response_loss, task_loss
-from edgevid_train.label_loss import LabelLoss, TaskConfig, class_weights, divergence
-from edgevid_train.sequence import IGNORE
+from edgevid_train.losses.distill import own_answer_loss, response_loss, task_loss
+from edgevid_train.losses.label_loss import LabelLoss, TaskConfig, class_weights, divergence
+from edgevid_train.samples.sequence import IGNORE
 
 N, L = 6, 4
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgevid_train.looks import look_times
 from edgevid_train.models.teachers import TeacherConfig
+from edgevid_train.samples.looks import look_times
 
 
 @given(st.floats(0, 1e4), st.floats(0, 100), st.integers(2, 128), st.one_of(st.just(0.0), st.floats(0.1, 60)))

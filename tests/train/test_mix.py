@@ -5,11 +5,11 @@ import pytest
 import torch
 from tiny_run import train_stream
 
-from edgevid_train.batch import Batch
-from edgevid_train.distill import task_loss
-from edgevid_train.label_loss import LabelLoss, TaskConfig
-from edgevid_train.mix import MixConfig, Mixture, mixed
-from edgevid_train.sequence import IGNORE
+from edgevid_train.losses.distill import task_loss
+from edgevid_train.losses.label_loss import LabelLoss, TaskConfig
+from edgevid_train.samples.batch import Batch
+from edgevid_train.samples.mix import MixConfig, Mixture, mixed
+from edgevid_train.samples.sequence import IGNORE
 
 LABELS, STEPS = 3, 4
 

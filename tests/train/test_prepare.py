@@ -10,9 +10,10 @@ from command_runs import Ran, run_command
 from videos import number_of, numbered_frames, truncate, write_images, write_video
 
 from edgevid.errors import InputError
-from edgevid_train import commands, prepare
+from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.decode import decode_clip, read_index
+from edgevid_train.library import prepare
 
 
 def run(*args: object) -> Ran:

@@ -21,8 +21,6 @@ from edgevid.errors import CheckFailedError, InputError
 from edgevid.manifest import InputSpec
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.augment import AugmentConfig
-from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import load_trainer, read_info
 from edgevid_train.decode import ClipCache, decode_clip
 from edgevid_train.evaluate.reconstruction import from_cubes, reconstruction_figures, to_cubes
@@ -38,8 +36,10 @@ from edgevid_train.masked import (
 )
 from edgevid_train.models.teachers import TeacherConfig, build_teacher
 from edgevid_train.models.videomae import DecoderSize, MaskedVideoMAE, VideoMAESize
-from edgevid_train.sampler import BatchPlan
-from edgevid_train.unlabelled import find_videos, hold_out, read_pieces
+from edgevid_train.samples.augment import AugmentConfig
+from edgevid_train.samples.batch import as_input
+from edgevid_train.samples.sampler import BatchPlan
+from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces
 
 SPEC, FRAMES = InputSpec(height=24, width=32), 4
 SIZE = VideoMAESize(width=24, layers=1, heads=2, patch=8, tubelet=2)

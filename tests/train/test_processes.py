@@ -23,14 +23,15 @@ from test_trainer import Linear, ToyTask, after, assert_equal, everything, job
 from tiny_run import RECIPE
 
 from edgevid.errors import InputError
-from edgevid_train import commands, processes
+from edgevid_train import commands
 from edgevid_train.checkpoint import load_trainer
-from edgevid_train.devices import make_accelerator
 from edgevid_train.evaluate.curves import read_curves
-from edgevid_train.interrupt import StoppedError
-from edgevid_train.progress import Reporter
-from edgevid_train.sampler import BatchPlan
-from edgevid_train.trainer import Job, train
+from edgevid_train.loop import processes
+from edgevid_train.loop.devices import make_accelerator
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.progress import Reporter
+from edgevid_train.loop.trainer import Job, train
+from edgevid_train.samples.sampler import BatchPlan
 
 # Nothing that each process draws for itself, and no statistics of a batch; 3 clips a batch make unequal shares.
 SAME = (
@@ -241,7 +242,7 @@ def test_one_process_speaks_for_all(monkeypatch: pytest.MonkeyPatch, rank: int) 
     for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2}.items():
         monkeypatch.setenv(name, str(value))
     slept: list[float] = []
-    monkeypatch.setattr("edgevid_train.processes.time.sleep", slept.append)
+    monkeypatch.setattr("edgevid_train.loop.processes.time.sleep", slept.append)
     with pytest.raises(InputError, match="^wrong$" if rank == 0 else "^process 1: wrong$"), processes.one_voice():
         raise InputError("wrong")
     assert len(slept) == rank
@@ -253,7 +254,7 @@ def test_processes_that_do_not_come_together_are_one_line(monkeypatch: pytest.Mo
     def left_alone(**_: object) -> None:
         raise RuntimeError("Gloo connectFullMesh failed\nand more")
 
-    monkeypatch.setattr("edgevid_train.devices.Accelerator", left_alone)
+    monkeypatch.setattr("edgevid_train.loop.devices.Accelerator", left_alone)
     with pytest.raises(RuntimeError, match="connectFullMesh"):
         make_accelerator("cpu", "no")
     for name in ("RANK", "LOCAL_RANK"):

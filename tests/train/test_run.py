@@ -15,9 +15,9 @@ from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 from edgevid_train import commands
 from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
-from edgevid_train.dataset import TrainingClips
 from edgevid_train.describe import describe
 from edgevid_train.marks import trained_among
+from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.synthetic.write import Request, write_dataset
 
 

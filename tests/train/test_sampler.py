@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tiny_run import train_stream
 
 from edgevid.errors import InputError
-from edgevid_train.balance import kinds_of
-from edgevid_train.batch import AHEAD, Batch, as_input, prefetch
-from edgevid_train.sampler import BatchPlan, Sampler
-from edgevid_train.sequence import TrainStream
+from edgevid_train.samples.balance import kinds_of
+from edgevid_train.samples.batch import AHEAD, Batch, as_input, prefetch
+from edgevid_train.samples.sampler import BatchPlan, Sampler
+from edgevid_train.samples.sequence import TrainStream
 
 lengths = st.lists(st.integers(1, 100), min_size=1, max_size=80)
 

@@ -16,14 +16,14 @@ from torch.optim import lr_scheduler
 
 from edgevid.errors import InputError
 from edgevid_train.checkpoint import load_trainer
-from edgevid_train.groups import parameter_groups
-from edgevid_train.interrupt import StoppedError
+from edgevid_train.loop.groups import parameter_groups
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.schedule import is_plateau, learning_rate
+from edgevid_train.losses.tasks import StudentTask, TeacherTask
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import TeacherConfig, build_teacher
 from edgevid_train.phases import _backbone
 from edgevid_train.recipe import OptimConfig
-from edgevid_train.schedule import is_plateau, learning_rate
-from edgevid_train.tasks import StudentTask, TeacherTask
 
 
 def rates(optim: OptimConfig, per_epoch: int) -> list[float]:

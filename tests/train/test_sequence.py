@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
 from edgevid.sampling import TOLERANCE_S, sample_all
-from edgevid_train.augment import AugmentConfig
-from edgevid_train.sequence import (
+from edgevid_train.samples.augment import AugmentConfig
+from edgevid_train.samples.sequence import (
     IGNORE,
     LabelledClip,
     StreamConfig,

@@ -21,11 +21,11 @@ from edgevid.errors import InputError
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.checkpoint import load_student
-from edgevid_train.dataset import TrainingClips
 from edgevid_train.decode import ClipCache, DecodeError, IndexStore, decode_clip
+from edgevid_train.library.shards import parse_size, write_shards
 from edgevid_train.marks import trained_among
-from edgevid_train.sampler import Sampler
-from edgevid_train.shards import parse_size, write_shards
+from edgevid_train.samples.dataset import TrainingClips
+from edgevid_train.samples.sampler import Sampler
 from edgevid_train.storage import faults as faults_module
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord, read_data
-from edgevid_train.split import check_labels, grouped_folds, holdout
+from edgevid_train.samples.split import check_labels, grouped_folds, holdout
 
 
 def records(*clips: tuple[str, str], split: str | None = None) -> list[ClipRecord]:

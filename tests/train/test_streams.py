@@ -379,7 +379,7 @@ def test_torch_is_not_loaded_for_streams(colours: Path, tiny: Path) -> None:
         "from edgevid_train.annotations import ReadOptions\n"
         "from edgevid_train.evaluate.fit_events import fit_model\n"
         "from edgevid_train.evaluate.stream_plan import StreamSettings\n"
-        "from edgevid_train.progress import Reporter\n"
+        "from edgevid_train.loop.progress import Reporter\n"
         f"model, data = {str(tiny)!r}, Path({str(colours)!r})\n"
         "fit_model(model, data, ReadOptions(), StreamSettings(), report=Reporter(Console()))\n"
         "assert 'torch' not in sys.modules, 'torch'\n"

@@ -18,9 +18,9 @@ from edgevid.errors import CheckFailedError, InputError
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
-from edgevid_train.dataset import TrainingClips
 from edgevid_train.evaluate.metrics import Prediction, summarise
 from edgevid_train.recipe import load_recipe
+from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.sweep import run as sweep_run
 from edgevid_train.sweep.figures import compare
 from edgevid_train.sweep.plan import parse

@@ -18,18 +18,18 @@ from torch.nn import functional
 
 from edgevid.errors import InputError
 from edgevid_train import commands
-from edgevid_train.batch import Batch
-from edgevid_train.dataset import TrainingClips
-from edgevid_train.distill import DistillConfig
-from edgevid_train.kept_answers import Asked
+from edgevid_train.losses.distill import DistillConfig
+from edgevid_train.losses.kept_answers import Asked
+from edgevid_train.losses.tasks import StudentTask
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.teacher_config import TeacherConfig
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe, load_recipe, read_resolved
+from edgevid_train.samples.batch import Batch
+from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.taps import TapConfig, TapTerms, ask_tapped, relation_loss
 from edgevid_train.taps.shapes import student_map, teacher_map
 from edgevid_train.taps.terms import attention_loss, feature_map_loss, in_parts, of_steps, same_places
-from edgevid_train.tasks import StudentTask
 
 NAN = math.nan
 

@@ -8,13 +8,13 @@ from tiny_run import moving_square, tiny_recipe, train_stream
 from videos import write_video
 
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.batch import Batch
-from edgevid_train.dataset import TrainingClips, labels_of
 from edgevid_train.decode import ClipCache, IndexStore, with_context
-from edgevid_train.label_loss import LabelLoss
-from edgevid_train.sampler import BatchPlan
-from edgevid_train.sequence import IGNORE
-from edgevid_train.targets import Targets, called, changed
+from edgevid_train.losses.label_loss import LabelLoss
+from edgevid_train.samples.batch import Batch
+from edgevid_train.samples.dataset import TrainingClips, labels_of
+from edgevid_train.samples.sampler import BatchPlan
+from edgevid_train.samples.sequence import IGNORE
+from edgevid_train.samples.targets import Targets, called, changed
 
 LABELS = ("left", "red", "right")
 FLIP = {"left": "right", "right": "left", "red": "red", "other": "other"}

@@ -32,7 +32,7 @@ from edgevid_train.checkpoint import (
     load_teacher,
     write_ensemble,
 )
-from edgevid_train.distill import DistillConfig, DistillTask, StepTargets
+from edgevid_train.losses.distill import DistillConfig, DistillTask, StepTargets
 from edgevid_train.models.frame_teachers import ShiftTeacher
 from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.models.teachers import TeacherConfig, build_teacher

@@ -14,10 +14,10 @@ from tiny_run import RECIPE, write_clips
 from edgevid_train import commands
 from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_teacher, read_info
-from edgevid_train.dataset import TrainingClips
 from edgevid_train.given import leaked, teacher_for
 from edgevid_train.marks import marks_of
 from edgevid_train.models.ensemble import Ensemble
+from edgevid_train.samples.dataset import TrainingClips
 
 VIDEOMAE = """
 name = "masked"

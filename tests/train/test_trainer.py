@@ -16,19 +16,19 @@ from tiny_run import tiny_recipe, train_stream
 from torch import Tensor, nn
 
 from edgevid.errors import CheckFailedError, InputError
-from edgevid_train.batch import Batch
 from edgevid_train.checkpoint import CheckpointInfo, SplitInfo, load_trainer
-from edgevid_train.counts import Counts
-from edgevid_train.devices import make_accelerator
 from edgevid_train.evaluate.curves import read_curves
-from edgevid_train.interrupt import StoppedError, interruptible
-from edgevid_train.progress import Meter, Reporter
-from edgevid_train.random_states import random_states, set_random_states
+from edgevid_train.loop.devices import make_accelerator
+from edgevid_train.loop.interrupt import StoppedError, interruptible
+from edgevid_train.loop.progress import Meter, Reporter
+from edgevid_train.loop.random_states import random_states, set_random_states
+from edgevid_train.loop.scalars import check_log
+from edgevid_train.loop.schedule import better
+from edgevid_train.loop.trainer import Job, train
+from edgevid_train.losses.counts import Counts
 from edgevid_train.recipe import OptimConfig
-from edgevid_train.sampler import BatchPlan, Sampler
-from edgevid_train.scalars import check_log
-from edgevid_train.schedule import better
-from edgevid_train.trainer import Job, train
+from edgevid_train.samples.batch import Batch
+from edgevid_train.samples.sampler import BatchPlan, Sampler
 
 CLIPS = 22
 LABELS = ("dark", "bright", "other")
@@ -211,7 +211,7 @@ def test_figures_go_to_weights_and_biases_too(tmp_path: Path, monkeypatch: pytes
 
 
 def test_without_weights_and_biases_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevid_train.scalars.find_spec", lambda _: None)
+    monkeypatch.setattr("edgevid_train.loop.scalars.find_spec", lambda _: None)
     recipe = tiny_recipe()
     check_log(recipe)
     with pytest.raises(InputError, match=r"^log = wandb needs Weights & Biases: pip install 'edgevid\[wandb\]'$"):
@@ -346,7 +346,7 @@ def test_random_states_come_back_through_a_file(tmp_path: Path) -> None:
 
 def test_the_meter_tells_waiting_from_working(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("edgevid_train.progress.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("edgevid_train.loop.progress.time.perf_counter", lambda: now[0])
 
     def slow():
         for _ in range(4):

@@ -10,7 +10,7 @@ from videos import write_video
 
 from edgevid.frame import Pixels
 from edgevid_train.recipe import Recipe
-from edgevid_train.sequence import TrainStream
+from edgevid_train.samples.sequence import TrainStream
 
 RECIPE = """
 name = "tiny"

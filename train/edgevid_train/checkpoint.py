@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from edgevid.errors import InputError
 from edgevid.files import replacing
-from edgevid_train.label_loss import Activation
+from edgevid_train.losses.label_loss import Activation
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.normalised import NormalisedNetwork
 from edgevid_train.models.student import Student

@@ -14,13 +14,13 @@ from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.augment import AugmentConfig, apply_view, draw_view, fitted
-from edgevid_train.batch import as_input, even_parts
-from edgevid_train.counts import WHOLE, Counts
 from edgevid_train.decode import ClipCache, DecodedClip, DecodeError
+from edgevid_train.losses.counts import WHOLE, Counts
 from edgevid_train.models.videomae import DecoderSize, MaskedVideoMAE
-from edgevid_train.sampler import BatchPlan
-from edgevid_train.sequence import sample_at
+from edgevid_train.samples.augment import AugmentConfig, apply_view, draw_view, fitted
+from edgevid_train.samples.batch import as_input, even_parts
+from edgevid_train.samples.sampler import BatchPlan
+from edgevid_train.samples.sequence import sample_at
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -14,9 +14,7 @@ from edgevid.files import write_json
 from edgevid.frame import Pixels
 from edgevid.models.scores import clip_score
 from edgevid.recognise import settling_steps
-from edgevid_train import processes
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.balance import kinds_of
 from edgevid_train.checkpoint import (
     INFO,
     WEIGHTS,
@@ -32,8 +30,29 @@ from edgevid_train.checkpoint import (
     read_info,
     write_ensemble,
 )
-from edgevid_train.curriculum import EasierFirst
-from edgevid_train.dataset import (
+from edgevid_train.decode import ClipCache
+from edgevid_train.describe import describe
+from edgevid_train.evaluate.metrics import Prediction, figures, leading, summarise
+from edgevid_train.evaluate.predict import answers, predictions, student_scores
+from edgevid_train.given import teacher_for
+from edgevid_train.loop import processes
+from edgevid_train.loop.curriculum import EasierFirst
+from edgevid_train.loop.devices import Device, channels_last, make_accelerator
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.progress import Reporter
+from edgevid_train.loop.trainer import Job, Plans, Validate, train
+from edgevid_train.losses.kept_answers import kept_answers
+from edgevid_train.losses.label_loss import LabelLoss, class_weights
+from edgevid_train.losses.tasks import StudentTask, TeacherTask
+from edgevid_train.losses.teacher_outputs import OUTPUTS, ask_teacher, write_outputs
+from edgevid_train.marks import marks_of_all
+from edgevid_train.models.published import PublishedTeacher
+from edgevid_train.models.student import Student
+from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.paths import learn_paths
+from edgevid_train.recipe import OptimConfig, Recipe
+from edgevid_train.samples.balance import kinds_of
+from edgevid_train.samples.dataset import (
     STUDENT,
     TEACHER,
     HeldOutClips,
@@ -43,28 +62,9 @@ from edgevid_train.dataset import (
     spread,
     spread_over,
 )
-from edgevid_train.decode import ClipCache
-from edgevid_train.describe import describe
-from edgevid_train.devices import Device, channels_last, make_accelerator
-from edgevid_train.drawn import DrawnClips
-from edgevid_train.evaluate.metrics import Prediction, figures, leading, summarise
-from edgevid_train.evaluate.predict import answers, predictions, student_scores
-from edgevid_train.given import teacher_for
-from edgevid_train.interrupt import StoppedError
-from edgevid_train.kept_answers import kept_answers
-from edgevid_train.label_loss import LabelLoss, class_weights
-from edgevid_train.marks import marks_of_all
-from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import Teacher, build_teacher
-from edgevid_train.paths import learn_paths
-from edgevid_train.places import Places
-from edgevid_train.progress import Reporter
-from edgevid_train.recipe import OptimConfig, Recipe
-from edgevid_train.sampler import Sampler
-from edgevid_train.tasks import StudentTask, TeacherTask
-from edgevid_train.teacher_outputs import OUTPUTS, ask_teacher, write_outputs
-from edgevid_train.trainer import Job, Plans, Validate, train
+from edgevid_train.samples.drawn import DrawnClips
+from edgevid_train.samples.places import Places
+from edgevid_train.samples.sampler import Sampler
 
 Answer = TypeVar("Answer")
 

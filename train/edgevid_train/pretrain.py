@@ -18,26 +18,26 @@ from torch import nn
 import edgevid
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
-from edgevid_train import processes
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import WEIGHTS, CheckpointInfo, SplitInfo, kept_part, load_weights
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips
-from edgevid_train.devices import Device, make_accelerator
 from edgevid_train.evaluate.reconstruction import draw_reconstruction, reconstruction_figures
-from edgevid_train.interrupt import StoppedError
 from edgevid_train.ledger import Ledger
+from edgevid_train.loop import processes
+from edgevid_train.loop.devices import Device, make_accelerator
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.progress import Reporter
+from edgevid_train.loop.scalars import check_log
+from edgevid_train.loop.trainer import Job, train
 from edgevid_train.marks import marks_of_all
 from edgevid_train.masked import ClipShape, MaskedBatch, MaskedClips, MaskedTask, hidden_patches
 from edgevid_train.models.videomae import MaskedVideoMAE
 from edgevid_train.phases import is_finished
-from edgevid_train.progress import Reporter
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, PretrainRequest, Start
 from edgevid_train.run import LEDGER
-from edgevid_train.sampler import Sampler
-from edgevid_train.scalars import check_log
-from edgevid_train.trainer import Job, train
-from edgevid_train.unlabelled import find_videos, hold_out, read_pieces
+from edgevid_train.samples.sampler import Sampler
+from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces
 
 FOLDER, FIGURES, PICTURE = "pretrained", "pretrain.json", "reconstruction.png"
 _DRAWN = 4

@@ -13,17 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edgevid.errors import InputError
 from edgevid.manifest import ClipPool, EventRule
-from edgevid_train.augment import AugmentConfig
-from edgevid_train.curriculum import CurriculumConfig
-from edgevid_train.distill import DistillConfig
-from edgevid_train.drawn import DrawnConfig
-from edgevid_train.label_loss import TaskConfig
+from edgevid_train.loop.curriculum import CurriculumConfig
+from edgevid_train.losses.distill import DistillConfig
+from edgevid_train.losses.label_loss import TaskConfig
 from edgevid_train.masked import PretrainConfig
-from edgevid_train.mix import MixConfig
 from edgevid_train.models.student import StudentConfig
 from edgevid_train.models.teachers import TeacherConfig
 from edgevid_train.paths import PathsConfig
-from edgevid_train.sequence import StreamConfig
+from edgevid_train.samples.augment import AugmentConfig
+from edgevid_train.samples.drawn import DrawnConfig
+from edgevid_train.samples.mix import MixConfig
+from edgevid_train.samples.sequence import StreamConfig
 
 LARGEST_SEED = 2**31
 """Of everything that takes seeds numpy's old generator takes the smallest ones; processes count on from theirs."""

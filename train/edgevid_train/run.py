@@ -20,7 +20,6 @@ from torch import nn
 from edgevid.errors import InputError
 from edgevid.files import check_output, write_json, write_text
 from edgevid.manifest import BACKGROUND
-from edgevid_train import processes
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import (
     WEIGHTS,
@@ -34,27 +33,28 @@ from edgevid_train.checkpoint import (
     load_teacher,
     read_info,
 )
-from edgevid_train.dataset import labels_of, read_clips
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips, with_context
-from edgevid_train.devices import Device, make_accelerator
-from edgevid_train.drawn import DrawnClips
 from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
 from edgevid_train.given import leaked, teacher_for
-from edgevid_train.interrupt import StoppedError
 from edgevid_train.ledger import Ledger
+from edgevid_train.loop import processes
+from edgevid_train.loop.devices import Device, make_accelerator
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.progress import Reporter
+from edgevid_train.loop.scalars import check_log
+from edgevid_train.loop.schedule import check_held_out
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, build_teacher
 from edgevid_train.phases import Fold, Setting, train_student, train_teacher
-from edgevid_train.places import read_places
-from edgevid_train.progress import Reporter
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
 from edgevid_train.review.reading import Faults, Glances, write_faults
 from edgevid_train.review.reading import summary as quality_summary
-from edgevid_train.scalars import check_log
-from edgevid_train.schedule import check_held_out
-from edgevid_train.split import Split, check_labels, grouped_folds, holdout
+from edgevid_train.samples.dataset import labels_of, read_clips
+from edgevid_train.samples.drawn import DrawnClips
+from edgevid_train.samples.places import read_places
+from edgevid_train.samples.split import Split, check_labels, grouped_folds, holdout
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.taps import TapTerms
 

@@ -5,7 +5,7 @@ once, and each clip is a range of bytes from then on, in a local file or behind 
 labels and their lengths are known before the first step, as for files, and everything that follows from that works as
 for files: splits by group, epochs that see every clip once, batches of like length, a run that goes on exactly where it
 stopped, a ledger that names each clip that cannot be read. Reads stay in order nevertheless, since training shuffles
-among few shards at a time (`edgevid_train.sampler`).
+among few shards at a time (`edgevid_train.samples.sampler`).
 
 `.json` holds `label` or `labels`, and perhaps `group`, `split`, `start_s` and `end_s`; or `clips`, a list of such
 objects, for a video with several. A `.cls` or `.txt` holds the label itself. Where there are several, `.json` counts.

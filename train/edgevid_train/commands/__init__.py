@@ -91,7 +91,7 @@ def evaluate(
     from edgevid_train.evaluate.screen import show
     from edgevid_train.evaluate.stream_plan import StreamSettings
     from edgevid_train.evaluate.subjects.views import ViewPlan
-    from edgevid_train.progress import Reporter
+    from edgevid_train.loop.progress import Reporter
 
     for path in (json, out):
         if path:
@@ -164,7 +164,7 @@ def stats(
     An annotation file without its videos will do; what it speaks of is then counted as missing.
     """
     from edgevid.files import check_output, write_json
-    from edgevid_train.stats import look_at, show
+    from edgevid_train.library.stats import look_at, show
 
     for output in (json, out):
         if output:
@@ -174,7 +174,7 @@ def stats(
     found = survey.to_json()
     show(found)
     if out:
-        from edgevid_train.stats_plots import write_survey
+        from edgevid_train.library.stats_plots import write_survey
 
         write_survey(survey, out)
     if json:

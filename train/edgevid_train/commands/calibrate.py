@@ -62,7 +62,7 @@ def calibrate(
     from edgevid_train.calibration.calibrate import write_calibrated
     from edgevid_train.calibration.report import failure, show
     from edgevid_train.calibration.risk import Promise
-    from edgevid_train.progress import Reporter
+    from edgevid_train.loop.progress import Reporter
     from edgevid_train.rewrite import check_model_output
 
     promise = Promise(risk, confidence)

@@ -46,8 +46,8 @@ def index(
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
     from edgevid_train.decode import IndexStore
-    from edgevid_train.indexing import index_videos, videos_in
-    from edgevid_train.progress import Reporter
+    from edgevid_train.library.indexing import index_videos, videos_in
+    from edgevid_train.loop.progress import Reporter
 
     if json:
         check_output(json, force=force)
@@ -98,9 +98,9 @@ def prepare(
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
     from edgevid_train.annotations import read_data
-    from edgevid_train.prepare import Encoding, begin, image_folders
-    from edgevid_train.prepare import prepare as run
-    from edgevid_train.progress import Reporter
+    from edgevid_train.library.prepare import Encoding, begin, image_folders
+    from edgevid_train.library.prepare import prepare as run
+    from edgevid_train.loop.progress import Reporter
 
     if json:
         check_output(json, force=force)
@@ -153,8 +153,8 @@ def shards(
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
     from edgevid_train.annotations import read_data
-    from edgevid_train.progress import Reporter
-    from edgevid_train.shards import parse_size, write_shards
+    from edgevid_train.library.shards import parse_size, write_shards
+    from edgevid_train.loop.progress import Reporter
 
     check_output(out, force=force)
     if json:

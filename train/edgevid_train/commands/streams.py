@@ -57,7 +57,7 @@ def evaluate_streams(
 
     from edgevid.files import write_json
     from edgevid_train.evaluate import streams
-    from edgevid_train.progress import Reporter
+    from edgevid_train.loop.progress import Reporter
 
     cv2.setNumThreads(threads)
     report = Reporter(Console())
@@ -102,7 +102,7 @@ def fit_events(
     from edgevid.files import check_output, write_json
     from edgevid_train.evaluate.fit_events import fit_model, show, write_fitted
     from edgevid_train.evaluate.stream_plan import StreamSettings
-    from edgevid_train.progress import Reporter
+    from edgevid_train.loop.progress import Reporter
     from edgevid_train.rewrite import check_model_output
 
     check_model_output(out, force=force)

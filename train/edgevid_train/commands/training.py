@@ -185,12 +185,12 @@ def _run(
 
     from edgevid.errors import InputError
     from edgevid.files import check_output, write_json
-    from edgevid_train import processes
-    from edgevid_train.allocator import keep_freed_memory
-    from edgevid_train.devices import make_accelerator
-    from edgevid_train.interrupt import interruptible
+    from edgevid_train.loop import processes
+    from edgevid_train.loop.allocator import keep_freed_memory
+    from edgevid_train.loop.devices import make_accelerator
+    from edgevid_train.loop.interrupt import interruptible
+    from edgevid_train.loop.progress import Reporter
     from edgevid_train.pretrain import pretrain
-    from edgevid_train.progress import Reporter
     from edgevid_train.recipe import load_recipe
     from edgevid_train.request import PretrainRequest, RunRequest, begun, resumed
     from edgevid_train.run import train_folds

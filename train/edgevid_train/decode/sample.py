@@ -1,6 +1,6 @@
 """Which moments of a clip to look at: small pure functions of its times. All give ticks, in seconds, rising.
 
-`edgevid_train.sequence.sample_at` turns ticks into frames by the runtime's rule: the first frame at or after a tick.
+`samples.sequence.sample_at` turns ticks into frames by the runtime's rule: the first frame at or after a tick.
 """
 
 import math
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.sampling import TOLERANCE_S
-from edgevid_train.sequence import sample_at
+from edgevid_train.samples.sequence import sample_at
 
 Seconds = NDArray[np.float64]
 

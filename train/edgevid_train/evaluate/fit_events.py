@@ -16,7 +16,7 @@ from edgevid_train.evaluate.stream_plan import StreamSettings
 from edgevid_train.evaluate.stream_run import Trace
 from edgevid_train.evaluate.streams import evaluate_streams, notes
 from edgevid_train.evaluate.subjects import is_checkpoint
-from edgevid_train.progress import Reporter
+from edgevid_train.loop.progress import Reporter
 from edgevid_train.rewrite import rewrite
 
 GRID: dict[str, tuple[float, ...]] = {

@@ -11,11 +11,11 @@ from edgevid.manifest import Manifest
 from edgevid.models.scores import activate
 from edgevid.recognise import ClipScores
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.batch import as_input
-from edgevid_train.dataset import HeldOutClips, Pixels
 from edgevid_train.decode import DecodeError
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.models.student import Student
+from edgevid_train.samples.batch import as_input
+from edgevid_train.samples.dataset import HeldOutClips, Pixels
 
 Answer = TypeVar("Answer")
 Scores = NDArray[np.float32]

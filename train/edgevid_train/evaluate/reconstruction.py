@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from edgevid.files import replacing
-from edgevid_train.batch import as_input
 from edgevid_train.masked import MaskedBatch
 from edgevid_train.models.videomae import MaskedVideoMAE, VideoMAESize
+from edgevid_train.samples.batch import as_input
 
 _SHOWN = 6
 _GREY = 128

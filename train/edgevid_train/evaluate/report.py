@@ -25,8 +25,8 @@ from edgevid_train.evaluate.subjects.contract import WHOLE
 from edgevid_train.evaluate.subjects.views import ONE_VIEW, ManyViews, ViewPlan
 from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
+from edgevid_train.loop.progress import Reporter
 from edgevid_train.marks import MOST, trained_among
-from edgevid_train.progress import Reporter
 
 LOOKS = 8
 """Wrong answers, and right ones, of which the page shows where the network looked."""

@@ -37,9 +37,7 @@ class StreamSource(Source):
         faults: file -> why it ended before its natural end.
     """
 
-    def __init__(
-        self, plan: StreamPlan, clock: Callable[[], float] = time.monotonic, *, several: bool = False
-    ) -> None:
+    def __init__(self, plan: StreamPlan, clock: Callable[[], float] = time.monotonic, *, several: bool = False) -> None:
         super().__init__()
         self.info = SourceInfo(plan.name, plan.width, plan.height, None, None, live=False)
         self.actions: list[Action] = []

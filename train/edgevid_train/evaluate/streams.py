@@ -18,8 +18,8 @@ from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, find_
 from edgevid_train.evaluate.stream_run import Trace, Watched, watch
 from edgevid_train.evaluate.stream_source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
+from edgevid_train.loop.progress import Reporter
 from edgevid_train.marks import refuse_trained, trained_among
-from edgevid_train.progress import Reporter
 
 
 @dataclass(frozen=True)

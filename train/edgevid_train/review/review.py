@@ -14,7 +14,7 @@ from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.strips import write_strip
 from edgevid_train.evaluate.subjects import Subject, open_subject
 from edgevid_train.ledger import Ledger
-from edgevid_train.progress import Reporter
+from edgevid_train.loop.progress import Reporter
 from edgevid_train.review.quality import Quality, look_at_quality
 
 STRIPS = Path("strips")

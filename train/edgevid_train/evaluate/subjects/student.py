@@ -10,9 +10,7 @@ from torch import Tensor
 from edgevid.models.bench import time_exits
 from edgevid.models.scores import Scores, activate, clip_score
 from edgevid.recognise import settling_steps
-from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import find_checkpoint, load_student
-from edgevid_train.dataset import Pixels, as_stream, changes_among
 from edgevid_train.decode import DecodedClip
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.curves import read_curves
@@ -24,6 +22,8 @@ from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.models.student import StudentOutputs
+from edgevid_train.samples.batch import as_input
+from edgevid_train.samples.dataset import Pixels, as_stream, changes_among
 
 LATENCY_STEPS = 30
 

@@ -13,18 +13,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid.manifest import ExitSpec
 from edgevid.models.scores import Scores
-from edgevid_train.batch import as_input
 from edgevid_train.checkpoint import find_checkpoint, load_teacher
-from edgevid_train.dataset import changes_among, spread, spread_over
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.curves import read_curves
 from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.looks.activation import activation, mean_of
 from edgevid_train.evaluate.looks.taps import teacher_taps
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
+from edgevid_train.losses.teacher_outputs import ask_teacher
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.teachers import TeacherOutputs
-from edgevid_train.teacher_outputs import ask_teacher
+from edgevid_train.samples.batch import as_input
+from edgevid_train.samples.dataset import changes_among, spread, spread_over
 
 LATENCY_S, MOST_RUNS = 5.0, 30
 """A teacher is timed for so long, and no more often."""

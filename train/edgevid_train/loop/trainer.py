@@ -16,8 +16,6 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from edgevid.errors import CheckFailedError, InputError
-from edgevid_train import processes
-from edgevid_train.batch import Samples, prefetch
 from edgevid_train.checkpoint import (
     WEIGHTS,
     Checkpoint,
@@ -27,15 +25,17 @@ from edgevid_train.checkpoint import (
     load_trainer,
     load_weights,
 )
-from edgevid_train.counts import NOTHING, Counts
-from edgevid_train.groups import parameter_groups
-from edgevid_train.interrupt import StoppedError
-from edgevid_train.progress import Meter, Reporter, epoch_line, losses
-from edgevid_train.random_states import random_states, set_random_states
+from edgevid_train.loop import processes
+from edgevid_train.loop.groups import parameter_groups
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.progress import Meter, Reporter, epoch_line, losses
+from edgevid_train.loop.random_states import random_states, set_random_states
+from edgevid_train.loop.scalars import scalar_log
+from edgevid_train.loop.schedule import better, check_held_out, is_plateau, learning_rate, lost_patience
+from edgevid_train.losses.counts import NOTHING, Counts
 from edgevid_train.recipe import OptimConfig, Recipe
-from edgevid_train.sampler import BatchPlan
-from edgevid_train.scalars import scalar_log
-from edgevid_train.schedule import better, check_held_out, is_plateau, learning_rate, lost_patience
+from edgevid_train.samples.batch import Samples, prefetch
+from edgevid_train.samples.sampler import BatchPlan
 
 SAVE_EVERY_S = 300.0
 

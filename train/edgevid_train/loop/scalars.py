@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from edgevid.errors import InputError
 from edgevid.files import write_text
-from edgevid_train import processes
+from edgevid_train.loop import processes
 from edgevid_train.recipe import Recipe
 
 Log = Callable[[Mapping[str, float], int], None]

@@ -11,8 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from edgevid_train.batch import Batch
-from edgevid_train.distill import StepTargets
+from edgevid_train.losses.distill import StepTargets
+from edgevid_train.samples.batch import Batch
 
 
 class MixConfig(BaseModel):

@@ -29,7 +29,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from edgevid.errors import EdgevidError
-from edgevid_train.interrupt import StoppedError
+from edgevid_train.loop.interrupt import StoppedError
 
 Item = TypeVar("Item")
 

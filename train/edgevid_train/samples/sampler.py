@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevid_train.balance import balanced
+from edgevid_train.samples.balance import balanced
 
 POOL = 8
 """Batches' worth of clips among which those of like length meet: more saves frames, less shuffles better."""

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from edgevid.files import replacing, write_json
-from edgevid_train.stats import Survey
+from edgevid_train.library.stats import Survey
 
 MOST_BARS = 60
 """Labels whose names can still be read; of more, a curve shows how unequal they are."""

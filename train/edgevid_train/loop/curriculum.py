@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgevid_train.sampler import BatchPlan, Sampler
+from edgevid_train.samples.sampler import BatchPlan, Sampler
 
 _EDGE = 8
 """Sides of smaller pictures are multiples of so many pixels."""

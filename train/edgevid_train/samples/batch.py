@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgevid_train.distill import StepTargets
-from edgevid_train.sampler import BatchPlan
-from edgevid_train.sequence import IGNORE, TrainStream
+from edgevid_train.losses.distill import StepTargets
+from edgevid_train.samples.sampler import BatchPlan
+from edgevid_train.samples.sequence import IGNORE, TrainStream
 
 
 class Samples(Protocol):

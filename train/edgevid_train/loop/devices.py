@@ -9,7 +9,7 @@ from accelerate.utils import DistributedType, InitProcessGroupKwargs
 from torch import nn
 
 from edgevid.errors import InputError
-from edgevid_train.processes import LONGEST_WAIT, launched
+from edgevid_train.loop.processes import LONGEST_WAIT, launched
 
 Device = Literal["cpu", "cuda", "mps"]
 

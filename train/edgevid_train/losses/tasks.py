@@ -7,13 +7,13 @@ over, so that parts of a batch add up to it; the training loop knows nothing els
 import torch
 from torch import Tensor, nn
 
-from edgevid_train.batch import Batch, as_input
-from edgevid_train.counts import WHOLE, Counts
-from edgevid_train.distill import DistillConfig, DistillTask, place_loss
-from edgevid_train.kept_answers import Asked, KeptAnswers
-from edgevid_train.label_loss import LabelLoss
+from edgevid_train.losses.counts import WHOLE, Counts
+from edgevid_train.losses.distill import DistillConfig, DistillTask, place_loss
+from edgevid_train.losses.kept_answers import Asked, KeptAnswers
+from edgevid_train.losses.label_loss import LabelLoss
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, TeacherOutputs
+from edgevid_train.samples.batch import Batch, as_input
 from edgevid_train.taps import TapTerms, listening
 
 Losses = tuple[Tensor, dict[str, Tensor]]

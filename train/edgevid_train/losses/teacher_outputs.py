@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from edgevid.files import replacing
 from edgevid.frame import Pixels
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.batch import as_input
-from edgevid_train.label_loss import Activation
+from edgevid_train.losses.label_loss import Activation
 from edgevid_train.models.teachers import Teacher
+from edgevid_train.samples.batch import as_input
 
 OUTPUTS = "outputs.npz"
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgevid.manifest import InputSpec
 from edgevid.sampling import TOLERANCE_S
-from edgevid_train.augment import (
+from edgevid_train.samples.augment import (
     AugmentConfig,
     Clip,
     Points,
@@ -27,7 +27,7 @@ from edgevid_train.augment import (
     jolts_of,
     place_points,
 )
-from edgevid_train.looks import look_times
+from edgevid_train.samples.looks import look_times
 
 _MIRROR = np.array([[1, 0], [-1, 1]], np.float32)
 """Offset and factor that mirror a place `(x, y)` in 0..1."""

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 import edgevid
 from edgevid.errors import InputError
-from edgevid_train.batch import as_input
 from edgevid_train.models.teachers import Teacher, TeacherOutputs
+from edgevid_train.samples.batch import as_input
 from edgevid_train.storage import BoundedFolder, cache_folder
 from edgevid_train.taps import TapConfig, ask_tapped
 

@@ -14,8 +14,6 @@ from edgevid.manifest import BACKGROUND, InputSpec
 from edgevid.preprocess import fit
 from edgevid.sampling import sample_all
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.batch import Batch
-from edgevid_train.curriculum import smaller
 from edgevid_train.decode import (
     RUNTIME_SHORT_SIDE,
     ClipCache,
@@ -25,17 +23,19 @@ from edgevid_train.decode import (
     Pick,
     decode_clip,
 )
-from edgevid_train.drawn import DrawnClips
 from edgevid_train.ledger import Ledger
-from edgevid_train.looks import look_times
-from edgevid_train.mix import Mixture, mixed
+from edgevid_train.loop.curriculum import smaller
 from edgevid_train.models.teachers import TeacherConfig
-from edgevid_train.places import Places
 from edgevid_train.recipe import Recipe
-from edgevid_train.sampler import BatchPlan
-from edgevid_train.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
+from edgevid_train.samples.batch import Batch
+from edgevid_train.samples.drawn import DrawnClips
+from edgevid_train.samples.looks import look_times
+from edgevid_train.samples.mix import Mixture, mixed
+from edgevid_train.samples.places import Places
+from edgevid_train.samples.sampler import BatchPlan
+from edgevid_train.samples.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
+from edgevid_train.samples.targets import Targets, called
 from edgevid_train.storage import shard_of, shown
-from edgevid_train.targets import Targets, called
 
 TEACHER, STUDENT = range(2)
 """Phases of a run, whose clips are not changed in the same way."""

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgevid_train.counts import WHOLE, Counts
-from edgevid_train.label_loss import Activation, LabelLoss, divergence
+from edgevid_train.losses.counts import WHOLE, Counts
+from edgevid_train.losses.label_loss import Activation, LabelLoss, divergence
 from edgevid_train.models.student import Student, StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
 from edgevid_train.taps import TapConfig, TapTerms, relation_loss

@@ -1,0 +1,1 @@
+"""How one network learns, step by step: it knows batches, losses and checkpoints, not what is learned."""
