@@ -22,7 +22,7 @@ from edgevid_train.loop.schedule import is_plateau, learning_rate
 from edgevid_train.losses.tasks import StudentTask, TeacherTask
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import TeacherConfig, build_teacher
-from edgevid_train.phases import _backbone
+from edgevid_train.phases.phase import _backbone
 from edgevid_train.recipe import OptimConfig
 
 

@@ -1,0 +1,134 @@
+"""The first phase: a teacher learns from the labels, or is gathered from teachers that have."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+import edgevid
+from edgevid_train.checkpoint import (
+    CheckpointInfo,
+    gather,
+    load_teacher,
+    read_info,
+    write_ensemble,
+)
+from edgevid_train.evaluate.metrics import Prediction, figures
+from edgevid_train.evaluate.predict import predictions
+from edgevid_train.given import teacher_for
+from edgevid_train.loop import processes
+from edgevid_train.loop.devices import make_accelerator
+from edgevid_train.losses.tasks import TeacherTask
+from edgevid_train.losses.teacher_outputs import OUTPUTS, ask_teacher, write_outputs
+from edgevid_train.marks import marks_of_all
+from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.phases.fold import Fold, Setting
+from edgevid_train.phases.phase import (
+    answers_of,
+    begin_from,
+    conclude,
+    is_finished,
+    job_for,
+    label_loss_of,
+    learn,
+    sampler_for,
+)
+from edgevid_train.samples.dataset import (
+    TEACHER,
+    HeldOutClips,
+    TrainingClips,
+    spread,
+    spread_over,
+)
+
+
+def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Prediction]]:
+    """Train the recipe's teacher on the labels, gather it where it is an ensemble, or load it where that has been done.
+
+    Returns: it, with the weights after the last epoch, and its predictions of the held-out clips.
+    """
+    folder, held_out = fold.folder / "teacher", _held_out(fold, setting)
+    if setting.resume and is_finished(folder, "teacher"):
+        teacher: Teacher = load_teacher(folder / "last").teacher
+    elif setting.recipe.teacher.kind == "ensemble":
+        teacher = _gather_teacher(fold, setting)
+    else:
+        teacher = _train_teacher(fold, setting, held_out)
+    found = _predictions(teacher, fold, held_out, setting, setting.stop, folder / OUTPUTS)
+    conclude(folder, found, setting.labels)
+    return teacher, found
+
+
+def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teacher:
+    recipe, labels = setting.recipe, setting.labels
+    torch.manual_seed(recipe.seed)
+    network = build_teacher(recipe.teacher, len(labels))
+    begin_from(setting, network, "teacher")
+    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, TEACHER, fold.extra, setting.drawn)
+    # A teacher sees the action alone: of its streams two steps are made, and thrown away.
+    optim, lengths = recipe.teacher_optim, [2] * len(fold.train)
+    sampler = sampler_for(fold, recipe, optim, lengths, lambda _: 2, max_steps=2, lead_steps=0)
+
+    def validate(net: nn.Module, stop: Callable[[], bool]) -> dict[str, float]:
+        return figures(_predictions(cast(Teacher, net.eval()), fold, held_out, setting, stop))
+
+    task = TeacherTask(network, label_loss_of(fold, setting))
+    weights_from = recipe.teacher.weights_from
+    job = job_for("teacher", fold, setting, task, recipe.teacher_optim, sampler, clips, validate, weights_from)
+    return cast(Teacher, learn(job, setting))
+
+
+def _gather_teacher(fold: Fold, setting: Setting) -> Teacher:
+    """The ensemble of finished teachers: nothing is trained, and what it holds are copies."""
+    recipe, own = setting.recipe, fold.info(setting.seen_before)
+    members = [teacher_for(Path(path), own.val_groups) for path in recipe.teacher.members]
+    ensemble = gather(recipe.teacher, members, setting.labels, recipe.task.activation)
+    infos = [read_info(member, "teacher") for member in members]
+    split = own.model_copy(
+        update={
+            "train_clips": max(info.split.train_clips for info in infos),
+            "train_groups": tuple(sorted({group for info in infos for group in info.split.train_groups})),
+            "trained_on": marks_of_all([], before={mark for info in infos for mark in info.split.trained_on}),
+        }
+    )
+    info = CheckpointInfo(
+        kind="teacher",
+        labels=setting.labels,
+        weights_from="; ".join(info.weights_from for info in infos),
+        split=split,
+        finished=True,
+        edgevid=edgevid.__version__,
+    )
+    if processes.leads():
+        write_ensemble(fold.folder / "teacher" / "last", members, recipe, info)
+    return ensemble.to(make_accelerator(setting.device, recipe.precision).device)
+
+
+def _held_out(fold: Fold, setting: Setting) -> HeldOutClips:
+    teacher = setting.recipe.teacher
+    return HeldOutClips(
+        processes.own(fold.val),
+        lambda clip: spread(clip, teacher),
+        setting.recipe.data.cache_mb << 20,
+        setting.cache.indexes,
+        lambda times_s: spread_over(times_s, teacher),
+    )
+
+
+def _predictions(
+    teacher: Teacher,
+    fold: Fold,
+    held_out: HeldOutClips,
+    setting: Setting,
+    stop: Callable[[], bool],
+    outputs: Path | None = None,
+) -> list[Prediction]:
+    """`outputs`: a file that gets the logits and features too."""
+    device, task = next(cast(nn.Module, teacher).parameters()).device, setting.recipe.task
+    found = answers_of(held_out, lambda frames: ask_teacher(teacher, frames, device, task.activation), stop)
+    if outputs is not None and processes.leads():
+        write_outputs(outputs, fold.val, found, setting.labels)
+    scores = [None if answer is None else answer.scores for answer in found]
+    return predictions(fold.val, scores, setting.labels, several=task.multi_label)
