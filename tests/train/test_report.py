@@ -244,6 +244,7 @@ def test_the_report_is_one_folder_with_one_page(tmp_path: Path, colours: Path, m
     out = tmp_path / "report"
     ran = evaluate(model, colours, "--out", out, "--compare", other, "--robustness", "--json", tmp_path / "o.json")
     assert ran.status == 0, ran.err
+    assert (ran.out + ran.err).count("was not taught '<b>&up': 1 of the clips count as errors") == 2, "said of both"
     figures = json.loads((out / "report.json").read_text())
     assert figures == json.loads((tmp_path / "o.json").read_text())
     assert figures["top1"] == pytest.approx(4 / 7)

@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,8 +161,10 @@ def evaluate_model(
     changes = CHANGES if robustness else {}
     subjects = [open_subject(name, threads) for name in (model, compare) if name is not None]
     found = [Findings(ManyViews(subject, views) if views.most > 1 else subject) for subject in subjects]
-    for findings in found:
-        _check_labels(findings.subject, records, data)
+    for subject in subjects:
+        _check_labels(subject, records, data)
+        for line in _unknown_labels(subject, records):
+            report.say(line)
     marks = found[0].subject.trained_on
     seen = frozenset(trained_among(records, marks)) if marks else None
     skipped, decode_s, indexes = Ledger(), 0.0, IndexStore()
@@ -192,6 +194,15 @@ def _check_labels(subject: Subject, records: Sequence[ClipRecord], data: Path) -
     if not any(label in known for record in records for label in record.labels):
         found = sorted({label for record in records for label in record.labels})
         raise InputError(f"{subject.name} knows {', '.join(labels)}; {data} has none of them but {', '.join(found)}")
+
+
+def _unknown_labels(subject: Subject, records: Sequence[ClipRecord]) -> Iterator[str]:
+    """What a person should know before two models are compared, or one is blamed for what it was never taught."""
+    taught = {*subject.labels, BACKGROUND}
+    lost = [label for record in records for label in record.labels if label not in taught]
+    if lost:
+        names = ", ".join(repr(label) for label in sorted(set(lost)))
+        yield f"warning: {subject.name} was not taught {names}: {len(lost)} of the clips count as errors"
 
 
 def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
