@@ -194,10 +194,11 @@ def test_a_run_that_fails_is_a_row_that_says_so(
         (["--sweep", "student.backbone=mobilenetv2_050,nope"], "backbone 'nope' is not one of"),
         (["--sweep", "student.exits=[1,2],[1,99]"], "99 were asked for"),
         (["--sweep", "teacher.backbone=mobilenetv2_050,nope"], "backbone 'nope' is not one of"),
+        (["--sweep", "optim.lr=1e-3,3e-4", "--cv", 99], "99 folds need at least 99 groups"),
     ],
 )
 def test_wrong_words_are_one_line_before_the_first_run(
-    recipe: Path, clips: Path, tmp_path: Path, words: list[str], says: str
+    recipe: Path, clips: Path, tmp_path: Path, words: list[object], says: str
 ) -> None:
     ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "out", *words)
     assert ran.status == 2

@@ -63,6 +63,9 @@ def train_sweep(
         except StoppedError:
             again = f"it is saved, go on with: edgevid train-distill --resume --out {out}"
             raise StoppedError(f"stopped in run {count} of {len(plan.runs)}; {again}") from None
+        except InputError:
+            _forget_unbegun(out)
+            raise
         write_json(folder / RESULT, result)
         write_table(out, plan, _rows(plan, out))
     rows = _rows(plan, out)
@@ -89,6 +92,13 @@ def _train(
     except CheckFailedError as error:
         report.say(f"failed: {error}")
         return {"failed": str(error)}
+
+
+def _forget_unbegun(out: Path) -> None:
+    """Leave nothing of a sweep of which no run could begin, so that the next try needs no --force."""
+    if [path.name for path in out.iterdir()] == [PLAN]:
+        (out / PLAN).unlink()
+        out.rmdir()
 
 
 def _ended_well(folder: Path) -> bool:
