@@ -1,8 +1,11 @@
 """The loop: it learns, goes on exactly where it stopped, survives too little memory, and says when it is lost."""
 
 import math
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -216,6 +219,18 @@ def test_without_weights_and_biases_it_says_what_to_install(monkeypatch: pytest.
     check_log(recipe)
     with pytest.raises(InputError, match=r"^log = wandb needs Weights & Biases: pip install 'edgevid\[wandb\]'$"):
         check_log(recipe.model_copy(update={"log": "wandb"}))
+
+
+def test_nobody_logged_in_to_weights_and_biases_is_found_out_before_anything_else(tmp_path: Path) -> None:
+    pytest.importorskip("wandb", reason="needs the extra edgevid[wandb]")
+    script = "from edgevid_train.loop.scalars import check_log; from edgevid_train.recipe import Recipe; "
+    script += "check_log(Recipe(name='x', log='wandb'))"
+    stranger = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "NETRC"))} | {"HOME": str(tmp_path)}
+    run = [sys.executable, "-c", script]
+    refused = subprocess.run(run, env=stranger, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert "InputError: log = wandb: nobody is logged in" in refused.stderr
+    offline = subprocess.run(run, env=stranger | {"WANDB_MODE": "offline"}, cwd=tmp_path, timeout=120, check=False)
+    assert offline.returncode == 0
 
 
 def test_too_little_memory_halves_what_goes_through_at_once_and_says_so(tmp_path: Path) -> None:

@@ -46,13 +46,18 @@ def scalar_log(folder: Path, kind: str, recipe: Recipe, step: int) -> Iterator[L
 
 
 def check_log(recipe: Recipe) -> None:
-    """Raises InputError when the recipe asks for Weights & Biases, and that is not installed."""
-    if recipe.log == "wandb" and find_spec("wandb") is None:
+    """Raises InputError when the recipe asks for Weights & Biases, and that is not installed or nobody is logged in."""
+    if recipe.log != "wandb":
+        return
+    if find_spec("wandb") is None:
         raise InputError("log = wandb needs Weights & Biases: pip install 'edgevid[wandb]'")
+    import wandb
+
+    if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):
+        raise InputError("log = wandb: nobody is logged in: wandb login, or WANDB_MODE=offline keeps the figures here")
 
 
 def _wandb_run(folder: Path, kind: str, recipe: Recipe) -> Any:
-    check_log(recipe)
     import wandb
 
     known = folder / WANDB_ID
