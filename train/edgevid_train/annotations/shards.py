@@ -24,10 +24,9 @@ from edgevid_train.annotations.paths import VIDEO_ENDINGS
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
 from edgevid_train.annotations.table import read_lines
-from edgevid_train.storage import Member, address_of, read_shard
+from edgevid_train.storage import ENDING, Member, address_of, read_shard
 from edgevid_train.storage import shown as shown_path
 
-ENDING = ".tar"
 MOST_SHARDS = 100_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")

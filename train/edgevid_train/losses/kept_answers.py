@@ -7,11 +7,7 @@ about these very pictures. Students that are to share answers take the same clip
 """
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -20,43 +16,43 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import edgevid
-from edgevid.errors import InputError
 from edgevid_train.models.teachers import Teacher, TeacherOutputs
 from edgevid_train.samples.batch import as_input
-from edgevid_train.storage import BoundedFolder, cache_folder
+from edgevid_train.storage import BoundedArrays, BoundedFolder, cache_folder
 from edgevid_train.taps import TapConfig, ask_tapped
 
 Row = dict[str, NDArray[np.float32]]
 """What was said of one clip, by name."""
 
 _VERSION = 1
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile)
-"""What reading a damaged entry raises; the sums of a zip file tell."""
 
 
-@dataclass
 class KeptAnswers:
-    """One small file for each clip in each of its views. Bounded, and safe with many processes, as `BoundedFolder` is.
+    """One small entry for each clip in each of its views.
 
-    A damaged entry is none. A folder that cannot be written to is no fault: `unwritable` says why. `found`, `asked`:
-    clips whose answer was there, and clips about which a teacher was asked.
+    `found`, `asked`: clips whose answer was there, and clips about which a teacher was asked.
     """
 
-    folder: BoundedFolder
-    found: int = field(default=0, init=False)
-    asked: int = field(default=0, init=False)
-    unwritable: str | None = field(default=None, init=False)
+    def __init__(self, folder: BoundedFolder) -> None:
+        self.folder = folder
+        self.found = self.asked = 0
+        self._arrays = BoundedArrays(folder)
+
+    @property
+    def unwritable(self) -> str | None:
+        """Why the folder cannot be written to, where it cannot; that is no fault."""
+        return self._arrays.unwritable
 
     def get(self, keys: Sequence[str]) -> list[Row] | None:
         """The answers of all of these, or None."""
-        rows = []
+        rows: list[Row] = []
         for key in keys:
-            row = _read(self.folder.entry(key, ".npz"), key)
+            row = self._arrays.read(key, key, lambda arrays, _: arrays)
             if row is None:
                 return None
             rows.append(row)
         for key in keys:
-            self.folder.used(self.folder.entry(key, ".npz"))
+            self._arrays.used(key)
         self.found += len(rows)
         return rows
 
@@ -65,12 +61,7 @@ class KeptAnswers:
         for key, row in zip(keys, rows, strict=True):
             if sum(x.nbytes for x in row.values()) > self.folder.max_bytes // 4:
                 continue
-            about = np.frombuffer(json.dumps({"key": key}).encode(), np.uint8)
-            try:
-                with self.folder.writing(self.folder.entry(key, ".npz")) as temporary:
-                    np.savez(temporary, allow_pickle=False, about=about, **row)
-            except InputError as error:
-                self.unwritable = str(error)
+            if not self._arrays.write(key, key, row):
                 return
 
     def __str__(self) -> str:
@@ -146,14 +137,3 @@ def _joined(rows: Sequence[Row], device: torch.device) -> TeacherOutputs:
         found[what] = values.to(device, getattr(torch, dtype))
     taps = tuple(found[f"tap{number}"] for number in range(len(found) - 2))
     return TeacherOutputs(found["logits"], found["features"], taps=taps)
-
-
-def _read(entry: Path, key: str) -> Row | None:
-    try:
-        with np.load(entry, allow_pickle=False) as arrays:
-            if json.loads(bytes(arrays["about"]))["key"] != key:
-                return None
-            row = {name: arrays[name] for name in arrays.files if name != "about"}
-    except _DAMAGED:
-        return None
-    return row

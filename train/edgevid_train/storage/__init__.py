@@ -6,12 +6,15 @@ is found here and nowhere else: `blob_of` gives its bytes, of which only those t
 """
 
 from edgevid_train.storage.address import absolute, address_of, shown
+from edgevid_train.storage.arrays import BoundedArrays
 from edgevid_train.storage.blob import Blob, blob_of, is_one_file, media, read_bytes, shard_of, size_of, stamp_of
 from edgevid_train.storage.bounded import BoundedFolder, cache_folder
-from edgevid_train.storage.shard import Member, ShardIndex, read_shard
+from edgevid_train.storage.shard import ENDING, Member, ShardIndex, read_shard
 
 __all__ = [
+    "ENDING",
     "Blob",
+    "BoundedArrays",
     "BoundedFolder",
     "Member",
     "ShardIndex",
