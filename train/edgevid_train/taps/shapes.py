@@ -1,12 +1,13 @@
 """Outputs of modules of many libraries, brought into one shape."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
 from edgevid.errors import InputError
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.teacher_config import TeacherConfig
+from edgevid_train.models.tokens import GRIDDED, TokenGrid
 from edgevid_train.taps.listen import first_tensor
 
 _OVER_TIME = ("memory.remember", "memory.decide")
@@ -40,45 +41,22 @@ def teacher_map(output: Any, path: str, clips: int, teacher: nn.Module) -> Tenso
     raise InputError(f"distill.taps: the teacher's {path} gives {_said(output)}, which is no map of a clip")
 
 
-class _Grid(NamedTuple):
-    """Of tokens; `time_last`: those of the same place follow one another."""
-
-    times: int
-    rows: int
-    columns: int
-    time_last: bool = False
+def _tokens(x: Tensor, grid: TokenGrid) -> Tensor:
+    """`(B, N, C)` -> `(B, C, t, h, w)`: their mean where there are not as many, but for a class token."""
+    return grid.maps(x) if x.shape[1] in (grid.total, grid.total + 1) else x.mean(1)[:, :, None, None, None]
 
 
-def _tokens(x: Tensor, grid: _Grid) -> Tensor:
-    """`(B, N, C)` -> `(B, C, t, h, w)`; a class token, which stands first, is left out."""
-    count = grid.times * grid.rows * grid.columns
-    if x.shape[1] not in (count, count + 1):
-        return x.mean(1)[:, :, None, None, None]
-    x = x[:, -count:].transpose(1, 2)
-    if grid.time_last:
-        return x.reshape(*x.shape[:2], grid.rows, grid.columns, grid.times).permute(0, 1, 4, 2, 3)
-    return x.reshape(*x.shape[:2], grid.times, grid.rows, grid.columns)
-
-
-def _told(output: Any) -> _Grid | None:
+def _told(output: Any) -> TokenGrid | None:
     """What some modules (torchvision's MViT) give beside their tokens."""
     second = output[1] if isinstance(output, tuple) and len(output) > 1 else None
     if isinstance(second, tuple | list) and len(second) == 3 and all(isinstance(n, int) for n in second):
-        return _Grid(*second)
+        return TokenGrid(*second)
     return None
 
 
-def _grid(config: TeacherConfig, network: nn.Module) -> _Grid:
-    """Of what cuts its clip into patches as transformers do; for others, each frame is a token."""
-    if config.kind not in ("videomae", "timesformer", "vivit", "vjepa2"):
-        return _Grid(config.frames, 1, 1)
-    built: Any = network.network
-    cut = built.config
-    tubelet = getattr(cut, "tubelet_size", 1)
-    depth, height, width = tubelet if isinstance(tubelet, list | tuple) else (tubelet, cut.patch_size, cut.patch_size)
-    spec = config.input
-    rows, columns = spec.height // height, spec.width // width
-    return _Grid(config.frames // depth, rows, columns, time_last=config.kind == "timesformer")
+def _grid(config: TeacherConfig, network: nn.Module) -> TokenGrid:
+    """Of what does not cut its clip into patches as transformers do each frame is a token."""
+    return TokenGrid.of(config, network.network) if config.kind in GRIDDED else TokenGrid(config.frames, 1, 1)
 
 
 def _owner(teacher: nn.Module, path: str) -> tuple[TeacherConfig, nn.Module]:

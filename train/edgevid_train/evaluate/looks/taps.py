@@ -1,6 +1,5 @@
 """The last maps of every network: those that its head reads, or, of a transformer, the tokens of its last layer."""
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,10 +8,7 @@ from edgevid_train.evaluate.looks.activation import Tap
 from edgevid_train.models.frame_teachers import FrameTeacher, ShiftTeacher
 from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.models.student import Student
-from edgevid_train.models.teacher_config import TeacherConfig
-
-Grid = tuple[int, int, int]
-"""Times, rows and columns of tokens."""
+from edgevid_train.models.tokens import TokenGrid
 
 _CONVOLUTIONAL = {
     "r2plus1d": "avgpool",
@@ -50,19 +46,10 @@ def teacher_taps(teacher: nn.Module) -> list[Tap]:
     if kind in _CONVOLUTIONAL:
         return [Tap(network.get_submodule(_CONVOLUTIONAL[kind]), True, lambda x, _: x[0].transpose(0, 1))]
     if kind == "mvit":
-        return [Tap(network.blocks[-1], True, lambda x, others: _tokens(x, tuple(others[0])))]
-    grid = _grid(teacher.config, network.config)
-    if kind == "vjepa2":
-        return [Tap(network.pooler, True, lambda x, _: _tokens(x, grid))]
-    arrange: Callable[[Tensor, Grid], Tensor] = _times_last if kind == "timesformer" else _tokens
-    return [Tap(network.get_submodule(_LAYERS[kind])[-1], True, lambda x, _: arrange(x, grid))]
-
-
-def _grid(config: TeacherConfig, inner: Any) -> Grid:
-    """The tokens of a network of transformers."""
-    tubelet, patch = getattr(inner, "tubelet_size", 1), getattr(inner, "patch_size", None)
-    frames, rows, columns = tubelet if isinstance(tubelet, list | tuple) else (tubelet, patch, patch)
-    return config.frames // frames, config.input.height // rows, config.input.width // columns
+        return [Tap(network.blocks[-1], True, lambda x, others: _placed(x, TokenGrid(*others[0])))]
+    grid = TokenGrid.of(teacher.config, network)
+    last = network.pooler if kind == "vjepa2" else network.get_submodule(_LAYERS[kind])[-1]
+    return [Tap(last, True, lambda x, _: _placed(x, grid))]
 
 
 def _frame_by_frame(x: Tensor, _: tuple[Any, ...]) -> Tensor:
@@ -70,13 +57,6 @@ def _frame_by_frame(x: Tensor, _: tuple[Any, ...]) -> Tensor:
     return x
 
 
-def _tokens(x: Tensor, grid: Grid) -> Tensor:
-    """`(1, tokens, C)`, perhaps with a class token first."""
-    times, rows, columns = grid
-    return x[0, -times * rows * columns :].reshape(*grid, -1).permute(0, 3, 1, 2)
-
-
-def _times_last(x: Tensor, grid: Grid) -> Tensor:
-    """As `_tokens`, where those of one place stand together."""
-    times, rows, columns = grid
-    return x[0, -times * rows * columns :].reshape(rows, columns, times, -1).permute(2, 3, 0, 1)
+def _placed(tokens: Tensor, grid: TokenGrid) -> Tensor:
+    """`(1, tokens, C)` -> `(t, C, h, w)`."""
+    return grid.maps(tokens)[0].transpose(0, 1)
