@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from torch import Tensor
+
 
 class Counts(NamedTuple):
     """What the terms of a loss are means over; or which share a part has in the whole batch's, 1 of the whole itself.
@@ -25,3 +27,8 @@ class Counts(NamedTuple):
 
 
 WHOLE, NOTHING = Counts(), Counts(0.0, 0.0, 0.0, 0.0)
+
+
+def shares_of(chosen: Tensor) -> Tensor:
+    """Of each that is chosen, bool `(B, T)`, its share in the mean over those of its row; zero where a row has none."""
+    return chosen / chosen.sum(1, keepdim=True).clamp(min=1)

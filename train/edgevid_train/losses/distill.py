@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgevid_train.losses.counts import WHOLE, Counts
+from edgevid_train.losses.counts import WHOLE, Counts, shares_of
 from edgevid_train.losses.label_loss import Activation, LabelLoss, divergence
 from edgevid_train.models.student import Student, StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
@@ -115,18 +115,12 @@ def response_loss(
     Mean over a clip's decisive steps, then divided by the batch: the mathematical KL, not torch's mean over elements.
     """
     kl = divergence(logits / temperature, answer.unsqueeze(1) / temperature, activation)  # (B, T)
-    share = decisive / decisive.sum(1, keepdim=True).clamp(min=1)
-    return (kl * share).sum() / len(logits) * temperature**2
+    return (kl * shares_of(decisive)).sum() / len(logits) * temperature**2
 
 
 def own_answer_loss(logits: Tensor, last: Tensor, activation: Activation = "softmax") -> Tensor:
     """Mean KL over all steps from the last exit's answer, taken as it is, to an inner exit's; both `(B, T, L)`."""
-    if activation == "sigmoid":
-        return divergence(logits, last.detach(), activation).mean()
-    target = functional.log_softmax(last.detach(), -1)
-    return (
-        functional.kl_div(functional.log_softmax(logits, -1), target, reduction="none", log_target=True).sum(-1).mean()
-    )
+    return divergence(logits, last.detach(), activation).mean()
 
 
 def feature_loss(projected: Tensor, features: Tensor, decisive: Tensor) -> Tensor:
@@ -136,8 +130,7 @@ def feature_loss(projected: Tensor, features: Tensor, decisive: Tensor) -> Tenso
     """
     target = functional.layer_norm(features, features.shape[-1:]).unsqueeze(1).expand_as(projected)
     per_step = functional.smooth_l1_loss(projected, target, reduction="none").mean(-1)
-    share = decisive / decisive.sum(1, keepdim=True).clamp(min=1)
-    return (per_step * share).sum() / len(projected)
+    return (per_step * shares_of(decisive)).sum() / len(projected)
 
 
 class DistillTask(nn.Module):
@@ -200,14 +193,10 @@ class DistillTask(nn.Module):
                 kl = response_loss(logits, teacher.logits, steps.decisive, config.temperature, activation)
                 response = response + weight * config.response * kl
             terms["response"] = response * shares.clips
-            terms["feature"] = (
-                config.feature
-                * feature_loss(self.project(outputs.embedding), teacher.features, steps.decisive)
-                * shares.clips
-            )
+            feature = feature_loss(self.project(outputs.embedding), teacher.features, steps.decisive)
+            terms["feature"] = config.feature * feature * shares.clips
             if config.relation:
-                share = steps.decisive / steps.decisive.sum(1, keepdim=True).clamp(min=1)
-                embedding = (share.unsqueeze(2) * outputs.embedding).sum(1)
+                embedding = (shares_of(steps.decisive).unsqueeze(2) * outputs.embedding).sum(1)
                 relation = relation_loss(embedding, teacher.features, steps.decisive.any(1))
                 terms["relation"] = config.relation * relation * shares.clips
             if self.taps is not None:

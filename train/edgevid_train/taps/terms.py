@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgevid.errors import InputError
+from edgevid_train.losses.counts import shares_of
 from edgevid_train.models.student import Student
 from edgevid_train.models.teacher_config import Teacher, TeacherOutputs
 from edgevid_train.taps.config import TapConfig
@@ -106,8 +107,7 @@ def feature_map_loss(ours: Tensor, theirs: Tensor, counts: Tensor) -> Tensor:
     """
     target = functional.layer_norm(theirs.movedim(1, -1), theirs.shape[1:2]).movedim(-1, 1)
     per_part = functional.smooth_l1_loss(ours, target, reduction="none").mean((1, 3, 4))
-    share = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    return (per_part * share).sum() / len(ours)
+    return (per_part * shares_of(counts)).sum() / len(ours)
 
 
 def attention_loss(ours: Tensor, theirs: Tensor, counts: Tensor) -> Tensor:
