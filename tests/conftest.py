@@ -15,8 +15,10 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # In the background of a shell SIGINT is ignored, and children inherit that; Ctrl-C is what some tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no failure: how long an example takes says nothing about the code.
-settings.register_profile("edgevid", deadline=None)
+# A busy machine is no failure: how long an example takes says nothing about the code. The same examples every time: a
+# change is judged by what it changed. `--hypothesis-profile search` looks for new ones.
+settings.register_profile("edgevid", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
 settings.load_profile("edgevid")
 
 

@@ -3,11 +3,12 @@
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edgevid.errors import InputError
@@ -48,6 +49,11 @@ def put(root: Path, places: Sequence[tuple[list[str], str]]) -> None:
             continue
 
 
+def is_one_line(text: str) -> bool:
+    """Nothing in it breaks the line or steers a terminal; what Python's tables do not know yet may stand in a name."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
+
+
 def read(root: Path, options: ReadOptions) -> list[ClipRecord]:
     """The records, none where the refusal is one line; asserts what must be so of either."""
     said: list[str] = []
@@ -57,11 +63,11 @@ def read(root: Path, options: ReadOptions) -> list[ClipRecord]:
     except InputError as error:
         refusal = str(error)
     if refusal is not None:
-        assert refusal.isprintable()
+        assert is_one_line(refusal)
         assert len(refusal) < 1000
         return []
     assert records
-    assert all(line.isprintable() for line in said)
+    assert all(is_one_line(line) for line in said)
     for record in records:
         assert record.file.is_file()
         assert len(record.name.splitlines()) == 1
@@ -86,6 +92,7 @@ def test_class_folders_of_any_name(tmp_path: Path, places: list[tuple[list[str],
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.tuples(PLACE, ENDING), max_size=4), pattern=PATTERN)
+@example(places=[(["\U00018cd6"], ".mp4")], pattern=r"(?P<label>[^_/]+)_(?P<group>\w+)")  # newer than Python's tables
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_any_names_and_any_pattern(tmp_path: Path, places: list[tuple[list[str], str]], pattern: str) -> None:
     root = Path(tempfile.mkdtemp(dir=tmp_path))
