@@ -145,3 +145,15 @@ def test_a_strip_shows_maps_and_places_where_they_are() -> None:
     colour = np.ptp(last, axis=2)
     assert colour[80, 20] > 60
     assert colour[20, 110] == 0
+
+
+def test_attention_stands_below_in_the_same_frames() -> None:
+    frames, maps = np.full((4, 24, 32, 3), 100, np.uint8), np.zeros((4, 2, 2), np.float32)
+    attended = maps.copy()
+    attended[0, 0, 1] = 1
+    drawn = look_strip(Looks(frames, np.arange(4.0), maps, attention=attended), 4 / 3).astype(int)
+    assert drawn.shape == (2 * HEIGHT_PX + GAP_PX, SHOWN * 128 + (SHOWN - 1) * GAP_PX, 3)
+    colour = np.ptp(drawn, axis=2)
+    assert colour[HEIGHT_PX + GAP_PX + 16, 110] > 60
+    assert not colour[: HEIGHT_PX + GAP_PX].any()
+    assert not colour[:, -128:].any()

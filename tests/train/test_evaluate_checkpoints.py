@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -26,6 +27,7 @@ from edgevid_train.checkpoint import (
 )
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
 from edgevid_train.describe import describe
+from edgevid_train.evaluate.strips import GAP_PX
 from edgevid_train.evaluate.subjects import open_subject
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.models.teachers import build_teacher
@@ -123,6 +125,33 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(tmp_path: Path, clips:
     both = open_subject(str(tmp_path / "both"), 1)
     assert both.answer(clip).scores == pytest.approx(np.mean(alone, axis=0), abs=1e-6)
     assert both.curves() == {}
+
+
+def test_where_a_transformer_looked_is_said_twice(tmp_path: Path, clips: Path) -> None:
+    """By what spoke for its answer, and by its attention; of an ensemble by the attention of those that have it."""
+    small = {"kind": "videomae", "videomae": {"width": 24, "layers": 2, "heads": 2, "patch": 16}}
+    write_teacher(tmp_path / "run", 1, **small)
+    ran = evaluate(tmp_path / "run", clips, "--out", tmp_path / "report")
+    assert ran.status == 0, ran.err
+    assert "In the row below, attention rollout" in (tmp_path / "report" / "index.html").read_text()
+    strips = tmp_path / "report" / "strips"
+    for path in strips.glob("*-looks.jpg"):
+        frames = cv2.imread(str(strips / path.name.replace("-looks", "")))
+        assert len(cv2.imread(str(path))) == 2 * len(frames) + GAP_PX
+
+    taken = {"input": {"height": 48, "width": 64}, "frames": 4}
+    members = [write_teacher(tmp_path / name, 2, **kind, **taken) for name, kind in (("tsm", {}), ("videomae", small))]
+    recipe = tiny_recipe(teacher={"kind": "ensemble", "members": [str(m) for m in members], **taken})
+    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=SPLIT)
+    write_ensemble(tmp_path / "both" / "teacher" / "last", members, recipe, info)
+    clip = decode_clip(read_data(clips)[0], RUNTIME_SHORT_SIDE)
+    both, alone, without = (
+        open_subject(str(path), 1).looks(clip, LABELS[0]).attention for path in (tmp_path / "both", *members[::-1])
+    )
+    assert both is not None
+    assert alone is not None
+    np.testing.assert_array_equal(both, alone)
+    assert without is None
 
 
 def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, clips: Path, teacher: Path) -> None:

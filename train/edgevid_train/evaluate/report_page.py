@@ -74,7 +74,7 @@ def _draw(report: Report, figures: Figures, folder: Path) -> dict[str, str]:
 
 def _write_strips(report: Report, folder: Path) -> Strips:
     """The strips of all clips that the page shows, relative to `folder`."""
-    strips, looks = {}, {}
+    strips, looks, attended = {}, {}, False
     looked_at = {p.record: p for p in report.looked_at}
     for i, record in enumerate(report.shown):
         clip = decode_clip(record, RUNTIME_SHORT_SIDE)
@@ -82,11 +82,12 @@ def _write_strips(report: Report, folder: Path) -> Strips:
         write_strip(clip, folder / strips[record.id])
         if record in looked_at:
             looks[record.id] = STRIPS / f"{i}-looks.jpg"
-            _write_looks(report, clip, looked_at[record], folder / looks[record.id])
-    return Strips(strips, looks)
+            attended |= _write_looks(report, clip, looked_at[record], folder / looks[record.id])
+    return Strips(strips, looks, attended)
 
 
-def _write_looks(report: Report, clip: DecodedClip, said: Prediction, path: Path) -> None:
+def _write_looks(report: Report, clip: DecodedClip, said: Prediction, path: Path) -> bool:
+    """Whether it shows attention too."""
     from edgevid_train.evaluate.looks.strip import write_look_strip
 
     assert said.predicted is not None, "what could not be read is not looked at"
@@ -94,3 +95,4 @@ def _write_looks(report: Report, clip: DecodedClip, said: Prediction, path: Path
     looks = subject.looks(clip, said.predicted)
     height, width = (clip.frames if subject.input.fit == "stretch" else looks.frames).shape[1:3]
     write_look_strip(looks, width / height, path)
+    return looks.attention is not None

@@ -12,10 +12,14 @@ Figures = Mapping[str, Any]
 
 
 class Strips(NamedTuple):
-    """A clip's id -> a picture, relative to the page: its frames, and where the network looked in them."""
+    """A clip's id -> a picture, relative to the page: its frames, and where the network looked in them.
+
+    `attended`: these have a second row, of attention.
+    """
 
     frames: Mapping[str, Path]
     looks: Mapping[str, Path]
+    attended: bool = False
 
 
 def head(figures: Figures) -> list[str]:
@@ -142,6 +146,11 @@ def _looks(figures: Figures, strips: Strips) -> str:
         "over the frames as the network was given them, first to last; a frame that is grey did not count. "
         "Dots are places that its eye found, where it has such an eye, and the ring that where a hand points."
     )
+    if strips.attended:
+        note += (
+            " In the row below, attention rollout (Abnar and Zuidema 2020): which places the answer was read from by "
+            "more than their even share. It says where a network looked, not what spoke for this label."
+        )
     return (page.paragraph(note, "quiet") + page.clips(shown, large=True)) if shown else ""
 
 

@@ -40,6 +40,13 @@ def side_by_side(pictures: Sequence[NDArray[Any]]) -> Pixels:
     return np.asarray(np.concatenate(parts[1:], axis=1), np.uint8)
 
 
+def one_below_another(rows: Sequence[Pixels]) -> Pixels:
+    """uint8 pictures of one width, a gap between."""
+    gap = np.full((GAP_PX, rows[0].shape[1], 3), 128, np.uint8)
+    parts = [part for row in rows for part in (gap, row)]
+    return np.asarray(np.concatenate(parts[1:]), np.uint8)
+
+
 def write_strip(clip: DecodedClip, path: Path) -> None:
     """`strip` as a JPEG."""
     write_jpeg(strip(clip), path)

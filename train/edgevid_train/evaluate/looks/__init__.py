@@ -1,4 +1,4 @@
-"""Where a network looked in a clip: class activation over places and times, and the places that an eye found."""
+"""Where a network looked in a clip: class activation and attention over places and times, and places an eye found."""
 
 from dataclasses import dataclass
 
@@ -25,3 +25,4 @@ class Looks:
     times_s: NDArray[np.float64]
     maps: Maps
     places: NDArray[np.float32] | None = None
+    attention: Maps | None = None

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from edgevid_train.evaluate.looks import Maps
+from edgevid_train.evaluate.looks.resize import resized
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def activation(taps: Sequence[Tap], ask: Callable[[], Tensor], frames: int) -> M
         if gradient is not None
     ]
     size = (frames, max(x.shape[1] for x in added), max(x.shape[2] for x in added))
-    total = sum((_resized(x, size) for x in added), torch.zeros(size)).relu()
+    total = sum((resized(x, size) for x in added), torch.zeros(size)).relu()
     return np.asarray((total / total.max().clamp(min=1e-12)).numpy(), np.float32)
 
 
 def mean_of(maps: Sequence[Maps]) -> Maps:
     """The mean of maps of the same frames, at the size of the finest."""
     size = (len(maps[0]), max(x.shape[1] for x in maps), max(x.shape[2] for x in maps))
-    return np.asarray(torch.stack([_resized(torch.from_numpy(x), size) for x in maps]).mean(0).numpy(), np.float32)
+    return np.asarray(torch.stack([resized(torch.from_numpy(x), size) for x in maps]).mean(0).numpy(), np.float32)
 
 
 @dataclass
@@ -89,9 +89,5 @@ class _Seen:
 
 def _density(added: Tensor) -> Tensor:
     """`(t, C, h, w)` -> `(t, h, w)`: how much a place adds, so that maps of different sizes can be summed."""
-    per_cell = added.float().sum(1)
+    per_cell = added.float().sum(1).cpu()
     return per_cell * per_cell.numel()
-
-
-def _resized(x: Tensor, size: tuple[int, int, int]) -> Tensor:
-    return functional.interpolate(x[None, None], size, mode="trilinear", align_corners=False)[0, 0]

@@ -1,4 +1,7 @@
-"""Looks as a strip: some frames side by side, each with its map laid over it and its places as dots."""
+"""Looks as a strip: some frames side by side, each with its map laid over it and its places as dots.
+
+Where there is attention, the same frames stand below with that laid over them.
+"""
 
 from pathlib import Path
 
@@ -8,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevid.frame import Pixels
 from edgevid_train.evaluate.looks import Looks
-from edgevid_train.evaluate.strips import FRAMES, HEIGHT_PX, side_by_side, spread_over, write_jpeg
+from edgevid_train.evaluate.strips import FRAMES, HEIGHT_PX, one_below_another, side_by_side, spread_over, write_jpeg
 
 _MOST_COLOUR = 0.75
 """Of a pixel where the map is 1; the picture stays visible."""
@@ -18,10 +21,16 @@ _RING, _DOT = (0, 255, 255), (255, 255, 255)
 def look_strip(looks: Looks, aspect: float, frames: int = FRAMES, height_px: int = HEIGHT_PX) -> Pixels:
     """uint8 `(height_px, W, 3)`, RGB, of `frames` frames spread evenly over the time that was looked at.
 
+    With attention it is `(2 * height_px + GAP_PX, W, 3)`.
+
     `aspect`: width over height that a frame is shown with: that of the clip, where the network was given it stretched.
     """
     size = (max(1, round(aspect * height_px)), height_px)
-    return side_by_side([_shown(looks, i, size) for i in spread_over(looks.times_s, frames)])
+    taken = spread_over(looks.times_s, frames)
+    rows = [side_by_side([_dotted(_shown(looks.frames[i], looks.maps[i], size), looks, i) for i in taken])]
+    if looks.attention is not None:
+        rows.append(side_by_side([_shown(looks.frames[i], looks.attention[i], size) for i in taken]))
+    return one_below_another(rows)
 
 
 def write_look_strip(looks: Looks, aspect: float, path: Path) -> None:
@@ -29,13 +38,16 @@ def write_look_strip(looks: Looks, aspect: float, path: Path) -> None:
     write_jpeg(look_strip(looks, aspect), path)
 
 
-def _shown(looks: Looks, i: int, size: tuple[int, int]) -> Pixels:
-    grey = cv2.cvtColor(cv2.resize(looks.frames[i], size, interpolation=cv2.INTER_CUBIC), cv2.COLOR_RGB2GRAY)
-    found = np.sqrt(np.clip(cv2.resize(looks.maps[i], size, interpolation=cv2.INTER_LINEAR), 0, 1))
+def _shown(frame: Pixels, found: NDArray[np.float32], size: tuple[int, int]) -> Pixels:
+    grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC), cv2.COLOR_RGB2GRAY)
+    found = np.sqrt(np.clip(cv2.resize(found, size, interpolation=cv2.INTER_LINEAR), 0, 1))
     colour = cv2.applyColorMap((255 * (0.25 + 0.75 * found)).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     strength = np.minimum(_MOST_COLOUR, 2 * found)  # the square root: few frames decide, and the others are to be seen
     share = strength[..., None]
-    picture = np.ascontiguousarray((grey[..., None] * (1 - share) + colour * share).round().astype(np.uint8))
+    return np.ascontiguousarray((grey[..., None] * (1 - share) + colour * share).round().astype(np.uint8))
+
+
+def _dotted(picture: Pixels, looks: Looks, i: int) -> Pixels:
     if looks.places is not None:
         _dots(picture, looks.places[i])
     return picture

@@ -18,6 +18,7 @@ from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.curves import read_curves
 from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.looks.activation import activation, mean_of
+from edgevid_train.evaluate.looks.attention import attention
 from edgevid_train.evaluate.looks.taps import teacher_taps
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
 from edgevid_train.losses.teacher_outputs import ask_teacher
@@ -63,7 +64,7 @@ class TeacherCheckpoint:
         return []
 
     def looks(self, clip: DecodedClip, label: str) -> Looks:
-        """Of an ensemble the mean of what its members saw."""
+        """Of an ensemble the mean of what its members saw, and of the attention of those that attend."""
         index, frames = self.labels.index(label), spread(clip, self.config)
         given = as_input(torch.from_numpy(frames)[None])
         members = list(self.teacher.members) if isinstance(self.teacher, Ensemble) else [self.teacher]
@@ -76,8 +77,15 @@ class TeacherCheckpoint:
             return outputs.logits[0, index]
 
         maps = [activation(teacher_taps(member), partial(ask, member), len(frames)) for member in members]
+        attended = [attention(member, partial(member, given), len(frames)) for member in members]
         times_s = clip.times_s[spread_over(clip.times_s, self.config)] - clip.times_s[0]
-        return Looks(frames, times_s, mean_of(maps), np.concatenate(places, axis=1) if places else None)
+        return Looks(
+            frames,
+            times_s,
+            mean_of(maps),
+            np.concatenate(places, axis=1) if places else None,
+            mean_of(found) if (found := [x for x in attended if x is not None]) else None,
+        )
 
     def window_s(self, length_s: float) -> float:
         count, rate_hz = self.config.frames, self.config.rate_hz
