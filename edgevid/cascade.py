@@ -24,17 +24,33 @@ def decide(outputs: Outputs, manifest: Manifest) -> tuple[Scores, int]:
 def deciding_exit(scores: Scores, exits: tuple[ExitSpec, ...], activation: str = "softmax") -> int:
     """Index of the first exit that is sure enough, from the scores of every exit, `(exits, labels)`.
 
-    An exit is sure when its best score, background included, reaches its threshold; without a threshold it never is.
-    Where labels are independent of one another (`sigmoid`) it is as sure as of the label of which it is least sure:
-    that it is there or, `1 - score`, that it is not. The last exit always decides, whatever its threshold.
+    The last exit always decides, whatever its threshold.
 
     Raises:
         ValueError: there is not one row of scores for each exit.
     """
     if len(scores) != len(exits):
         raise ValueError(f"{len(exits)} exits, but scores of shape {scores.shape}")
-    sure = np.maximum(scores, 1 - scores).min(axis=1) if activation == "sigmoid" else scores.max(axis=1)
     for i, exit_spec in enumerate(exits[:-1]):
-        if exit_spec.threshold is not None and sure[i] >= np.float32(exit_spec.threshold):
+        if is_sure(scores[i], exit_spec.threshold, activation):
             return i
     return len(exits) - 1
+
+
+def is_sure(scores: Scores, threshold: float | None, activation: str = "softmax") -> bool:
+    """Whether an exit with these scores, `(labels,)`, decides: never without a threshold.
+
+    It is compared in float32, as an exported graph compares it.
+    """
+    return threshold is not None and bool(sureness(scores, activation) >= np.float32(threshold))
+
+
+def sureness(scores: Scores, activation: str) -> Scores:
+    """How sure exits with these scores are, `(..., labels)` -> `(...)`: of their best score, background included.
+
+    Where labels are independent of one another (`sigmoid`) an exit is as sure as of the label of which it is least
+    sure: that it is there or, `1 - score`, that it is not.
+    """
+    if activation == "sigmoid":
+        return np.asarray(np.maximum(scores, 1 - scores).min(axis=-1), np.float32)
+    return np.asarray(scores.max(axis=-1), np.float32)

@@ -138,7 +138,7 @@ class _Body:
         return own, list(part.initializer), values
 
     def surest(self, i: int) -> list[NodeProto]:
-        """How sure exit i is, as `edgevid.cascade.deciding_exit` says it; the greater of p and 1 - p is that of |z|."""
+        """How sure exit i is, as `edgevid.cascade.sureness` says it; the greater of p and 1 - p is that of |z|."""
         logits, scores, best = (_of(i, name) for name in ("logits", "scores", "best"))
         if self.activation == "sigmoid":
             return [

@@ -9,8 +9,9 @@ import torch
 from students import small_student
 from torch import Tensor, nn
 
-from edgevid.cascade import deciding_exit
+from edgevid.cascade import deciding_exit, sureness
 from edgevid.manifest import ExitSpec
+from edgevid.models.scores import activate
 from edgevid_train.models.backbones import OFFERED
 from edgevid_train.models.student import Student, macs_per_exit
 from edgevid_train.models.temporal import CausalConv, CausalShift
@@ -84,7 +85,8 @@ def test_a_cascade_says_what_the_clip_graph_says_of_its_exits():
         thresholds = [0.0 if i == exit_ else None for i in range(3)]
         found, logits, _, state = network.decide(frames[t : t + 1], state, thresholds)
         assert found == exit_
-        decided.append((logits,))
+        assert len(logits) == exit_ + 1
+        decided.append((logits[-1],))
         at_once.append((clip.logits[exit_][:, t],))
     assert max(largest_difference(decided, at_once)) <= TOLERANCE
     assert not torch.allclose(clip.logits[-1][:, -1], always_last.logits[-1][:, -1], atol=1e-4)  # the past was another
@@ -95,9 +97,9 @@ def test_a_step_that_goes_to_the_end_is_the_whole_step():
     network, frames = small_student(), pictures(3)
     _, state = stream(network, frames)
     logits, embedding, after = network.step(frames[:1], state)
-    exit_, last, its_embedding, its_after = network.decide(frames[:1], state, [None, 1.1, 0.0])
+    exit_, computed, its_embedding, its_after = network.decide(frames[:1], state, [None, 1.1, 0.0])
     assert exit_ == 2
-    assert largest_difference([(last, its_embedding)], [(logits[-1], embedding)])[0] <= TOLERANCE
+    assert largest_difference([(computed[-1], its_embedding)], [(logits[-1], embedding)])[0] <= TOLERANCE
     assert list(after) == list(its_after)
     for name in after:
         torch.testing.assert_close(after[name], its_after[name], rtol=1e-5, atol=1e-5)
@@ -125,6 +127,21 @@ def test_of_independent_labels_an_exit_decides_when_it_is_sure_of_each_as_the_ru
         exit_ = deciding_exit(scores, told, "sigmoid")
         assert network.decide(frames, network.zero_state(), given, "sigmoid")[0] == exit_
     assert float(scores[0].max()) > sure[0]  # which its best score is not
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_to_the_last_bit_the_exit_that_decides_is_the_runtimes(activation):
+    network, frames = small_student(), pictures(1)
+    _, computed, _, _ = network.decide(frames, network.zero_state(), [None] * 3)
+    scores = activate(torch.cat(computed).numpy(), activation)
+    first, second, _ = sureness(scores, activation)
+    above = np.nextafter(first, np.float32(2))
+    for given, exit_ in (([first, 0], 0), ([above, second], 1), ([above, np.nextafter(second, np.float32(2))], 2)):
+        thresholds = [float(x) for x in given] + [None]
+        told = tuple(ExitSpec(name=f"stage{i}", macs=i, threshold=x) for i, x in enumerate(thresholds))
+        assert deciding_exit(scores, told, activation) == exit_
+        assert network.decide(frames, network.zero_state(), thresholds, activation)[0] == exit_
 
 
 def test_only_what_no_step_skips_has_state():

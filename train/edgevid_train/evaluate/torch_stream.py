@@ -5,13 +5,10 @@ from typing import Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from edgevid.cascade import deciding_exit
 from edgevid.frame import Pixels
 from edgevid.manifest import Manifest
 from edgevid.models.contract import Outputs, State
-from edgevid.models.scores import activate
 from edgevid_train.models.student import Student
 
 
@@ -35,28 +32,12 @@ class TorchStream:
     def step(self, pixels: Pixels, state: State) -> tuple[Outputs, State]:
         before = {name: torch.from_numpy(value) for name, value in state.items()}
         frame = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
-        glance, after = self.student.begin(frame, before)
-        logits = [glance.logits]
-        while not self._ends(logits):
-            glance = self.student.go_on(len(logits), glance, before)
-            logits.append(glance.logits)
-        deciding = len(logits) - 1
-        logits += logits[-1:] * (len(self.manifest.exits) - len(logits))
-        after |= glance.memory
-        return (
-            Outputs(
-                torch.cat(logits).numpy(),
-                glance.embedding[0].numpy(),
-                deciding if self.manifest.conditional else None,
-            ),
-            {name: after[name].numpy() for name in self.student.state_shapes},
-        )
-
-    def _ends(self, logits: list[Tensor]) -> bool:
-        """Whether the last of these exits decides."""
         exits = self.manifest.exits
-        if len(logits) == len(exits):
-            return True
-        activation = self.manifest.activation
-        scores = activate(logits[-1].numpy(), activation)
-        return deciding_exit(np.concatenate([scores, scores]), (exits[len(logits) - 1], exits[-1]), activation) == 0
+        deciding, computed, embedding, after = self.student.decide(
+            frame, before, [exit_.threshold for exit_ in exits], self.manifest.activation
+        )
+        logits = torch.cat([*computed, *computed[-1:] * (len(exits) - len(computed))])
+        return (
+            Outputs(logits.numpy(), embedding[0].numpy(), deciding if self.manifest.conditional else None),
+            {name: value.numpy() for name, value in after.items()},
+        )

@@ -16,7 +16,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from edgevid.cascade import is_sure
 from edgevid.manifest import InputSpec
+from edgevid.models.scores import activate
 from edgevid_train.models.backbones import add_shifts, build_backbone
 from edgevid_train.models.heads import Eye, Memory, Sight
 from edgevid_train.models.temporal import Carry, CausalConv, CausalShift, name_states
@@ -191,23 +193,27 @@ class Student(nn.Module):
         state: Mapping[str, Tensor],
         thresholds: Sequence[float | None],
         activation: Literal["softmax", "sigmoid"] = "softmax",
-    ) -> tuple[int, Tensor, Tensor, State]:
-        """As `step`, but of one stream, and no further than to the first exit that is sure.
+    ) -> tuple[int, tuple[Tensor, ...], Tensor, State]:
+        """As `step`, but of one stream, and no further than to the first exit that is sure by its threshold.
 
-        `thresholds`: an exit is sure when its best score reaches its threshold, with None never; of independent labels
-        (`sigmoid`) when it is as sure of each as that (see `edgevid.cascade.deciding_exit`).
+        Which one is sure the runtime says: see `edgevid.cascade.is_sure`.
 
-        Returns: index of the exit that decided, its logits `(1, L)`, the embedding `(1, E)`, the state after it.
+        Returns: index of the exit that decided, logits `(1, L)` of each up to it, the embedding `(1, E)`, the state
+        after it.
+
+        Raises:
+            EdgevidError: a logit is NaN or infinite.
         """
         glance, shifts = self.begin(frame, state)
-        deciding = 0
+        logits = [glance.logits]
         for threshold in thresholds[: len(self.eyes) - 1]:
-            if threshold is not None and _how_sure(glance.logits, activation) >= threshold:
+            (scores,) = activate(glance.logits.detach().cpu().numpy(), activation)
+            if is_sure(scores, threshold, activation):
                 break
-            deciding += 1
-            glance = self.go_on(deciding, glance, state)
+            glance = self.go_on(len(logits), glance, state)
+            logits.append(glance.logits)
         after = {**shifts, **glance.memory}
-        return deciding, glance.logits, glance.embedding, {name: after[name] for name in self.state_shapes}
+        return len(logits) - 1, tuple(logits), glance.embedding, {name: after[name] for name in self.state_shapes}
 
     def begin(self, frame: Tensor, state: Mapping[str, Tensor]) -> tuple[Glance, State]:
         """From the frame `(B, 3, H, W)` to the first exit; and the state of what no step skips."""
@@ -279,14 +285,6 @@ class Student(nn.Module):
     def memory_states(self) -> dict[str, int]:
         """Names of the memory's states, and how many steps each holds."""
         return {m.state_name: m.reach for m in self.memory.modules() if isinstance(m, CausalConv)}
-
-
-def _how_sure(logits: Tensor, activation: Literal["softmax", "sigmoid"]) -> float:
-    """Of one step, `(1, L)`."""
-    if activation == "softmax":
-        return float(logits.softmax(1).max())
-    scores = logits.sigmoid()
-    return float(torch.maximum(scores, 1 - scores).min())
 
 
 def macs_per_exit(student: Student) -> list[int]:
