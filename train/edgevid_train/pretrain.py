@@ -17,7 +17,7 @@ from torch import nn
 
 import edgevid
 from edgevid.errors import InputError
-from edgevid.files import check_output, write_json, write_text
+from edgevid.files import write_json, write_text
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import WEIGHTS, CheckpointInfo, SplitInfo, kept_part, load_weights
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips
@@ -36,6 +36,7 @@ from edgevid_train.phases import is_finished
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, PretrainRequest, Start
 from edgevid_train.run import LEDGER
+from edgevid_train.run_folder import run_folder
 from edgevid_train.samples.sampler import Sampler
 from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces
 
@@ -60,10 +61,14 @@ def pretrain(
         CheckFailedError: the loss is NaN or infinite.
         StoppedError: the person asked to stop; the message says how to go on.
     """
+    with run_folder(start.out, force=force or start.resume, say=report.say):
+        return _pretrain(start, device, report, stop)
+
+
+def _pretrain(
+    start: Start[PretrainRequest], device: Device | None, report: Reporter, stop: Callable[[], bool]
+) -> dict[str, Any]:
     request, recipe, out = start.request, start.recipe, start.out
-    empty = out.is_dir() and not any(out.iterdir())
-    if processes.leads():
-        check_output(out, force=force or start.resume or empty)
     accelerator = make_accelerator(device, recipe.precision)
     check_log(recipe)
     torch.manual_seed(recipe.seed)

@@ -18,9 +18,10 @@ from typing import Any, cast
 from torch import nn
 
 from edgevid.errors import InputError
-from edgevid.files import check_output, write_json, write_text
+from edgevid.files import write_json, write_text
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.annotations.overlaps import with_overlapping
 from edgevid_train.checkpoint import (
     WEIGHTS,
     Kind,
@@ -51,6 +52,7 @@ from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
 from edgevid_train.review.reading import Faults, Glances, write_faults
 from edgevid_train.review.reading import summary as quality_summary
+from edgevid_train.run_folder import run_folder
 from edgevid_train.samples.dataset import labels_of, read_clips
 from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.places import read_places
@@ -77,13 +79,19 @@ def train_folds(
         InputError: bad data, recipe, device or output.
         StoppedError: the person asked to stop; the message says how to go on.
     """
+    with run_folder(start.out, force=force or start.resume, say=report.say):
+        return _train_folds(start, device, report, stop)
+
+
+def _train_folds(
+    start: Start[RunRequest], device: Device | None, report: Reporter, stop: Callable[[], bool]
+) -> dict[str, Any]:
     request, recipe, out = start.request, start.recipe, start.out
-    empty = out.is_dir() and not any(out.iterdir())
-    if processes.leads():
-        check_output(out, force=force or start.resume or empty)
     make_accelerator(device, recipe.precision)
     check_log(recipe)
     records = read_data(request.data, request.options, report.say) if request.data is not None else []
+    if recipe.task.multi_label:
+        records = with_overlapping(records, report.say)
     order = request.classes or (sorted(LABELS) if request.data is None else None)
     labels = labels_of(records, order, multi_label=recipe.task.multi_label)
     for line in _several(recipe, records, labels):

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.errors import CheckFailedError, InputError
-from edgevid.files import check_output, write_json
+from edgevid.files import write_json
 from edgevid_train.loop.devices import Device
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.progress import Reporter
 from edgevid_train.request import RUN, RunRequest, Start, resumed
 from edgevid_train.run import train_folds
+from edgevid_train.run_folder import LOCK, run_folder
 from edgevid_train.sweep.figures import compare
 from edgevid_train.sweep.plan import PLAN, Combination, SweepPlan
 from edgevid_train.sweep.table import rows_of, show, write_table
@@ -44,9 +45,14 @@ def train_sweep(
         InputError: bad data or output.
         StoppedError: the person asked to stop; the message says how to go on.
     """
+    with run_folder(out, force=force or resume, say=report.say):
+        return _train_sweep(plan, out, device, resume, report, stop)
+
+
+def _train_sweep(
+    plan: SweepPlan, out: Path, device: Device | None, resume: bool, report: Reporter, stop: Callable[[], bool]
+) -> dict[str, Any]:
     if not resume:
-        empty = out.is_dir() and not any(out.iterdir())
-        check_output(out, force=force or empty)
         plan.write(out)
         for combination, number in plan.runs:  # of an earlier sweep
             (combination.run_folder(out, number) / RESULT).unlink(missing_ok=True)
@@ -96,9 +102,8 @@ def _train(
 
 def _forget_unbegun(out: Path) -> None:
     """Leave nothing of a sweep of which no run could begin, so that the next try needs no --force."""
-    if [path.name for path in out.iterdir()] == [PLAN]:
+    if {path.name for path in out.iterdir()} == {PLAN, LOCK}:
         (out / PLAN).unlink()
-        out.rmdir()
 
 
 def _ended_well(folder: Path) -> bool:
