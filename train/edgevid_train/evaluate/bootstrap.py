@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.evaluate.multilabel import f1_of
 
 DRAWS = 2000
 Interval = tuple[float, float]
@@ -42,7 +42,7 @@ def f1_intervals(predictions: Sequence[Prediction], draws: int = DRAWS, seed: in
             said[group, labels[prediction.predicted]] += 1
     rng = np.random.default_rng(seed)
     times = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=draws).astype(float)
-    of_label = _f1(times @ hits, times @ true, times @ said)
+    of_label = f1_of(times @ hits, times @ true, times @ said)
     low, high = np.nanpercentile(of_label, [2.5, 97.5], axis=0)
     macro = np.percentile(np.nanmean(of_label, axis=1), [2.5, 97.5])
     return F1Intervals(
@@ -50,8 +50,3 @@ def f1_intervals(predictions: Sequence[Prediction], draws: int = DRAWS, seed: in
         {label: (float(low[i]), float(high[i])) for label, i in labels.items()},
         len(groups),
     )
-
-
-def _f1(hits: NDArray[np.float64], true: NDArray[np.float64], said: NDArray[np.float64]) -> NDArray[np.float64]:
-    """2 TP / (true + said) of `(draws, labels)`, NaN where a draw has no clip of the label."""
-    return np.where(true > 0, 2 * hits / np.maximum(true + said, 1), np.nan)

@@ -43,7 +43,7 @@ class Table:
     @property
     def f1(self) -> Floats:
         """`(labels,)`, NaN of a label that no clip has."""
-        return _f1((self.truth & self.said).sum(0), self.truth.sum(0), self.said.sum(0))
+        return f1_of((self.truth & self.said).sum(0), self.truth.sum(0), self.said.sum(0))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def intervals(table: Table, draws: int = DRAWS, seed: int = 0) -> Intervals | No
     times = np.asarray(drawn[:, table.groups], float)  # (draws, clips)
     columns = zip(table.truth.T, table.scores.T, strict=True)
     ap = np.stack([weighted_average_precision(t, s, times) for t, s in columns], axis=1)
-    f1 = _f1(times @ (table.truth & table.said), times @ table.truth, times @ table.said)
+    f1 = f1_of(times @ (table.truth & table.said), times @ table.truth, times @ table.said)
 
     def between(values: Floats) -> Floats:
         """NaN of a label that no draw has a clip of."""
@@ -127,6 +127,6 @@ def weighted_average_precision(truth: Bools, scores: Floats, weights: Floats) ->
     return np.where(total > 0, summed / np.maximum(total, 1e-12), np.nan)
 
 
-def _f1(hits: NDArray[Any], true: NDArray[Any], said: NDArray[Any]) -> Floats:
+def f1_of(hits: NDArray[Any], true: NDArray[Any], said: NDArray[Any]) -> Floats:
     """2 TP / (true + said), NaN where nothing is true."""
     return np.where(true > 0, 2 * hits / np.maximum(true + said, 1), np.nan)
