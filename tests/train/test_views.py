@@ -20,7 +20,7 @@ from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import Checkpoint, CheckpointInfo
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, decode_clip
-from edgevid_train.evaluate.subjects import open_subject
+from edgevid_train.evaluate.subjects import Answer, open_subject
 from edgevid_train.evaluate.subjects.views import ManyViews, ViewPlan, crops_of, mirrored_order, parts_of
 from edgevid_train.models.student import Student
 
@@ -113,6 +113,26 @@ def test_mirrored_scores_are_those_of_what_a_label_becomes(tmp_path: Path) -> No
     np.testing.assert_allclose(again.scores, answer.scores[[1, 0, 2]], atol=1e-6)
     by_exit = ManyViews(subject, ViewPlan(flip=True)).answer_by_exit(clip, answer)
     np.testing.assert_allclose(by_exit[-1], answer.scores, atol=1e-6)
+
+
+def test_scores_by_exit_are_those_of_the_answer_and_no_view_is_asked_about_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = open_subject(str(tiny_stream_model(tmp_path / "tiny.onnx")), 1)
+    views, clip, asked = ManyViews(subject, ViewPlan(times=2, crops=3)), counted_clip(15, 48, 80), []
+    original = subject.answer
+
+    def counting(view: DecodedClip) -> Answer:
+        asked.append(view)
+        return original(view)
+
+    monkeypatch.setattr(subject, "answer", counting)
+    answer = views.answer(clip)
+    assert len(asked) == len(answer.views) == 6
+    by_exit = views.answer_by_exit(clip, answer)
+    assert len(asked) == 6
+    each = [subject.answer_by_exit(view, original(view)) for view in asked]
+    np.testing.assert_allclose(by_exit, np.mean(each, axis=0), atol=1e-6)
 
 
 def test_labels_that_a_mirror_changes_unheard_of_are_refused(teacher: Path) -> None:

@@ -33,6 +33,7 @@ class Answer:
         embedding: `(E,)`.
         computed: how many steps were computed; of a teacher how often it looked.
         every_exit: `(exits, T, labels)`, NaN where a conditional model had stopped before; None without exits.
+        views: of an answer that is a mean what was said of each view, as it was said; empty of a single one.
     """
 
     scores: Scores
@@ -42,6 +43,7 @@ class Answer:
     embedding: NDArray[np.float32]
     computed: int
     every_exit: Scores | None = None
+    views: tuple["Answer", ...] = ()
 
 
 class Subject(Protocol):

@@ -68,8 +68,12 @@ class ManyViews:
 
     def answer(self, clip: DecodedClip) -> Answer:
         parts: list[tuple[float, list[Answer]]] = []
+        given: list[Answer] = []
         for begins_s, views in self._views(clip):
-            parts.append((begins_s, [self._turned(self.subject.answer(view), flipped) for view, flipped in views]))
+            answers = [self.subject.answer(view) for view, _ in views]
+            given += answers
+            turned = [self._turned(answer, flipped) for answer, (_, flipped) in zip(answers, views, strict=True)]
+            parts.append((begins_s, turned))
         every = [answer for _, answers in parts for answer in answers]
         times_s = np.concatenate([answers[0].times_s + begins_s for begins_s, answers in parts])
         steps = np.concatenate([np.mean([answer.steps for answer in answers], axis=0) for _, answers in parts])
@@ -81,14 +85,15 @@ class ManyViews:
             np.concatenate([answer.exits for answer in every]),
             _mean([answer.embedding for answer in every]),
             computed=sum(answer.computed for answer in every),
+            views=tuple(given),
         )
 
-    def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:  # noqa: ARG002
+    def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:
         found = []
-        for _, views in self._views(clip):
-            for view, flipped in views:
-                scores = self.subject.answer_by_exit(view, self.subject.answer(view))
-                found.append([x[self._order] if flipped else x for x in scores])
+        every = [view for _, views in self._views(clip) for view in views]
+        for (view, flipped), of_view in zip(every, answer.views, strict=True):
+            scores = self.subject.answer_by_exit(view, of_view)
+            found.append([x[self._order] if flipped else x for x in scores])
         return [_mean(list(of_exit)) for of_exit in zip(*found, strict=True)]
 
     def looks(self, clip: DecodedClip, label: str) -> Looks:
