@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.checkpoint import (
-    SplitInfo,
-)
+from edgevid_train.checkpoint import SplitInfo
 from edgevid_train.decode import ClipCache
 from edgevid_train.loop.devices import Device
 from edgevid_train.loop.progress import Reporter

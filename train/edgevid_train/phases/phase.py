@@ -31,11 +31,7 @@ from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.phases.fold import Fold, Setting
 from edgevid_train.recipe import OptimConfig, Recipe
 from edgevid_train.samples.balance import kinds_of
-from edgevid_train.samples.dataset import (
-    HeldOutClips,
-    TrainingClips,
-    shards_of,
-)
+from edgevid_train.samples.dataset import HeldOutClips, TrainingClips, shards_of
 from edgevid_train.samples.sampler import Sampler
 
 Answer = TypeVar("Answer")

@@ -9,9 +9,7 @@ from torch import nn
 
 from edgevid.models.scores import clip_score
 from edgevid.recognise import settling_steps
-from edgevid_train.checkpoint import (
-    load_student,
-)
+from edgevid_train.checkpoint import load_student
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.metrics import Prediction, figures, leading
 from edgevid_train.evaluate.predict import predictions, student_scores
@@ -34,12 +32,7 @@ from edgevid_train.phases.phase import (
     learn,
     sampler_for,
 )
-from edgevid_train.samples.dataset import (
-    STUDENT,
-    HeldOutClips,
-    TrainingClips,
-    as_stream,
-)
+from edgevid_train.samples.dataset import STUDENT, HeldOutClips, TrainingClips, as_stream
 
 
 def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list[Prediction]:

@@ -8,13 +8,7 @@ import torch
 from torch import nn
 
 import edgevid
-from edgevid_train.checkpoint import (
-    CheckpointInfo,
-    gather,
-    load_teacher,
-    read_info,
-    write_ensemble,
-)
+from edgevid_train.checkpoint import CheckpointInfo, gather, load_teacher, read_info, write_ensemble
 from edgevid_train.evaluate.metrics import Prediction, figures
 from edgevid_train.evaluate.predict import predictions
 from edgevid_train.given import teacher_for
@@ -35,13 +29,7 @@ from edgevid_train.phases.phase import (
     learn,
     sampler_for,
 )
-from edgevid_train.samples.dataset import (
-    TEACHER,
-    HeldOutClips,
-    TrainingClips,
-    spread,
-    spread_over,
-)
+from edgevid_train.samples.dataset import TEACHER, HeldOutClips, TrainingClips, spread, spread_over
 
 
 def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Prediction]]:
