@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,9 +162,7 @@ def evaluate_model(
     subjects = [open_subject(name, threads) for name in (model, compare) if name is not None]
     found = [Findings(ManyViews(subject, views) if views.most > 1 else subject) for subject in subjects]
     for subject in subjects:
-        _check_labels(subject, records, data)
-        for line in _unknown_labels(subject, records):
-            report.say(line)
+        _say_unknown_labels(subject, records, data, report)
     marks = found[0].subject.trained_on
     seen = frozenset(trained_among(records, marks)) if marks else None
     skipped, decode_s, indexes = Ledger(), 0.0, IndexStore()
@@ -188,21 +186,20 @@ def evaluate_model(
     return Report(str(data), found[0], threads, seen, found[1] if compare else None, skipped, decode_s, views)
 
 
-def _check_labels(subject: Subject, records: Sequence[ClipRecord], data: Path) -> None:
-    labels = subject.labels
-    known = set(labels) - {BACKGROUND}
-    if not any(label in known for record in records for label in record.labels):
-        found = sorted({label for record in records for label in record.labels})
-        raise InputError(f"{subject.name} knows {', '.join(labels)}; {data} has none of them but {', '.join(found)}")
+def _say_unknown_labels(subject: Subject, records: Sequence[ClipRecord], data: Path, report: Reporter) -> None:
+    """What a person should know before two models are compared, or one is blamed for what it was never taught.
 
-
-def _unknown_labels(subject: Subject, records: Sequence[ClipRecord]) -> Iterator[str]:
-    """What a person should know before two models are compared, or one is blamed for what it was never taught."""
+    Raises InputError when it was taught nothing of what the data has.
+    """
+    found = [label for record in records for label in record.labels]
     taught = {*subject.labels, BACKGROUND}
-    lost = [label for record in records for label in record.labels if label not in taught]
+    if not set(found) & (taught - {BACKGROUND}):
+        knows, has = ", ".join(subject.labels), ", ".join(sorted(set(found)))
+        raise InputError(f"{subject.name} knows {knows}; {data} has none of them but {has}")
+    lost = [label for label in found if label not in taught]
     if lost:
         names = ", ".join(repr(label) for label in sorted(set(lost)))
-        yield f"warning: {subject.name} was not taught {names}: {len(lost)} of the clips count as errors"
+        report.say(f"warning: {subject.name} was not taught {names}: {len(lost)} of the clips count as errors")
 
 
 def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
