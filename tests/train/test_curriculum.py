@@ -9,8 +9,7 @@ from command_runs import run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from test_run import interrupt_at
-from tiny_run import RECIPE, tiny_recipe
+from tiny_run import RECIPE, interrupt_at, tiny_recipe
 
 from edgevid.errors import InputError
 from edgevid_train import commands

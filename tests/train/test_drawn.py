@@ -10,14 +10,13 @@ import pytest
 import torch
 from command_runs import Ran, run_command
 from safetensors.torch import load_file
-from tiny_run import RECIPE
+from tiny_run import RECIPE, interrupt_at
 
 from edgevid.errors import CheckFailedError, InputError
 from edgevid_train import commands
 from edgevid_train.checkpoint import load_student
-from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.samples.drawn import DrawnClips, DrawnConfig
-from edgevid_train.samples.sampler import BatchPlan, Sampler
+from edgevid_train.samples.sampler import Sampler
 from edgevid_train.samples.sequence import StreamConfig, steps_of
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.synthetic.scene import render_clip
@@ -113,16 +112,8 @@ def test_resume_draws_the_same_clips(
     straight = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "straight")
     assert straight.status == 0, straight.err
     assert "12 clips, 4 new ones drawn for each epoch, to train on, 3 held out" in straight.out
-    original, loaded = TrainingClips.load, []
-
-    def interrupted(self: TrainingClips, plan: BatchPlan) -> object:
-        loaded.append(plan)
-        if len(loaded) == 6:
-            os.kill(os.getpid(), signal.SIGINT)
-        return original(self, plan)
-
     with monkeypatch.context() as patched:
-        patched.setattr(TrainingClips, "load", interrupted)
+        interrupt_at(patched, 6)
         ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "cut")
         assert ran.status == 130, ran.err
     assert distill("--resume", "--out", tmp_path / "cut").status == 0

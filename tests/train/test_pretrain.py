@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny_run import moving_square, write_clips
+from tiny_run import interrupt_at, moving_square, write_clips
 from transformers import VideoMAEForPreTraining
 from videos import truncate, write_video
 
@@ -339,16 +338,8 @@ def test_transformers_loads_the_checkpoint_and_a_teacher_takes_its_body(finished
 def test_ctrl_c_saves_and_resume_ends_as_if_nothing_had_been(
     finished: Path, recipe: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: int
 ) -> None:
-    loads = iter(range(1, 1000))
-    original = MaskedClips.load
-
-    def interrupted(self, plan):
-        if next(loads) == load:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, plan)
-
     with monkeypatch.context() as patched:
-        patched.setattr(MaskedClips, "load", interrupted)
+        interrupt_at(patched, load, MaskedClips)
         ran = pretrain("--recipe", recipe, "--data", drawn, "--out", tmp_path / "run")
     assert ran.status == 130
     assert f"go on with: edgevid pretrain --resume --out {tmp_path / 'run'}" in ran.err

@@ -9,7 +9,7 @@ import pytest
 import torch
 from command_runs import Ran, run_command
 from safetensors.torch import load_file
-from tiny_run import RECIPE, write_clips
+from tiny_run import RECIPE, interrupt_at, write_clips
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
 from edgevid_train import commands
@@ -17,7 +17,6 @@ from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
 from edgevid_train.describe import describe
 from edgevid_train.marks import trained_among
-from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.synthetic.write import Request, write_dataset
 
 
@@ -87,19 +86,6 @@ def test_the_saved_weights_are_the_networks(finished: Path) -> None:
     frames = torch.rand(1, 4, 3, 32, 32) * 255
     with torch.no_grad():
         assert torch.equal(student(frames).logits[-1], again(frames).logits[-1])
-
-
-def interrupt_at(monkeypatch: pytest.MonkeyPatch, load: int) -> None:
-    """Ctrl-C while the n-th batch of the process is loaded."""
-    loads = iter(range(1, 1000))
-    original = TrainingClips.load
-
-    def interrupted(self, plan):
-        if next(loads) == load:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, plan)
-
-    monkeypatch.setattr(TrainingClips, "load", interrupted)
 
 
 @pytest.mark.parametrize("load", [2, 7], ids=["in the teacher's phase", "in the student's phase"])

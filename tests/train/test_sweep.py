@@ -2,7 +2,6 @@
 
 import csv
 import json
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny_run import RECIPE
+from tiny_run import RECIPE, interrupt_at
 
 from edgevid.errors import CheckFailedError, InputError
 from edgevid_train import commands
@@ -20,7 +19,6 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
 from edgevid_train.evaluate.metrics import Prediction, summarise
 from edgevid_train.recipe import load_recipe
-from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.sweep import run as sweep_run
 from edgevid_train.sweep.figures import compare
 from edgevid_train.sweep.plan import parse
@@ -40,18 +38,6 @@ def distill(*args: object) -> Ran:
     return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
-def interrupted_at(monkeypatch: pytest.MonkeyPatch, load: int) -> None:
-    loads = iter(range(1, 1000))
-    original = TrainingClips.load
-
-    def interrupted(self, plan):
-        if next(loads) == load:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, plan)
-
-    monkeypatch.setattr(TrainingClips, "load", interrupted)
-
-
 def test_every_combination_with_every_seed_and_one_table_and_a_resume_that_ends_the_same(
     recipe: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +47,7 @@ def test_every_combination_with_every_seed_and_one_table_and_a_resume_that_ends_
     )
     out = tmp_path / "out"
     with monkeypatch.context() as patched:
-        interrupted_at(patched, 5)  # in the second run
+        interrupt_at(patched, 5)  # in the second run
         ran = distill(*args, "--out", out)
     assert ran.status == 130
     assert f"stopped in run 2 of 4; it is saved, go on with: edgevid train-distill --resume --out {out}" in ran.err

@@ -1,7 +1,6 @@
 """What is learned from inside of a teacher: values by hand, shapes of every kind, gradients, and a run that resumes."""
 
 import math
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from safetensors.torch import load_file
 from students import small_student
 from test_kept_answers import assert_equal_weights, kept
 from test_teacher_kinds import tiny_config
-from tiny_run import RECIPE, tiny_recipe, train_stream
+from tiny_run import RECIPE, interrupt_at, tiny_recipe, train_stream
 from torch import nn
 from torch.nn import functional
 
@@ -26,7 +25,6 @@ from edgevid_train.models.teacher_config import TeacherConfig
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe, load_recipe, read_resolved
 from edgevid_train.samples.batch import Batch
-from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.taps import TapConfig, TapTerms, ask_tapped, relation_loss
 from edgevid_train.taps.shapes import student_map, teacher_map
 from edgevid_train.taps.terms import attention_loss, feature_map_loss, in_parts, of_steps, same_places
@@ -368,16 +366,8 @@ def test_a_run_with_taps_that_was_stopped_ends_as_one_that_was_not(
     assert ran.status == 0, ran.err
     assert "attention2" in ran.out
     assert "relation3" in ran.out
-    loads = iter(range(1, 1000))
-    original = TrainingClips.load
-
-    def interrupted(self, plan):
-        if next(loads) == 6:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, plan)
-
     with monkeypatch.context() as patched:
-        patched.setattr(TrainingClips, "load", interrupted)
+        interrupt_at(patched, 6)
         assert distill(*args, "--out", tmp_path / "stopped").status == 130
     ran = distill("--resume", "--out", tmp_path / "stopped")
     assert ran.status == 0, ran.err

@@ -2,14 +2,13 @@
 
 import json
 import runpy
-import signal
 from pathlib import Path
 
 import pytest
 import torch
 from command_runs import Ran, run_command
 from safetensors.torch import load_file
-from tiny_run import RECIPE, write_clips
+from tiny_run import RECIPE, interrupt_at, write_clips
 
 from edgevid_train import commands
 from edgevid_train.annotations import read_data
@@ -17,7 +16,6 @@ from edgevid_train.checkpoint import load_teacher, read_info
 from edgevid_train.given import leaked, teacher_for
 from edgevid_train.marks import marks_of
 from edgevid_train.models.ensemble import Ensemble
-from edgevid_train.samples.dataset import TrainingClips
 
 VIDEOMAE = """
 name = "masked"
@@ -118,16 +116,8 @@ def test_a_videomae_begins_from_what_was_pre_trained_and_resumes_exactly(
     held_out = [record for record in read_data(clips) if record.group in info.split.val_groups]
     assert any(set(marks_of(record)) & set(info.split.trained_on) for record in held_out)  # they were seen before
 
-    loads = iter(range(1, 1000))
-    original = TrainingClips.load
-
-    def interrupted(self, plan):
-        if next(loads) == 3:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, plan)
-
     with monkeypatch.context() as patched:
-        patched.setattr(TrainingClips, "load", interrupted)
+        interrupt_at(patched, 3)
         ran = edgevid(*args, "--out", tmp_path / "parts", "--folds", 2, "--fold", 1)
     assert ran.status == 130
     assert f"go on with: edgevid train-teacher --resume --out {tmp_path / 'parts'}" in ran.err

@@ -1,15 +1,19 @@
 """The smallest data and recipe with which everything that training does can be seen in seconds."""
 
+import itertools
+import signal
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from videos import write_video
 
 from edgevid.frame import Pixels
 from edgevid_train.recipe import Recipe
+from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.samples.sequence import TrainStream
 
 RECIPE = """
@@ -70,6 +74,19 @@ def train_stream(label: int, pixels: Pixels) -> TrainStream:
         progress=nowhere[:, 0],
         teacher_places=nowhere[:2],
     )
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, load: int, of: type = TrainingClips) -> None:
+    """Ctrl-C while the n-th batch of the process is loaded."""
+    loads = itertools.count(1)
+    original = of.load  # type: ignore[attr-defined]
+
+    def interrupted(self, plan):
+        if next(loads) == load:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, plan)
+
+    monkeypatch.setattr(of, "load", interrupted)
 
 
 def moving_square(label: str, seed: int) -> list[Pixels]:
