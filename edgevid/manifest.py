@@ -9,7 +9,7 @@ zero byte, the bytes.
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -288,6 +288,22 @@ def seal(path: Path) -> str:
         file.seek(start)
         file.write(f'"digest":"{digest}"'.encode())
     return digest
+
+
+def read_sealed(text: str, path: Path, digest: Callable[[str], str]) -> Manifest:
+    """The manifest `text` that stands in the model at `path`, which is as it was when it was sealed.
+
+    `digest`: that of the model, as `digest_of` or `digest_of_package` has it, for the one that its manifest holds.
+
+    Raises:
+        InputError: as `Manifest.from_json`; or never sealed, or changed since.
+    """
+    manifest = Manifest.from_json(text, str(path))
+    if manifest.digest == NO_DIGEST:
+        raise InputError(f"{path} was never sealed: its manifest holds no digest")
+    if digest(manifest.digest) != manifest.digest:
+        raise InputError(f"{path} does not match its digest: it was damaged or changed after export")
+    return manifest
 
 
 def _zeroed(data: bytes, digest: str) -> bytes:

@@ -10,6 +10,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -19,7 +20,7 @@ import torch
 
 from edgevid.errors import CheckFailedError, InputError
 from edgevid.files import replacing
-from edgevid.manifest import METADATA_KEY, NO_DIGEST, Manifest, digest_of_package, seal
+from edgevid.manifest import METADATA_KEY, Manifest, digest_of_package, read_sealed, seal
 from edgevid_deploy.step import StreamStep, input_names, output_names
 
 Precision = Literal["fp32", "fp16"]
@@ -86,11 +87,7 @@ def check_package(path: Path) -> Manifest:
     metadata = spec.description.metadata.userDefined
     if METADATA_KEY not in metadata:
         raise InputError(f"{path} is a Core ML package without a manifest")
-    manifest = Manifest.from_json(metadata[METADATA_KEY], str(path))
-    if manifest.digest == NO_DIGEST:
-        raise InputError(f"{path} was never sealed: its manifest holds no digest")
-    if digest_of_package(path, manifest.digest) != manifest.digest:
-        raise InputError(f"{path} does not match its digest: it was damaged or changed after export")
+    manifest = read_sealed(metadata[METADATA_KEY], path, partial(digest_of_package, path))
     if json.loads(metadata.get(LABELS_KEY, "null")) != list(manifest.labels):
         raise CheckFailedError(f"{path}: the labels in its metadata are not its manifest's")
     if spec.specificationVersion < _SPECIFICATION or spec.WhichOneof("Type") != "mlProgram":

@@ -1,11 +1,12 @@
 """From what a person calls a model to a model that computes: find it, read its manifest, check its digest, open it."""
 
 import difflib
+from functools import partial
 from pathlib import Path
 
 from edgevid.assets import asset
 from edgevid.errors import InputError
-from edgevid.manifest import METADATA_KEY, NO_DIGEST, Manifest, digest_of
+from edgevid.manifest import METADATA_KEY, Manifest, digest_of, read_sealed
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.metadata import read_metadata
 from edgevid.models.onnx import Provider, open_onnx
@@ -69,12 +70,7 @@ def read_model(path: Path) -> tuple[bytes, Manifest]:
         raise InputError(f"{path} is no ONNX model, or it is damaged") from None
     if METADATA_KEY not in metadata:
         raise InputError(f"{path} is an ONNX model without a manifest; edgevid runs models that `edgevid export` wrote")
-    manifest = Manifest.from_json(metadata[METADATA_KEY], str(path))
-    if manifest.digest == NO_DIGEST:
-        raise InputError(f"{path} was never sealed: its manifest holds no digest")
-    if digest_of(data, manifest.digest) != manifest.digest:
-        raise InputError(f"{path} does not match its digest: it was damaged or changed after export")
-    return data, manifest
+    return data, read_sealed(metadata[METADATA_KEY], path, partial(digest_of, data))
 
 
 def load(model: str | Path, *, threads: int = 1, provider: Provider = "cpu") -> StreamModel | ClipModel:
