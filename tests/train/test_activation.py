@@ -119,7 +119,7 @@ def test_of_a_score_read_from_a_mean_the_map_is_all_there_is(tmp_path: Path) -> 
 
 
 def test_a_student_s_looks_end_with_the_step_that_decides(tmp_path: Path) -> None:
-    subject = StudentCheckpoint(write_checkpoint(tmp_path / "best", small_student()), 1)
+    subject = StudentCheckpoint(write_checkpoint(tmp_path / "best", small_student()), 1, torch.device("cpu"))
     frames = np.stack(moving_pictures(24, 60, 80))
     clip = DecodedClip(frames, np.arange(24) / 8, ClipRecord(Path("x.mp4"), "x.mp4", ("left",), "x"))
     for label in LABELS:

@@ -29,6 +29,7 @@ from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.strips import GAP_PX
 from edgevid_train.evaluate.subjects import open_subject
+from edgevid_train.evaluate.subjects.places import processor
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe
@@ -39,7 +40,7 @@ SPLIT = SplitInfo(name="none", train_clips=0, val_clips=0, train_groups=(), val_
 
 
 def evaluate(*args: object) -> Ran:
-    return run_command(commands.register, "evaluate", *args)
+    return run_command(commands.register, "evaluate", "--device", "cpu", *args)
 
 
 def write_teacher(folder: Path, seed: int, **teacher: object) -> Path:
@@ -83,6 +84,7 @@ def test_a_student_beside_a_teacher(tmp_path: Path, clips: Path, student: Path, 
     assert other["cost"]["macs_per_step"] is None
     assert other["cost"]["gflops_per_clip"] == pytest.approx(2e-9 * other["cost"]["macs_per_clip"])
     assert other["cost"]["clip_ms"]["p50"] > 0
+    assert found["cost"]["runs_on"] == other["cost"]["runs_on"] == f"PyTorch on {processor()}"
     paired = other["paired"]
     assert sum(paired[key] for key in ("both", "only_a", "only_b", "neither")) == 15
     looked_at = found["looks"]["clips"]
@@ -154,14 +156,23 @@ def test_where_a_transformer_looked_is_said_twice(tmp_path: Path, clips: Path) -
     assert without is None
 
 
-def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, clips: Path, teacher: Path) -> None:
+def test_what_is_no_checkpoint_is_one_line(
+    tmp_path: Path, clips: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cut" / "last").mkdir(parents=True)
     for file in (teacher / "teacher" / "last").iterdir():
         (tmp_path / "cut" / "last" / file.name).write_bytes(file.read_bytes()[:100])
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     for args, says in (
         ((tmp_path, clips), "is no student checkpoint: holds no model.safetensors"),
         ((tmp_path / "cut", clips), "checkpoint.json"),
         ((teacher, clips, "--stream"), "is a teacher, which sees a clip as a whole"),
+        ((teacher, clips, "--device", "mps"), "--device mps: torch finds no Metal device"),
+        ((teacher, clips, "--stream", "--device", "mps"), "--device mps is not for --stream"),
+        (
+            ("air-gesture", clips, "--device", "mps"),
+            "--device mps is for checkpoints; a model file computes on the CPU",
+        ),
     ):
         ran = evaluate(*args)
         assert ran.status == 2

@@ -9,6 +9,7 @@ from edgevid.commands.options import Gate
 from edgevid_train.commands.calibrate import add_to as add_calibrate
 from edgevid_train.commands.options import (
     Classes,
+    Device,
     Force,
     Format,
     Group,
@@ -75,6 +76,10 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with mirrored clips, as the recipe's labels say.")
     ] = False,
+    device: Annotated[
+        Device | None,
+        typer.Option(help="Where checkpoints compute; the best there is when not given. Model files do on the CPU."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """How often a model, a student or a teacher is right on labelled clips. A model file is scored as on a device.
@@ -105,6 +110,8 @@ def evaluate(
             raise InputError("--compare and --robustness are not for --stream")
         if plan.most > 1:
             raise InputError("--views, --crops and --flip are not for --stream")
+        if device not in (None, "cpu"):
+            raise InputError(f"--device {device} is not for --stream, which computes on the CPU")
         evaluate_streams(
             model,
             data,
@@ -131,6 +138,7 @@ def evaluate(
         exits=out is not None,
         robustness=robustness,
         views=plan,
+        device=device,
         report=console,
     )
     figures = report.to_json()

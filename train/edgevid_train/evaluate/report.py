@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,13 +20,16 @@ from edgevid_train.evaluate.multilabel import table_of, with_intervals
 from edgevid_train.evaluate.paired import pair
 from edgevid_train.evaluate.reliability import reliability
 from edgevid_train.evaluate.robustness import CHANGES
-from edgevid_train.evaluate.subjects import Subject, open_subject
+from edgevid_train.evaluate.subjects import Subject, is_checkpoint, open_subject
 from edgevid_train.evaluate.subjects.contract import WHOLE
 from edgevid_train.evaluate.subjects.views import ONE_VIEW, ManyViews, ViewPlan
 from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
 from edgevid_train.loop.progress import Reporter
 from edgevid_train.marks import MOST, trained_among
+
+if TYPE_CHECKING:
+    from edgevid_train.loop.devices import Device
 
 LOOKS = 8
 """Wrong answers, and right ones, of which the page shows where the network looked."""
@@ -146,20 +149,25 @@ def evaluate_model(
     exits: bool = False,
     robustness: bool = False,
     views: ViewPlan = ONE_VIEW,
+    device: "Device | None" = None,
     report: Reporter,
 ) -> Report:
     """Score every clip of `data`. One that cannot be read is skipped by name and scored as missing: as an error.
 
     `model`: see `open_subject`; `compare`: a second one for the same clips. `exits`: accuracy and latency of every exit
     alone; `robustness`: accuracy on changed clips: each costs the time of one evaluation more. `views`: of every clip.
+    `device`: where checkpoints compute; the best there is when None.
 
     Raises:
-        InputError: no such model or data, no clip in `split`, no label that the model knows, or views that it does not
-            allow.
+        InputError: no such model, data or device, no clip in `split`, no label that the model knows, or views that it
+            does not allow; or a device for model files alone, which compute on the CPU.
     """
+    names = [name for name in (model, compare) if name is not None]
+    if device not in (None, "cpu") and not any(is_checkpoint(name) for name in names):
+        raise InputError(f"--device {device} is for checkpoints; a model file computes on the CPU")
     records = of_split(read_data(data, options), split, data)
     changes = CHANGES if robustness else {}
-    subjects = [open_subject(name, threads) for name in (model, compare) if name is not None]
+    subjects = [open_subject(name, threads, device) for name in names]
     found = [Findings(ManyViews(subject, views) if views.most > 1 else subject) for subject in subjects]
     for subject in subjects:
         _say_unknown_labels(subject, records, data, report)

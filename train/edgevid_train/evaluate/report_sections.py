@@ -187,8 +187,11 @@ def _compared(figures: Figures) -> str:
     difference = f"{paired['difference']:+.3f}"
     if paired["difference_low"] is not None:
         difference += f" (95%: {paired['difference_low']:+.3f} to {paired['difference_high']:+.3f}, by group)"
+    computed = [of["cost"]["runs_on"] for of in (figures, other)]
+    where = computed[0] if computed[0] == computed[1] else f"{computed[0]}; the second's {computed[1]}"
     return (
         page.table(head, rows)
+        + (page.paragraph(f"Times are those of {where}.", "quiet") if any(map(_latency, (figures, other))) else "")
         + page.table(
             ("right", "clips"),
             [

@@ -182,7 +182,7 @@ def _open(model: str, threads: int) -> tuple[str, StreamModel | ClipModel]:
     from edgevid_train.evaluate.subjects.student import StudentCheckpoint
     from edgevid_train.evaluate.torch_stream import TorchStream
 
-    subject = open_subject(model, threads)
+    subject = open_subject(model, threads, "cpu")
     if not isinstance(subject, StudentCheckpoint):
         raise InputError(
             f"{model} is a teacher, which sees a clip as a whole: --stream is for what sees frame by frame"

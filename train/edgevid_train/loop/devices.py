@@ -1,4 +1,4 @@
-"""Where a network is trained; accelerate does the work."""
+"""Where a network computes; of training accelerate does the work."""
 
 from typing import Literal
 
@@ -16,6 +16,20 @@ Device = Literal["cpu", "cuda", "mps"]
 _OFFERED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
+def find_device(device: Device | None) -> torch.device:
+    """The one that is meant; without a name CUDA, MPS or the CPU, the first there is.
+
+    Raises:
+        InputError: it is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device is not None and not there[device]:
+        kind = {"cuda": "CUDA", "mps": "Metal"}[device]
+        raise InputError(f"--device {device}: torch finds no {kind} device")
+    best = next(kind for kind, here in there.items() if here)
+    return torch.device(device or best)
+
+
 def make_accelerator(device: Device | None, precision: str) -> Accelerator:
     """An accelerator for one job, of this process or of all that were launched with it.
 
@@ -25,10 +39,7 @@ def make_accelerator(device: Device | None, precision: str) -> Accelerator:
         InputError: the device is not there, cannot compute in this precision, or is not for several processes; or
             these did not come together.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch finds no CUDA device")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise InputError("--device mps: torch finds no Metal device")
+    find_device(device)
     # accelerate remembers the first one of a process; a job must not inherit another's precision or loss scale.
     AcceleratorState._reset_state(reset_partial_state=True)
     alone = launched() == 1

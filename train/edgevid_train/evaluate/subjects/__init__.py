@@ -1,19 +1,24 @@
 """What is evaluated, whatever computes inside: a model file, a student's checkpoint, a teacher of any kind."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles, Subject
+
+if TYPE_CHECKING:
+    from edgevid_train.loop.devices import Device
 
 __all__ = ["Answer", "Curves", "Percentiles", "Subject", "is_checkpoint", "open_subject"]
 
 
-def open_subject(model: str, threads: int) -> Subject:
+def open_subject(model: str, threads: int, device: "Device | None" = None) -> Subject:
     """A bundled model's name, a model file, or the checkpoint or run folder of a student or a teacher.
 
-    Of a folder that holds a student and its teacher the student is meant. A model file needs no torch.
+    Of a folder that holds a student and its teacher the student is meant. A model file needs no torch, and computes on
+    the CPU, whatever `device` says; a checkpoint there, or on the best there is.
 
     Raises:
-        InputError: it is none of them, or damaged.
+        InputError: it is none of them, or damaged; or there is no such device.
     """
     if not is_checkpoint(model):
         from edgevid_train.evaluate.subjects.model_file import ModelFile
@@ -22,11 +27,12 @@ def open_subject(model: str, threads: int) -> Subject:
     from edgevid_train.checkpoint import checkpoint_of
     from edgevid_train.evaluate.subjects.student import StudentCheckpoint
     from edgevid_train.evaluate.subjects.teacher import TeacherCheckpoint
+    from edgevid_train.loop.devices import find_device
 
-    path = Path(model)
+    path, where = Path(model), find_device(device)
     if checkpoint_of(path, "student") is None and checkpoint_of(path, "teacher") is not None:
-        return TeacherCheckpoint(path, threads)
-    return StudentCheckpoint(path, threads)
+        return TeacherCheckpoint(path, threads, where)
+    return StudentCheckpoint(path, threads, where)
 
 
 def is_checkpoint(model: str) -> bool:

@@ -58,7 +58,7 @@ class Subject(Protocol):
         rate_hz: steps a second; None where a clip is looked at once, whatever its length.
         macs: multiply-accumulates of a step that ends at the last exit, or of that one look.
         weights: how many numbers were learned.
-        runs_on: what computes it, for people.
+        runs_on: what computes it and on what, for people: `PyTorch on NVIDIA H200`.
         no_looks: why nobody can say where it looked, or None where `looks` does.
         mirrored: what a label becomes in a mirror, of those for which the recipe says it; None where nothing says it.
         trained_on: marks of what it has seen (see `edgevid_train.marks`); empty where it does not say.

@@ -16,6 +16,7 @@ from edgevid.recognise import ClipScores, score_clip
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
+from edgevid_train.evaluate.subjects.places import processor
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 
 LATENCY_STEPS = 100
@@ -24,7 +25,6 @@ LATENCY_STEPS = 100
 class ModelFile:
     """A bundled model's name, or a model file. Raises InputError as `load`."""
 
-    runs_on = "ONNX Runtime"
     no_looks: str | None = (
         "A model file computes scores and no gradients, so it cannot say which places spoke for them; "
         "evaluate the checkpoint that it was exported from."
@@ -34,6 +34,7 @@ class ModelFile:
     def __init__(self, model: str, threads: int) -> None:
         self.path = find_model(model)
         self.threads = threads
+        self.runs_on = f"ONNX Runtime on {processor()}"
         self.network = load(self.path, threads=threads)
         self.manifest = self.network.manifest
         self.name = self.manifest.id

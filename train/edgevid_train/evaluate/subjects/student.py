@@ -19,6 +19,7 @@ from edgevid_train.evaluate.looks.activation import activation
 from edgevid_train.evaluate.looks.taps import student_taps
 from edgevid_train.evaluate.predict import student_answer
 from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles
+from edgevid_train.evaluate.subjects.places import name_of
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.models.student import StudentOutputs
@@ -31,10 +32,9 @@ LATENCY_STEPS = 30
 class StudentCheckpoint:
     """A student's run or checkpoint folder, or its weights. Raises InputError as `load_student`."""
 
-    runs_on = "PyTorch"
     no_looks: str | None = None
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, device: torch.device) -> None:
         torch.set_num_threads(threads)
         self.folder = find_checkpoint(path, "student")
         self.student, self.recipe, self.labels, info = load_student(path)
@@ -49,6 +49,8 @@ class StudentCheckpoint:
         self.weights = sum(parameter.numel() for parameter in self.student.parameters())
         self.mirrored: Mapping[str, str] | None = changes_among(self.labels, self.recipe.augment.flip)
         self.trained_on = info.split.trained_on
+        self.device, self.runs_on = device, f"PyTorch on {name_of(device)}"
+        self.student.to(device)
 
     def answer(self, clip: DecodedClip) -> Answer:
         return self._answer(clip, None)
@@ -64,13 +66,13 @@ class StudentCheckpoint:
         outputs: list[StudentOutputs] = []
 
         def ask() -> Tensor:
-            outputs.append(self.student(as_input(torch.from_numpy(frames)[None])))
-            scores = activate(outputs[0].logits[-1][0].detach().numpy(), self.manifest.activation)
+            outputs.append(self.student(as_input(torch.from_numpy(frames)[None].to(self.device))))
+            scores = activate(outputs[0].logits[-1][0].detach().cpu().numpy(), self.manifest.activation)
             return outputs[0].logits[-1][0, int(scores[:, index].argmax()), index]
 
         maps = activation(student_taps(self.student), ask, len(frames))
         times_s = step_times_s(clip, len(frames), self.manifest.rate_hz)
-        places = outputs[0].places[-1][0].detach().numpy()
+        places = outputs[0].places[-1][0].detach().cpu().numpy()
         return Looks(frames, times_s, maps, places if places.size else None)
 
     def window_s(self, length_s: float) -> float:

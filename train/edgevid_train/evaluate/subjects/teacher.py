@@ -21,6 +21,7 @@ from edgevid_train.evaluate.looks.activation import activation, mean_of
 from edgevid_train.evaluate.looks.attention import attention
 from edgevid_train.evaluate.looks.taps import teacher_taps
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
+from edgevid_train.evaluate.subjects.places import name_of
 from edgevid_train.losses.teacher_outputs import ask_teacher
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.teachers import TeacherOutputs
@@ -34,16 +35,16 @@ LATENCY_S, MOST_RUNS = 5.0, 30
 class TeacherCheckpoint:
     """A teacher's run or checkpoint folder, or its weights. Raises InputError as `load_teacher`."""
 
-    runs_on = "PyTorch"
     no_looks: str | None = None
     exits: tuple[ExitSpec, ...] = ()
     rate_hz: float | None = None
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, device: torch.device) -> None:
         torch.set_num_threads(threads)
         self.folder = find_checkpoint(path, "teacher")
         self.teacher, self.recipe, self.labels, info = load_teacher(path)
-        self.teacher.requires_grad_(False)
+        self.teacher.requires_grad_(False).to(device)
+        self.device, self.runs_on = device, f"PyTorch on {name_of(device)}"
         self.config = self.recipe.teacher
         self.several = self.recipe.task.multi_label
         self.input = self.config.input
@@ -55,7 +56,7 @@ class TeacherCheckpoint:
 
     def answer(self, clip: DecodedClip) -> Answer:
         given, activation = spread(clip, self.config), self.recipe.task.activation
-        found = ask_teacher(self.teacher, given, torch.device("cpu"), activation)
+        found = ask_teacher(self.teacher, given, self.device, activation)
         looked_at = clip.times_s[spread_over(clip.times_s, self.config)]
         middle_s = np.array([looked_at[[0, -1]].mean() - clip.times_s[0]])
         return Answer(found.scores, found.scores[None], middle_s, np.zeros(0, np.intp), found.features, 1)
@@ -66,14 +67,14 @@ class TeacherCheckpoint:
     def looks(self, clip: DecodedClip, label: str) -> Looks:
         """Of an ensemble the mean of what its members saw, and of the attention of those that attend."""
         index, frames = self.labels.index(label), spread(clip, self.config)
-        given = as_input(torch.from_numpy(frames)[None])
+        given = as_input(torch.from_numpy(frames)[None].to(self.device))
         members = list(self.teacher.members) if isinstance(self.teacher, Ensemble) else [self.teacher]
         places: list[NDArray[np.float32]] = []
 
         def ask(member: nn.Module) -> Tensor:
             outputs: TeacherOutputs = member(given)
             if outputs.places is not None:
-                places.append(outputs.places[0].detach().numpy())
+                places.append(outputs.places[0].detach().cpu().numpy())
             return outputs.logits[0, index]
 
         maps = [activation(teacher_taps(member), partial(ask, member), len(frames)) for member in members]
@@ -101,7 +102,7 @@ class TeacherCheckpoint:
         return read_curves(self.folder.parent / "tensorboard")
 
     def _ask(self, frames: NDArray[np.uint8]) -> None:
-        ask_teacher(self.teacher, frames, torch.device("cpu"))
+        ask_teacher(self.teacher, frames, self.device)
 
     def _nothing(self) -> NDArray[np.uint8]:
         return np.zeros((self.config.frames, self.config.input.height, self.config.input.width, 3), np.uint8)
