@@ -21,6 +21,7 @@ class Remote:
         head: whether HEAD is answered.
         cut: so many of the next answers end in the middle.
         busy: so many of the next requests are answered with 503.
+        signature: the query without which nothing is given, where there is one.
         asked: how often each path was asked for its bytes.
         sent: bytes that were sent.
     """
@@ -31,6 +32,7 @@ class Remote:
     head: bool = True
     cut: int = 0
     busy: int = 0
+    signature: str = ""
     asked: Counter[str] = field(default_factory=Counter)
     sent: int = 0
 
@@ -60,10 +62,14 @@ def serving(folder: Path) -> Iterator[Remote]:
             self.end_headers()
 
         def _answer(self, *, body: bool) -> None:
-            file = remote.folder / unquote(self.path).lstrip("/")
+            path, _, query = self.path.partition("?")
+            file = remote.folder / unquote(path).lstrip("/")
             if remote.busy:
                 remote.busy -= 1
                 self._refuse(503)
+                return
+            if query != remote.signature:
+                self._refuse(403)
                 return
             if not file.is_file():
                 self._refuse(404)
@@ -83,7 +89,7 @@ def serving(folder: Path) -> Iterator[Remote]:
             self.end_headers()
             if not body:
                 return
-            remote.asked[self.path] += 1
+            remote.asked[path] += 1
             if remote.cut:
                 remote.cut -= 1
                 self.wfile.write(part[: len(part) // 2])

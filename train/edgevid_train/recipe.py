@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edgevid.errors import InputError
 from edgevid.manifest import ClipPool, EventRule
@@ -24,6 +24,7 @@ from edgevid_train.samples.augment import AugmentConfig
 from edgevid_train.samples.drawn import DrawnConfig
 from edgevid_train.samples.mix import MixConfig
 from edgevid_train.samples.sequence import StreamConfig
+from edgevid_train.storage import is_written
 
 LARGEST_SEED = 2**31
 """Of everything that takes seeds numpy's old generator takes the smallest ones; processes count on from theirs."""
@@ -76,6 +77,13 @@ class DataConfig(_Part):
     loaders: int = Field(default=1, ge=1, le=64)
     shard_buffer: int = Field(default=8, ge=0)
     balance: float = Field(default=0.0, ge=0, le=1)
+
+    @field_validator("folder")
+    @classmethod
+    def _unsigned(cls, value: str | None) -> str | None:
+        if value is not None and is_written(value) and "?" in value:
+            raise ValueError("a recipe is kept with its runs, and a signature is not to be: give the address by --data")
+        return value
 
 
 class OptimConfig(_Part):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edgevid.errors import InputError
 from edgevid_train.annotations import ReadOptions
 from edgevid_train.recipe import Recipe, read_resolved
-from edgevid_train.storage import absolute
+from edgevid_train.storage import absolute, is_signed, named, shown
 
 RUN, RECIPE = "run.json", "recipe.toml"
 READING = ("format", "target", "classes", "min_clip_s", "max_clip_s")
@@ -22,6 +22,8 @@ class RunRequest(BaseModel):
     """What a person asked for. Paths are absolute, so that a resume may start anywhere.
 
     `data`: None for drawn clips alone, of which none can be held out.
+
+    `signed`: those addresses among the data that were given with a query, which is not kept.
 
     `extra`: folders of clips that are trained on in every fold and never held out. `teacher`: a checkpoint to use
     instead of training one. `init`: a run or checkpoint whose weights to begin from. At most one of `cv` (all of so
@@ -40,6 +42,7 @@ class RunRequest(BaseModel):
     min_clip_s: float | None = None
     max_clip_s: float | None = None
     extra: tuple[Path, ...] = ()
+    signed: tuple[Path, ...] = ()
     teacher: Path | None = None
     init: Path | None = None
     cv: int | None = Field(default=None, ge=2)
@@ -58,17 +61,27 @@ class RunRequest(BaseModel):
         return self
 
     @property
+    def sources(self) -> tuple[Path, ...]:
+        """Where all its clips are."""
+        return (*([self.data] if self.data is not None else []), *self.extra)
+
+    @property
     def options(self) -> ReadOptions:
         return ReadOptions(**{field.name: getattr(self, field.name) for field in fields(ReadOptions)})
 
 
 class PretrainRequest(BaseModel):
-    """What a person asked of `edgevid pretrain`: folders of videos, absolute."""
+    """What a person asked of `edgevid pretrain`: where videos are, absolute; `signed` as of a `RunRequest`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     command: Literal["pretrain"] = "pretrain"
     data: tuple[Path, ...] = Field(min_length=1)
+    signed: tuple[Path, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        return self.data
 
 
 Request = TypeVar("Request", RunRequest, PretrainRequest)
@@ -106,13 +119,14 @@ def begun(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: M
         first = error.errors()[0]
         option = f"--{first['loc'][0]}: " if first["loc"] else ""
         raise InputError(option + first["msg"].removeprefix("Value error, ")) from None
+    request = request.model_copy(update={"signed": tuple(path for path in request.sources if is_signed(path))})
     return Start(request, recipe, out or Path("runs") / recipe.name, resume=False)
 
 
 def _named_data(kind: type[Request], recipe: Recipe, asked: Mapping[str, Any]) -> Path | tuple[Path, ...] | None:
     """What the recipe names, when the person names no data."""
     if recipe.data.folder:
-        folder = absolute(Path(recipe.data.folder))
+        folder = absolute(named(recipe.data.folder))
         return folder if kind is RunRequest else (folder,)
     if recipe.drawn.clips and kind is RunRequest:
         if asked.get("all"):
@@ -145,6 +159,7 @@ def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked:
     if recipe is not None:
         check_same_recipe(recipe, saved, out)
     check_same(request, asked, out)
+    check_signed(request)
     return Start(request, saved, out, resume=True)
 
 
@@ -154,6 +169,17 @@ def check_same(request: RunRequest | PretrainRequest, asked: Mapping[str, Any], 
         if value and value != getattr(request, name):
             option = name.replace("_", "-")
             raise InputError(f"--resume: --{option} is not what the run in {out} was begun with; leave it out")
+
+
+def check_signed(request: RunRequest | PretrainRequest) -> None:
+    """Raises InputError when an address was signed as a run, or a sweep, was begun, and is not now."""
+    for path in request.signed:
+        if not is_signed(path):
+            option = "--extra" if isinstance(request, RunRequest) and path in request.extra else "--data"
+            raise InputError(
+                f"--resume: {shown(path)} was given with a signature, which is not kept; give the address again with "
+                f"one that is valid now: {option} '{shown(path)}?…'"
+            )
 
 
 def check_same_recipe(recipe: Recipe, saved: Recipe, out: Path) -> None:

@@ -103,8 +103,7 @@ def _train_folds(
     _try_networks(request, recipe, labels, splits, given)
     for line in _leaks(request, recipe, splits, given):
         report.say(line)
-    folders = [folder for folder in (request.data, *request.extra) if folder is not None]
-    places = {file: where for folder in folders for file, where in read_places(folder).items()}
+    places = {file: where for folder in request.sources for file, where in read_places(folder).items()}
     with _drawing(recipe, labels, report) as drawn:
         processes.wait()  # until all have found their output and their data as they were
         if processes.leads() and not start.resume:

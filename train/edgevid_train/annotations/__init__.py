@@ -25,7 +25,7 @@ from edgevid_train.annotations.record import ClipRecord, label_fault
 from edgevid_train.annotations.shards import names_shards, read_shards
 from edgevid_train.annotations.ssv2 import read_ssv2
 from edgevid_train.annotations.ucf101 import read_ucf101
-from edgevid_train.storage import address_of, shown
+from edgevid_train.storage import address_of, named, shown, sign_as
 
 __all__ = ["FORMATS", "ClipRecord", "ReadOptions", "read_data"]
 
@@ -49,7 +49,9 @@ class Layout:
 
 def _clips(path: Path, options: ReadOptions, _: Say) -> list[ClipRecord]:
     is_folder = path.suffix.lower() != ".csv" if address_of(path) else path.is_dir()
-    return read_clips_csv(path / CLIPS_CSV if is_folder else path, options.group)
+    table = path / CLIPS_CSV if is_folder else path
+    sign_as(table, path)
+    return read_clips_csv(table, options.group)
 
 
 def _folders(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
@@ -100,6 +102,7 @@ def read_data(path: Path, options: ReadOptions = EVERYTHING, say: Say = tell) ->
     Raises:
         InputError: no such folder, nothing labelled in it, an unknown format, class or target, malformed annotations.
     """
+    path = named(str(path)) if address_of(path) else path
     if not path.exists() and address_of(path) is None and not names_shards(path):
         raise InputError(f"{path}: no such data folder")
     name = options.format or _guess(path, options)

@@ -1,4 +1,7 @@
-"""`clips.csv`: `file,label[,group][,start_s,end_s][,split]`, `file` relative to the csv, other columns ignored."""
+"""`clips.csv`: `file,label[,group][,start_s,end_s][,split]`, other columns ignored.
+
+`file` is relative to the csv, or an address of its own, which may be signed.
+"""
 
 import re
 from pathlib import Path
@@ -8,6 +11,8 @@ from edgevid_train.annotations.entry import Row, shown
 from edgevid_train.annotations.paths import inside
 from edgevid_train.annotations.record import ClipRecord, label_fault
 from edgevid_train.annotations.table import read_table
+from edgevid_train.storage import address_of, is_written, named, sign_as
+from edgevid_train.storage import shown as shown_path
 
 NAME = "clips.csv"
 SPLITS = ("train", "val", "test")
@@ -29,7 +34,7 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
     records: list[ClipRecord] = []
     seen: dict[str, tuple[str, tuple[str, ...]]] = {}
     for row in read_table(path, ["file", *([group] if group else [])], one_of=("label", "labels")):
-        record = _record(path.parent, row, group or "group")
+        record = _record(path, row, group or "group")
         if record.id in seen:
             before, labels = seen[record.id]
             hint = "" if labels == record.labels else "; a clip with several labels has them in a column labels: a;b"
@@ -39,9 +44,8 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
     return records
 
 
-def _record(root: Path, row: Row, group: str) -> ClipRecord:
-    name_given = row.text("file")
-    file, name = inside(root, name_given, row.where)
+def _record(table: Path, row: Row, group: str) -> ClipRecord:
+    file, name = _file(table, row)
     start_s = row.seconds("start_s") if row.has("start_s") else 0.0
     end_s = row.seconds("end_s") if row.has("end_s") else None
     if end_s is not None and end_s <= start_s:
@@ -50,6 +54,23 @@ def _record(root: Path, row: Row, group: str) -> ClipRecord:
     if split is not None and split not in SPLITS:
         raise row.fault("split", f": {shown(split)} is not one of {', '.join(SPLITS)}")
     return ClipRecord(file, name, _labels(row), row.values.get(group) or name, start_s, end_s, split)
+
+
+def _file(table: Path, row: Row) -> tuple[Path, str]:
+    """A file in the table's own folder, or whatever is at an address."""
+    text = row.text("file")
+    if is_written(text):
+        try:
+            file = named(text)
+        except InputError as error:
+            raise row.fault("file", f": {error}") from None
+        address = address_of(file)
+        if address is not None:
+            return file, shown_path(file).partition("://")[2]
+        text = str(file)
+    file, name = inside(table.parent, text, row.where)
+    sign_as(file, table)
+    return file, name
 
 
 def _labels(row: Row) -> tuple[str, ...]:

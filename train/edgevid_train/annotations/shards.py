@@ -24,7 +24,7 @@ from edgevid_train.annotations.paths import VIDEO_ENDINGS
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
 from edgevid_train.annotations.table import read_lines
-from edgevid_train.storage import ENDING, Member, address_of, read_shard
+from edgevid_train.storage import ENDING, Member, address_of, is_written, named, read_shard, sign_as
 from edgevid_train.storage import shown as shown_path
 
 MOST_SHARDS = 100_000
@@ -92,7 +92,12 @@ def _shards(path: Path) -> list[Path]:
 
 def _beside(listed_in: Path, line: str) -> Path:
     """A line of a list: an address, or a path from the list's own folder."""
-    return Path(line) if address_of(Path(line)) else listed_in.parent / line
+    file = named(line) if is_written(line) else listed_in.parent / line
+    if address_of(listed_in) is not None and address_of(file) is None:
+        raise InputError(f"{shown_path(listed_in)}: {shown(line)} is a file of this computer, which others cannot name")
+    if not is_written(line):
+        sign_as(file, listed_in)
+    return file
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -102,6 +107,8 @@ def _expanded(path: Path) -> list[Path]:
     shards = [Path("".join(chosen)) for chosen in itertools.islice(itertools.product(*choices), MOST_SHARDS + 1)]
     if len(shards) > MOST_SHARDS:
         raise InputError(f"{shown_path(path)}: more than {MOST_SHARDS} shards")
+    for shard in shards:
+        sign_as(shard, path)
     return shards
 
 

@@ -20,6 +20,7 @@ from edgevid_train.commands.options import (
     Split,
     Target,
     Threads,
+    data_argument,
     read_options,
 )
 from edgevid_train.commands.prepare import add_to as add_prepare
@@ -49,7 +50,7 @@ def evaluate(
         str,
         typer.Argument(help="A bundled model's name, a model file, or a run or checkpoint of a student or a teacher."),
     ],
-    data: Annotated[Path, typer.Argument(help="Folder of labelled videos.")],
+    data: Annotated[Path, data_argument("Folder of labelled videos.")],
     json: Json = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report: a page, figures, pictures.")] = None,
     split: Split = None,

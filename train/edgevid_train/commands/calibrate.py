@@ -17,6 +17,7 @@ from edgevid_train.commands.options import (
     Split,
     Target,
     Threads,
+    data_argument,
     read_options,
 )
 
@@ -28,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 def calibrate(
     model: Annotated[str, typer.Argument(help="A bundled model's name, or the file of a stream model.")],
-    data: Annotated[Path, typer.Argument(help="Labelled videos that the model has never seen.")],
+    data: Annotated[Path, data_argument("Labelled videos that the model has never seen.")],
     out: Annotated[Path, typer.Option(help="The model file to write, with thresholds and the promise.")],
     risk: Annotated[float, typer.Option(help="Share that may be lost: whole network right, cascade wrong.")] = 0.02,
     confidence: Annotated[float, typer.Option(help="How surely no more than that is lost.")] = 0.95,

@@ -4,11 +4,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
 
 Device = Literal["cpu", "cuda", "mps"]
+
+
+def data_argument(said: str) -> ArgumentInfo:
+    """Where data is: a path, an address, which may be signed, or `file:///…`."""
+    return typer.Argument(parser=_named, metavar="DATA", help=said)  # type: ignore[no-any-return]
+
+
+def data_option(said: str) -> OptionInfo:
+    """As `data_argument`."""
+    return typer.Option(parser=_named, metavar="PATH", help=said)  # type: ignore[no-any-return]
+
+
+def _named(text: str) -> Path:
+    from edgevid_train.storage import named
+
+    return named(text)
+
+
 Format = Annotated[
     str | None,
     typer.Option(

@@ -16,6 +16,7 @@ from edgevid_train.commands.options import (
     MinClip,
     Target,
     Threads,
+    data_argument,
     read_options,
 )
 
@@ -27,7 +28,7 @@ def add_to(data_app: typer.Typer) -> None:
 
 
 def index(
-    path: Annotated[Path, typer.Argument(help="A folder of videos, or one video.")],
+    path: Annotated[Path, data_argument("A folder of videos, or one video.")],
     decode: Annotated[bool, typer.Option("--decode", help="Also decode every frame once; training then need not.")] = (
         False
     ),
@@ -69,7 +70,7 @@ def index(
 
 
 def prepare(
-    data: Annotated[Path, typer.Argument(help="Folder of labelled videos, or an annotation file.")],
+    data: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="The new data folder.")],
     short_side: Annotated[int, typer.Option(min=16, max=4320, help="At most so many pixels on the short side.")] = 240,
     keyframes: Annotated[int, typer.Option(min=1, max=1000, help="A keyframe at least every so many frames.")] = 12,
@@ -130,7 +131,7 @@ def prepare(
 
 
 def shards(
-    data: Annotated[Path, typer.Argument(help="Folder of labelled videos, an annotation file, or its address.")],
+    data: Annotated[Path, data_argument("Folder of labelled videos, an annotation file, or its address.")],
     out: Annotated[Path, typer.Option(help="The new folder of tar shards.")],
     size: Annotated[str, typer.Option(help="Of a shard, about: 200MB, 1GB.")] = "200MB",
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the videos.")] = 0,

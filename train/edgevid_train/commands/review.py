@@ -16,12 +16,13 @@ from edgevid_train.commands.options import (
     MinClip,
     Target,
     Threads,
+    data_argument,
     read_options,
 )
 
 
 def review(
-    path: Annotated[Path, typer.Argument(help="Folder of labelled videos, or an annotation file.")],
+    path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="Folder for the page: index.html and its pictures.")],
     model: Annotated[str | None, typer.Option(help="Show first what this model takes for another label.")] = None,
     most: Annotated[int, typer.Option(min=1, help="Clips of each label that are shown.")] = 60,

@@ -18,6 +18,8 @@ from edgevid_train.commands.options import (
     Split,
     Target,
     Threads,
+    data_argument,
+    data_option,
     read_options,
 )
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from edgevid_train.evaluate.stream_plan import StreamSettings
 
 Negatives = Annotated[
-    list[Path] | None, typer.Option(help="Video without any action: a file, or a folder. Repeatable.")
+    list[Path] | None,
+    data_option("Video without any action: a file, or a folder. Repeatable."),
 ]
 Minutes = Annotated[float, typer.Option(help="About how long each stream is.")]
 Laps = Annotated[int, typer.Option(min=1, max=100, help="How often each clip is shown, between other gaps.")]
@@ -73,7 +76,7 @@ def evaluate_streams(
 
 def fit_events(
     model: Annotated[str, typer.Argument(help="A bundled model's name, or a model file.")],
-    data: Annotated[Path, typer.Argument(help="Labelled videos that the model has never seen.")],
+    data: Annotated[Path, data_argument("Labelled videos that the model has never seen.")],
     out: Annotated[Path, typer.Option(help="The model file to write, with the fitted rule.")],
     negatives: Negatives = None,
     split: Split = None,

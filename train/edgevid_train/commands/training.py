@@ -19,6 +19,7 @@ from edgevid_train.commands.options import (
     MinClip,
     Target,
     Threads,
+    data_option,
     read_options,
 )
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 RecipeName = Annotated[str | None, typer.Option(help="A bundled recipe's name, or a .toml file.")]
 Data = Annotated[
-    Path | None, typer.Option(help="Folder of labelled videos, tar shards, or the address of a clips.csv or of shards.")
+    Path | None, data_option("Folder of labelled videos, tar shards, or the address of a clips.csv or of shards.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE when not given.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key=value. Repeatable.")]
@@ -42,7 +43,11 @@ Sweep = Annotated[
     list[str] | None, typer.Option(help="Train with each of these values: key=a,b,c. Repeatable: all combinations.")
 ]
 Seeds = Annotated[int | None, typer.Option(min=1, max=100, help="Train each combination with so many seeds.")]
-Extra = Annotated[list[Path] | None, typer.Option(help="More clips, only ever trained on. Repeatable.")]
+Extra = Annotated[list[Path] | None, data_option("More clips, only ever trained on. Repeatable.")]
+Videos = Annotated[
+    list[Path] | None,
+    data_option("Folder of videos, tar shards, or an address, as of train-distill; labels are ignored. Repeatable."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,7 +59,7 @@ def add_to(app: typer.Typer) -> None:
 
 def pretrain(
     recipe: RecipeName = None,
-    data: Annotated[list[Path] | None, typer.Option(help="Folder of videos; labels are ignored. Repeatable.")] = None,
+    data: Videos = None,
     out: Out = None,
     set_: Set = None,
     device: Where = None,
@@ -64,7 +69,9 @@ def pretrain(
     json: Json = None,
 ) -> None:
     """Pre-train a VideoMAE on videos without labels: it learns to say what is behind a mask."""
-    asked = {"command": "pretrain", "data": tuple(folder.absolute() for folder in data or [])}
+    from edgevid_train.storage import absolute
+
+    asked = {"command": "pretrain", "data": tuple(absolute(folder) for folder in data or [])}
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
 
 

@@ -1,11 +1,70 @@
 """Names of files that are addresses: `https:/host/data/a.mp4` for what `https://host/data/a.mp4` is."""
 
+import os
 import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
+
+from edgevid.errors import InputError
+from edgevid_train.storage import signatures
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.+)", re.DOTALL)
+_WRITTEN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://.*", re.DOTALL)
+_HTTP = re.compile(r"(https?):/{1,2}([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL | re.IGNORECASE)
+_FILE = re.compile(r"file:(?://([^/]*)(?=/)|(?!//))(/.*)", re.DOTALL | re.IGNORECASE)
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def is_written(text: str) -> bool:
+    """Whether a text is an address and no path, as people and tables write them."""
+    return _WRITTEN.fullmatch(text) is not None or _FILE.fullmatch(text) is not None
+
+
+def named(text: str) -> Path:
+    """The name for what a person or a table writes: a path, an address, or a path as one (`file:///data/a%20b.mp4`).
+
+    What follows the `?` of an http(s) address, which may sign it, is no part of the name: see
+    `edgevid_train.storage.signatures`.
+
+    Raises:
+        InputError: a file of another computer, a password in an address, or no address at all.
+    """
+    local = _FILE.fullmatch(text)
+    if local is not None:
+        return _local(local[1] or "", local[2])
+    found = _HTTP.fullmatch(text)
+    if found is None:
+        if text.lower().startswith("file:/"):
+            raise InputError(f"{_told(text)}: a file's address is file:///folder/file")
+        return Path(text)
+    scheme, host, path, query = found.groups()
+    shown_host = host.rpartition("@")[2]
+    if not shown_host:
+        raise InputError(f"{scheme}:// without a host is no address")
+    if "@" in host:
+        where = _told(f"{scheme}://{shown_host}{path}")
+        raise InputError(
+            f"{where}: user and password stand in the address, which a run would keep; give a signed address "
+            "(…?signature), whose signature is not kept"
+        )
+    name = Path(f"{scheme.lower()}://{host}{path}")
+    if query:
+        signatures.sign(_bare(name), query)
+    return name
+
+
+def _local(host: str, path: str) -> Path:
+    if host.lower() not in ("", "localhost"):
+        where = _told(f"file://{host}{path}")
+        raise InputError(f"{where}: a file of another computer; a file here is file:///…, three slashes")
+    decoded = os.fsdecode(unquote_to_bytes(path))
+    if "\0" in decoded:
+        raise InputError(f"file://{_told(path)}: cannot be a file's name")
+    return Path(decoded)
+
+
+def _told(text: str) -> str:
+    return text if text.isprintable() else ascii(text)
 
 
 def address_of(file: Path) -> str | None:
@@ -16,14 +75,36 @@ def address_of(file: Path) -> str | None:
     scheme, rest = found.groups()
     if scheme in ("http", "https"):
         # What a person typed may be quoted already; what a table says is not.
-        rest = quote(_LONE_PERCENT.sub("%25", rest), safe="/%:@?=&~+,;!$'()*[]")
+        rest = quote(_LONE_PERCENT.sub("%25", rest), safe="/%:@=&~+,;!$'()*[]")
     return f"{scheme}://{rest}"
+
+
+def is_signed(file: Path) -> bool:
+    """Whether this process was told the query of an address."""
+    return bool(signatures.query_of(_bare(file)))
+
+
+def sign_as(file: Path, other: Path) -> None:
+    """What a table or a pattern names beside itself is asked for with its own query, unless it has another one."""
+    query = signatures.query_of(_bare(other))
+    if query and not is_signed(file):
+        signatures.sign(_bare(file), query)
+
+
+def _bare(file: Path) -> str:
+    """What a query belongs to: for a member of a shard the shard's address."""
+    shard = next((parent for parent in file.parents if parent.suffix.lower() == ".tar"), file)
+    return address_of(shard) or ""
 
 
 def shown(file: Path) -> str:
     """For messages: the address without what may be secret (user, password, query), or the path."""
     address = address_of(file)
-    return str(file) if address is None else printable(address)
+    if address is None:
+        return str(file)
+    if address.startswith(("http://", "https://")):  # in which a question mark of the name is quoted already
+        address = address_of(Path(file.as_posix().partition("?")[0])) or address
+    return printable(address).replace("%7B", "{").replace("%7D", "}")  # a pattern reads as it was written
 
 
 def printable(address: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from edgevid.errors import InputError
 from edgevid_train.storage.address import printable
 from edgevid_train.storage.faults import PassingError
+from edgevid_train.storage.signatures import query_of, signed
 from edgevid_train.storage.store import Answer, Facts
 
 TIMEOUT_S = 20.0
@@ -20,6 +21,7 @@ _PIECE = 1 << 20
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _NO_HEAD = {403, 405, 501}
 """How servers answer HEAD that only know GET, or that signed the address for GET."""
+_NOT_ALLOWED = {400, 401, 403}
 _NO_HOST = {socket.EAI_NONAME}
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
@@ -72,14 +74,16 @@ def _asked(address: str, method: str, span: tuple[int, int] | None = None) -> It
     if span is not None:
         headers["Range"] = f"bytes={span[0]}-{span[1] - 1}"
     try:
-        request = urllib.request.Request(address, headers=headers, method=method)
+        request = urllib.request.Request(signed(address), headers=headers, method=method)
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
             yield reply
     except urllib.error.HTTPError as error:
         error.close()
-        what = f"{error.code} {error.reason}".strip()
+        what = f"{error.code} {http.client.responses.get(error.code, '')}".strip()
         if error.code in _TRY_AGAIN:
             raise PassingError(f"the server says {what}") from None
+        if error.code in _NOT_ALLOWED:
+            what += "; the signature it was asked for with may have expired" if query_of(address) else ""
         raise _RefusedError(f"{printable(address)}: the server says {what}", error.code) from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError) or getattr(error.reason, "errno", 0) in _NO_HOST:

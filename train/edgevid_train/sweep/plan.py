@@ -20,7 +20,7 @@ from edgevid.files import write_text
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe, load_recipe
-from edgevid_train.request import RunRequest, begun, check_same, check_same_recipe
+from edgevid_train.request import RunRequest, begun, check_same, check_same_recipe, check_signed
 
 PLAN = "plan.json"
 MOST_RUNS = 1000
@@ -118,6 +118,7 @@ class SweepPlan(BaseModel):
         if seeds is not None and seeds != plan.seeds:
             raise InputError(f"--resume: the sweep in {out} has {plan.seeds} seeds; leave --seeds out")
         check_same(plan.combinations[0].request, asked, out)
+        check_signed(plan.combinations[0].request)
         if recipe is not None:
             said = [f"{key}={value}" for key, value in plan.combinations[0].values.items()]
             check_same_recipe(load_recipe(recipe, [*changes, *said]), saved, out)
