@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_run import tiny_recipe, train_stream
 from torch import Tensor, nn
 
-from edgevid_train.loop.trainer import Task
+from edgevid_train.loop.job import Task
 from edgevid_train.losses.counts import WHOLE, Counts
 from edgevid_train.losses.label_loss import LabelLoss, TaskConfig
 from edgevid_train.losses.tasks import StudentTask, TeacherTask

@@ -26,9 +26,10 @@ from edgevid_train.ledger import Ledger
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device, make_accelerator
 from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.job import Job
 from edgevid_train.loop.progress import Reporter
 from edgevid_train.loop.scalars import check_log
-from edgevid_train.loop.trainer import Job, train
+from edgevid_train.loop.trainer import train
 from edgevid_train.marks import marks_of_all
 from edgevid_train.masked import ClipShape, MaskedBatch, MaskedClips, MaskedTask, hidden_patches
 from edgevid_train.models.videomae import MaskedVideoMAE

@@ -25,7 +25,8 @@ from edgevid_train.evaluate.predict import answers
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import channels_last, make_accelerator
 from edgevid_train.loop.interrupt import StoppedError
-from edgevid_train.loop.trainer import Job, Plans, Validate, train
+from edgevid_train.loop.job import Job, Plans, Validate
+from edgevid_train.loop.trainer import train
 from edgevid_train.losses.label_loss import LabelLoss, class_weights
 from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.phases.fold import Fold, Setting
