@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from edgevid.manifest import Manifest
     from edgevid.recognise import FileScores
 
+LIKELY = 0.5
+"""Where labels do not exclude one another, those are predicted whose score is at least this."""
+
+_NOTHING = "(nothing)"
+
 
 def register(app: typer.Typer) -> None:
     """Add `classify` to the command line."""
@@ -27,6 +32,7 @@ def classify(
 ) -> None:
     """The most likely labels of short clips, scored as a live stream would be.
 
+    A model of labels that do not exclude one another predicts each that is at least 0.5 likely, perhaps none.
     A file that cannot be read is named and skipped; the exit status is then 2.
     """
     from edgevid.errors import InputError
@@ -70,9 +76,11 @@ def _prediction(file: str, scored: "FileScores", manifest: "Manifest") -> dict[s
     """What is written about one file; labels in the order of their scores."""
     clip, counts = scored.scores.clip, scored.counts
     order = clip.argsort()[::-1]
+    best = manifest.labels[order[0]]
+    likely = [manifest.labels[i] for i in order if clip[i] >= LIKELY]
     return {
         "file": file,
-        "predicted": manifest.labels[order[0]],
+        "predicted": likely if manifest.activation == "sigmoid" else best,
         "scores": {manifest.labels[i]: round(float(clip[i]), 6) for i in order},
         "frames": {
             "captured": counts.captured,
@@ -97,7 +105,12 @@ def _show(predictions: list[dict[str, Any]], top: int) -> None:
     label = Column("label", no_wrap=True)
     table = Table(file, label, Column("score", justify="right"), "then", box=SIMPLE_HEAD, pad_edge=False)
     for prediction in predictions:
-        (best, score), *others = list(prediction["scores"].items())[:top]
-        then = ", ".join(f"{name} {value:.2f}" for name, value in others)
-        table.add_row(Text(prediction["file"]), Text(best, style="bold"), f"{score:.2f}", Text(then, style="dim"))
+        scores, predicted = prediction["scores"], prediction["predicted"]
+        several = isinstance(predicted, list)
+        named = (predicted[:top] if several else [predicted]) or [_NOTHING]
+        said = [f"{scores[label]:.2f}" if label in scores else "" for label in named]
+        others = [label for label in list(scores)[:top] if label not in named]
+        then = ", ".join(f"{label} {scores[label]:.2f}" for label in others)
+        row = (Text(prediction["file"]), Text("\n".join(named), style="bold"), "\n".join(said), Text(then, style="dim"))
+        table.add_row(*row)
     Console().print(table)

@@ -1,11 +1,13 @@
 """`edgevid classify`, as a person runs it, on videos written here."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import tiny_models
 from command_runs import run_command
 from onnx import numpy_helper
 from tiny_models import coloured_frames, save, tiny_clip_model, tiny_manifest, tiny_stream_model
@@ -55,6 +57,25 @@ def test_top_says_how_many_labels_are_shown(tmp_path: Path, model: Path) -> None
     }
     assert "other" not in shown[1]
     assert "other" in shown[2]
+
+
+def test_labels_that_do_not_exclude_one_another_are_each_there_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_models, "BIAS", np.full(4, -0.3, np.float32))  # a black picture shows nothing
+    model, out = tmp_path / "several.onnx", tmp_path / "out.json"
+    tiny_stream_model(model, tiny_manifest("stream", activation="sigmoid", labels=("red", "green", "blue", "dusk")))
+    yellow = write_video(tmp_path / "yellow.mp4", list(np.full((25, 48, 64, 3), (255, 255, 0), np.uint8)))
+    black = write_video(tmp_path / "black.mp4", list(np.zeros((25, 48, 64, 3), np.uint8)))
+    ran = run_command(classify.register, "classify", yellow, black, "--model", model, "--top", 3, "--json", out)
+    assert ran.status == 0
+    both, nothing = json.loads(out.read_text())["predictions"]
+    assert sorted(both["predicted"]) == ["green", "red"]
+    assert min(both["scores"][label] for label in both["predicted"]) >= 0.5
+    assert nothing["predicted"] == []
+    rows = ran.out.split("(nothing)")
+    assert len(rows) == 2
+    assert all(re.search(rf"\b{label} +[01]\.", rows[0]) for label in ("red", "green"))
 
 
 def test_bad_files_are_named_and_the_good_ones_processed(tmp_path: Path, model: Path) -> None:

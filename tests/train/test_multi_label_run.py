@@ -140,8 +140,11 @@ def test_events_are_found_for_each_label_by_itself(run: Path, tmp_path: Path) ->
         (open_at_once.add if event["type"] == "start" else open_at_once.discard)(event["label"])
         most = max(most, len(open_at_once))
     assert most >= 2  # hardly trained: nearly every label seems to be there, and each has its event
-    ran = run_command(classify.register, "classify", video, "--model", model)
+    out = tmp_path / "classified.json"
+    ran = run_command(classify.register, "classify", video, "--model", model, "--json", out)
     assert ran.status == 0, ran.err
+    (found,) = json.loads(out.read_text())["predictions"]
+    assert found["predicted"] == [label for label, score in found["scores"].items() if score >= 0.5]
 
 
 def test_streams_of_clips_hold_an_action_for_each_label(run: Path, tmp_path: Path) -> None:
@@ -179,3 +182,19 @@ def test_the_first_of_several_labels_counts_where_one_is_asked_for_and_that_is_s
     ran = train(*args[:4], "--classes", "left", "--out", tmp_path / "two")
     assert ran.status == 2
     assert "at least two labels are needed" in ran.err or "needs two labels" in ran.err
+
+
+def test_what_is_said_of_a_longer_span_is_true_of_a_shorter_one_in_it(run: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", moving_square("left", 3) * 2, fps=8)
+    (tmp_path / "clips.csv").write_text("file,label,start_s,end_s\nv.mp4,red,0,2\nv.mp4,left,0.5,1.5\n")
+    out = tmp_path / "report"
+    ran = run_command(commands.register, "evaluate", run / "exported" / "tiny.onnx", tmp_path, "--out", out)
+    assert ran.status == 0, ran.err
+    entries = json.loads((out / "report.json").read_text())["predictions"]
+    assert [entry["labels"] for entry in entries] == [["red", "left"], ["left", "red"]]  # `left` lasts for half of it
+    again = train(
+        *("--recipe", run / "tiny.toml", "--data", tmp_path, "--all", "--out", tmp_path / "x"),
+        *("--set", "optim.epochs=1", "--set", "teacher_optim.epochs=1"),
+    )
+    assert again.status == 0, again.err
+    assert "2 clips bear labels of other spans too" in again.out + again.err

@@ -12,6 +12,7 @@ import numpy as np
 from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
+from edgevid_train.annotations.overlaps import with_overlapping
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodeError, IndexStore, decode_clip
 from edgevid_train.evaluate.bootstrap import f1_intervals
 from edgevid_train.evaluate.findings import Findings
@@ -165,9 +166,12 @@ def evaluate_model(
     names = [name for name in (model, compare) if name is not None]
     if device not in (None, "cpu") and not any(is_checkpoint(name) for name in names):
         raise InputError(f"--device {device} is for checkpoints; a model file computes on the CPU")
-    records = of_split(read_data(data, options), split, data)
-    changes = CHANGES if robustness else {}
     subjects = [open_subject(name, threads, device) for name in names]
+    records = read_data(data, options)
+    if all(subject.several for subject in subjects):
+        records = with_overlapping(records, report.say)
+    records = of_split(records, split, data)
+    changes = CHANGES if robustness else {}
     found = [Findings(ManyViews(subject, views) if views.most > 1 else subject) for subject in subjects]
     for subject in subjects:
         _say_unknown_labels(subject, records, data, report)

@@ -13,6 +13,7 @@ from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import load
 from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
+from edgevid_train.annotations.overlaps import with_overlapping
 from edgevid_train.evaluate.matching import Stream, count, match, summarise_streams, verdicts
 from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, find_negatives, plan_streams
 from edgevid_train.evaluate.stream_run import Trace, Watched, watch
@@ -136,7 +137,10 @@ def evaluate_streams(
         KeyboardInterrupt: Ctrl-C.
     """
     name, network = _open(model, threads)
-    records = of_split(read_data(data, options), split, data)
+    records = read_data(data, options)
+    if network.manifest.activation == "sigmoid":
+        records = with_overlapping(records, report.say)
+    records = of_split(records, split, data)
     known = set(network.manifest.labels) - {BACKGROUND}
     if not any(label in known for record in records for label in record.labels):
         found = sorted({label for record in records for label in record.labels})
