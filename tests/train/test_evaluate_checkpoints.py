@@ -91,7 +91,9 @@ def test_a_student_beside_a_teacher(tmp_path: Path, clips: Path, student: Path, 
     assert found["looks"]["none"] is None
     assert set(found["worst"]["surest_wrong"][:8]) <= set(looked_at) <= {p["file"] for p in found["predictions"]}
     html = (tmp_path / "report" / "index.html").read_text()
-    assert str(teacher) in html
+    columns = "".join(f'<th class="number">{name}</th>' for name in (run, teacher))
+    assert f"<tr><th></th>{columns}</tr>" in html  # one for each model: a narrow page shows both
+    assert html.count(f"Times are those of PyTorch on {processor()}.") == 1
     assert html.count("-looks.jpg") == len(looked_at)
     assert len(list((tmp_path / "report" / "strips").glob("*-looks.jpg"))) == len(looked_at)
     assert "top-1 if every step ends here" in html

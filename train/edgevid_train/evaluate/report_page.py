@@ -25,7 +25,7 @@ from edgevid_train.evaluate.plots import (
     draw_reliability,
 )
 from edgevid_train.evaluate.report import Report
-from edgevid_train.evaluate.report_sections import Figures, Strips, head, sections
+from edgevid_train.evaluate.sections import Figures, Strips, head, sections
 from edgevid_train.evaluate.strips import write_strip
 
 STRIPS = Path("strips")
