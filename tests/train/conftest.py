@@ -1,9 +1,16 @@
 """Training tests compute with one thread, and share one small folder of clips."""
 
+import os
 from pathlib import Path
 
 import pytest
 from tiny_run import write_clips
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_patience() -> None:
+    """No test waits for a server that it has stopped itself."""
+    os.environ["EDGEVID_RETRY_S"] = "0"
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from edgevid_train.samples.augment import AugmentConfig, apply_view, draw_view, 
 from edgevid_train.samples.batch import as_input, even_parts
 from edgevid_train.samples.sampler import BatchPlan
 from edgevid_train.samples.sequence import sample_at
+from edgevid_train.storage import LostError, shown
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -178,4 +179,4 @@ class MaskedClips:
         try:
             return self.cache.get(self.records[index])
         except DecodeError as error:
-            raise InputError(f"{self.records[index].file} could be read before and cannot now: {error}") from None
+            raise LostError(f"{shown(self.records[index].file)} could be read before and cannot now: {error}") from None

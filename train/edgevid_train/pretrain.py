@@ -37,7 +37,7 @@ from edgevid_train.phases import is_finished
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, PretrainRequest, Start
 from edgevid_train.run import LEDGER
-from edgevid_train.run_folder import run_folder
+from edgevid_train.run_folder import resumable, run_folder
 from edgevid_train.samples.sampler import Sampler
 from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces
 
@@ -78,7 +78,7 @@ def _pretrain(
     processes.wait()  # until all have found their output and their data as they were
     if processes.leads() and not start.resume:
         _begin(request, recipe, out)
-    try:
+    with resumable("pretrain", out):
         disk = disk_clips(recipe.data.disk_cache_mb)
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, None, IndexStore(), disk)
         pieces = _read(videos, cache, recipe, out, report, stop)
@@ -123,8 +123,6 @@ def _pretrain(
             resume = start.resume and (job.folder / "last").exists()
             network = cast(MaskedVideoMAE, train(job, accelerator, report, resume=resume, stop=stop))
         return _conclude(network.eval(), validate if held_out else None, unseen, out, report, stop)
-    except StoppedError as error:
-        raise StoppedError(f"{error}; go on with: edgevid pretrain --resume --out {out}") from None
 
 
 def _network(recipe: Recipe) -> tuple[MaskedVideoMAE, ClipShape]:

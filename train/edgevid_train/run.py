@@ -52,7 +52,7 @@ from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
 from edgevid_train.review.reading import Faults, Glances, write_faults
 from edgevid_train.review.reading import summary as quality_summary
-from edgevid_train.run_folder import run_folder
+from edgevid_train.run_folder import resumable, run_folder
 from edgevid_train.samples.dataset import labels_of, read_clips
 from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.places import read_places
@@ -104,7 +104,7 @@ def _train_folds(
     for line in _leaks(request, recipe, splits, given):
         report.say(line)
     places = {file: where for folder in request.sources for file, where in read_places(folder).items()}
-    with _drawing(recipe, labels, report) as drawn:
+    with _drawing(recipe, labels, report) as drawn, resumable(request.command, out):
         processes.wait()  # until all have found their output and their data as they were
         if processes.leads() and not start.resume:
             _begin(request, recipe, out)
@@ -116,11 +116,7 @@ def _train_folds(
             report.say(f"warning: decoded clips are not kept on disk: {disk.unwritable}")
         seen = _seen_before(request, recipe)
         setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen, drawn)
-        try:
-            pooled, taught = _train_each(request, splits, given, setting, lengths, set(extra), out)
-        except StoppedError as error:
-            again = f"edgevid {request.command} --resume --out {out}"
-            raise StoppedError(f"{error}; it is saved, go on with: {again}") from None
+        pooled, taught = _train_each(request, splits, given, setting, lengths, set(extra), out)
     if not pooled:
         return {}
     entries = [prediction.to_json() | {"group": prediction.record.group} for prediction in pooled]
@@ -357,7 +353,7 @@ def _read(
             def next_clip() -> None:
                 advance(f"{len(ledger)} unreadable" if len(ledger) else "")
                 if stop():
-                    raise StoppedError("stopped before the first step; nothing is lost")
+                    raise StoppedError("stopped before the first step")
 
             lengths = read_clips(
                 own, cache, ledger, recipe.student.rate_hz, recipe.data.loaders, next_clip, glances.take

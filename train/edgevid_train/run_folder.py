@@ -15,6 +15,8 @@ from pathlib import Path
 from edgevid.errors import InputError
 from edgevid.files import check_output
 from edgevid_train.loop import processes
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.storage import LostError
 
 LOCK = ".edgevid-run.lock"
 """Holds the number of the process and its computer, for the message of another one. Gone when the run ends well."""
@@ -49,6 +51,15 @@ def run_folder(out: Path, *, force: bool, say: Callable[[str], None]) -> Iterato
         filled = not out.is_dir() or any(path.name != LOCK for path in out.iterdir())
         check_output(out, force=force or not filled)
         yield
+
+
+@contextlib.contextmanager
+def resumable(command: str, out: Path) -> Iterator[None]:
+    """A run that has begun and is stopped, or cannot reach its data any more, says in its one line how to go on."""
+    try:
+        yield
+    except (StoppedError, LostError) as error:
+        raise type(error)(f"{error}; it is saved, go on with: edgevid {command} --resume --out {out}") from error
 
 
 @contextlib.contextmanager

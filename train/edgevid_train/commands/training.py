@@ -201,6 +201,7 @@ def _run(
     from edgevid_train.recipe import load_recipe
     from edgevid_train.request import PretrainRequest, RunRequest, begun, resumed
     from edgevid_train.run import train_folds
+    from edgevid_train.storage.faults import HOSTS
     from edgevid_train.sweep.plan import SweepPlan
     from edgevid_train.sweep.run import is_sweep, train_sweep
 
@@ -239,5 +240,7 @@ def _run(
             result = train_folds(labelled, device=device, force=force, report=report, stop=stop)
             what = "teacher" if asked["command"] == "train-teacher" else "student"
             report.say(f"the {what} is in {labelled.out}")
+        if HOSTS.tried_again:
+            report.say(f"reads from addresses that were tried again: {HOSTS.tried_again}")
         if json and processes.leads():
             write_json(json, result)

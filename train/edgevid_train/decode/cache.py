@@ -13,7 +13,7 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode.clip import DecodedClip, DecodeError, Span, clip_frames, decode_clip
 from edgevid_train.decode.disk import DiskClips
 from edgevid_train.decode.store import IndexStore
-from edgevid_train.storage import is_one_file
+from edgevid_train.storage import LostError, is_one_file
 
 
 class ClipCache:
@@ -56,6 +56,8 @@ class ClipCache:
         try:
             index = self.indexes.get(record.file)
             inside = clip_frames(index, *self.spans.get(record, (record.start_s, record.end_s)))
+        except LostError:
+            raise
         except (InputError, DecodeError):
             return None  # decoding gives the reason
         return index.times_s[inside] if index.decoded[inside].all() else None

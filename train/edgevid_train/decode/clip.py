@@ -15,7 +15,7 @@ from edgevid_train.decode.index import FrameIndex
 from edgevid_train.decode.sample import ClipRequest
 from edgevid_train.decode.seek import SeekError, read_frames
 from edgevid_train.decode.store import IndexStore
-from edgevid_train.storage import media, shown
+from edgevid_train.storage import LostError, media, shown
 
 MAX_CLIP_S = 120.0
 """A longer span is not a clip: it would not fit into memory as one."""
@@ -75,6 +75,7 @@ def decode_clip(
 
     Raises:
         DecodeError: no such file, not a video, cut short or damaged before the span's end, or longer than `MAX_CLIP_S`.
+        LostError: it is far away, and nobody answers.
     """
     start_s, end_s = span or (record.start_s, record.end_s)
     try:
@@ -90,6 +91,8 @@ def decode_clip(
                 except SeekError:
                     pass  # damaged, or not what its packets say: decoding from the start tells
         clip = _from_start(record, short_side, start_s, end_s)
+    except LostError:
+        raise
     except InputError as error:
         raise DecodeError(str(error).removeprefix(f"{shown(record.file)}: ")) from None
     if pick is None:

@@ -21,7 +21,7 @@ from edgevid.errors import InputError
 from edgevid.files import replacing
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.ledger import Ledger
-from edgevid_train.storage import blob_of, shown, size_of
+from edgevid_train.storage import LostError, blob_of, shown, size_of
 
 LEDGER = "ledger.csv"
 
@@ -90,6 +90,8 @@ def _by_split(records: Sequence[ClipRecord], ledger: Ledger) -> dict[str, list[_
             if file.is_dir():
                 raise InputError("a folder, not one video; edgevid data prepare makes one of it")
             splits.setdefault(clips[0].split or "shards", []).append(_Video(file, clips, size_of(file)))
+        except LostError:
+            raise
         except InputError as error:
             for clip in clips:
                 ledger.skip(clip, str(error).removeprefix(f"{shown(file)}: "))

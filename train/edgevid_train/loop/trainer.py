@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -19,8 +20,11 @@ from edgevid_train.loop.running import Progress, Run
 from edgevid_train.loop.scalars import scalar_log
 from edgevid_train.loop.schedule import better, check_held_out, is_plateau, learning_rate, lost_patience
 from edgevid_train.samples.batch import prefetch
+from edgevid_train.storage import LostError
 
 SAVE_EVERY_S = 300.0
+
+Item = TypeVar("Item")
 
 
 def train(
@@ -32,6 +36,7 @@ def train(
 
     Raises:
         StoppedError: `stop` said so; everything is saved.
+        LostError: clips cannot be reached any more; everything is saved, or of several processes what was saved last.
         InputError: nothing to resume from, no memory for even one clip, or the folder cannot be written.
         CheckFailedError: the loss is NaN or infinite.
     """
@@ -60,7 +65,7 @@ def train(
             plans = sampler.epoch(now.epoch)[now.position :]
             shares = [plan.part(processes.rank(), processes.count()) for plan in plans]
             with contextlib.closing(prefetch(shares, job.load, job.recipe.data.loaders)) as batches:
-                for share, batch in now.meter.watch(batches):
+                for share, batch in now.meter.watch(_saved_when_lost(batches, run)):
                     lr = learning_rate(optim, now.step, total, sampler.batches, now.falls)
                     for group in optimizer.param_groups:
                         group["lr"] = lr * group["share"]
@@ -104,3 +109,13 @@ def train(
                 )
             run.save("last", finished=early or now.epoch == optim.epochs)
     return run.averaged.eval()
+
+
+def _saved_when_lost(batches: Iterable[Item], run: Run) -> Iterator[Item]:
+    """The batches. Where no more can be had, what was learned is saved; several processes would have to agree on it."""
+    try:
+        yield from batches
+    except LostError:
+        if processes.count() == 1:
+            run.save("last")
+        raise

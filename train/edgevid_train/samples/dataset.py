@@ -35,7 +35,7 @@ from edgevid_train.samples.places import Places
 from edgevid_train.samples.sampler import BatchPlan
 from edgevid_train.samples.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
 from edgevid_train.samples.targets import Targets, called
-from edgevid_train.storage import shard_of, shown
+from edgevid_train.storage import LostError, shard_of, shown
 
 TEACHER, STUDENT = range(2)
 """Phases of a run, whose clips are not changed in the same way."""
@@ -248,9 +248,7 @@ class TrainingClips:
         try:
             clip = self.cache.get(self.records[index])
         except DecodeError as error:
-            raise InputError(
-                f"{shown(self.records[index].file)} could be read before and cannot now: {error}"
-            ) from None
+            raise LostError(f"{shown(self.records[index].file)} could be read before and cannot now: {error}") from None
         name = None if self.targets.rows is None else called(clip.record.labels)
         return labelled(clip, self.places.get(clip.record.file), name)
 

@@ -15,6 +15,7 @@ from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.annotations.paths import videos_below
 from edgevid_train.decode import ClipCache, DecodedClip
 from edgevid_train.ledger import Ledger
+from edgevid_train.storage import LostError
 
 UNLABELLED = ""
 """The label of a record that has none."""
@@ -64,6 +65,8 @@ def read_pieces(
             for piece in _pieces_of(video, cache.short_side, piece_s):
                 cache.keep(piece)
                 pieces.append(piece.record)
+        except LostError:
+            raise
         except InputError as error:
             ledger.skip(video, str(error).removeprefix(f"{video.file}: "))
         on_video()

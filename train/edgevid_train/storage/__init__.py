@@ -10,6 +10,7 @@ from edgevid_train.storage.address import absolute, address_of, is_signed, is_wr
 from edgevid_train.storage.arrays import BoundedArrays
 from edgevid_train.storage.blob import Blob, blob_of, is_one_file, media, read_bytes, shard_of, size_of, stamp_of
 from edgevid_train.storage.bounded import BoundedFolder, cache_folder
+from edgevid_train.storage.faults import LostError
 from edgevid_train.storage.shard import ENDING, Member, ShardIndex, read_shard
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Blob",
     "BoundedArrays",
     "BoundedFolder",
+    "LostError",
     "Member",
     "ShardIndex",
     "absolute",

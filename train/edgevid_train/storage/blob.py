@@ -7,6 +7,7 @@ from typing import BinaryIO, cast
 
 from edgevid.errors import InputError
 from edgevid_train.storage.address import address_of, shown
+from edgevid_train.storage.faults import LostError
 from edgevid_train.storage.part import Part, file_facts
 from edgevid_train.storage.shard import ENDING, read_shard
 from edgevid_train.storage.store import Facts
@@ -98,13 +99,15 @@ def read_bytes(file: Path) -> bytes:
 
 
 def stamp_of(file: Path) -> str:
-    """What changes when the bytes of a name do; empty where there are none."""
+    """What changes when the bytes of a name do; empty where there are none. Raises LostError."""
     blob = None
     try:
         blob = blob_of(file)
         if blob is None:
             status = file.stat()
             return f"{file.absolute()} {status.st_size} {status.st_mtime_ns}"
+    except LostError:
+        raise
     except (OSError, InputError):
         return ""
     return blob.stamp

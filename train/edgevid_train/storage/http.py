@@ -12,13 +12,15 @@ from typing import Any
 
 from edgevid.errors import InputError
 from edgevid_train.storage.address import printable
-from edgevid_train.storage.faults import PassingError
+from edgevid_train.storage.faults import LostError, PassingError
 from edgevid_train.storage.signatures import query_of, signed
 from edgevid_train.storage.store import Answer, Facts
 
 TIMEOUT_S = 20.0
 _PIECE = 1 << 20
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_NOBODY_THERE = {429, 502, 503, 504}
+"""What servers say of themselves, not of a file."""
 _NO_HEAD = {403, 405, 501}
 """How servers answer HEAD that only know GET, or that signed the address for GET."""
 _NOT_ALLOWED = {400, 401, 403}
@@ -47,7 +49,7 @@ class Http:
 
     @contextlib.contextmanager
     def read(self, address: str, start: int, stop: int, facts: Facts) -> Iterator[Answer]:
-        with _asked(address, "GET", (start, stop)) as reply:
+        with _still_allowed(address), _asked(address, "GET", (start, stop)) as reply:
             if _version(reply) != facts.version:
                 raise InputError(f"{printable(address)}: changed while it was read")
             if reply.status != http.client.PARTIAL_CONTENT:
@@ -68,6 +70,17 @@ class _RefusedError(InputError):
 
 
 @contextlib.contextmanager
+def _still_allowed(address: str) -> Iterator[None]:
+    """A signature that was good enough to ask how long a file is, and is not any more. Raises LostError."""
+    try:
+        yield
+    except _RefusedError as refusal:
+        if refusal.status in _NOT_ALLOWED and query_of(address):
+            raise LostError(str(refusal)) from None
+        raise
+
+
+@contextlib.contextmanager
 def _asked(address: str, method: str, span: tuple[int, int] | None = None) -> Iterator[Any]:
     """The server's reply. Raises PassingError, InputError."""
     headers = {"User-Agent": "edgevid", "Accept-Encoding": "identity"}
@@ -81,14 +94,15 @@ def _asked(address: str, method: str, span: tuple[int, int] | None = None) -> It
         error.close()
         what = f"{error.code} {http.client.responses.get(error.code, '')}".strip()
         if error.code in _TRY_AGAIN:
-            raise PassingError(f"the server says {what}") from None
+            raise PassingError(f"the server says {what}", unreachable=error.code in _NOBODY_THERE) from None
         if error.code in _NOT_ALLOWED:
             what += "; the signature it was asked for with may have expired" if query_of(address) else ""
         raise _RefusedError(f"{printable(address)}: the server says {what}", error.code) from None
     except urllib.error.URLError as error:
-        if isinstance(error.reason, ssl.SSLCertVerificationError) or getattr(error.reason, "errno", 0) in _NO_HOST:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise InputError(f"{printable(address)}: {_words(error.reason)}") from None
-        raise PassingError(_words(error.reason)) from None
+        unknown = getattr(error.reason, "errno", 0) in _NO_HOST
+        raise PassingError(_words(error.reason), unreachable=True, unknown=unknown) from None
     except (http.client.InvalidURL, ValueError):
         raise InputError(f"{printable(address)}: is no address") from None
     except (OSError, http.client.HTTPException) as error:

@@ -54,6 +54,8 @@ def _told(address: str) -> Iterator[None]:
     except PermissionError:
         raise InputError(f"{printable(address)}: no permission to read it") from None
     except OSError as error:
-        raise PassingError((error.strerror or str(error) or type(error).__name__).splitlines()[0]) from None
+        gone = isinstance(error, ConnectionError | TimeoutError)
+        reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]
+        raise PassingError(reason, unreachable=gone) from None
     except Exception as error:  # those of each provider's own library, which need not be here to be named
         raise InputError(f"{printable(address)}: {(str(error) or type(error).__name__).splitlines()[0]}") from None

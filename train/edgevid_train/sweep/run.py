@@ -13,6 +13,7 @@ from edgevid_train.loop.progress import Reporter
 from edgevid_train.request import RUN, RunRequest, Start, resumed
 from edgevid_train.run import train_folds
 from edgevid_train.run_folder import LOCK, run_folder
+from edgevid_train.storage import LostError
 from edgevid_train.sweep.figures import compare
 from edgevid_train.sweep.plan import PLAN, Combination, SweepPlan
 from edgevid_train.sweep.table import rows_of, show, write_table
@@ -64,11 +65,13 @@ def _train_sweep(
         taught = f", with the teacher of {teacher.relative_to(out.absolute())}" if teacher is not None else ""
         seed = combination.recipe(number).seed
         report.say(f"run {count} of {len(plan.runs)}: {combination.name}, seed {seed}{taught}")
+        again = f"it is saved, go on with: edgevid train-distill --resume --out {out}"
         try:
             result = _train(combination, number, folder, teacher, device, resume, report, stop)
         except StoppedError:
-            again = f"it is saved, go on with: edgevid train-distill --resume --out {out}"
             raise StoppedError(f"stopped in run {count} of {len(plan.runs)}; {again}") from None
+        except LostError as error:
+            raise LostError(f"{error.__cause__ or error}; {again}") from None
         except InputError:
             _forget_unbegun(out)
             raise
