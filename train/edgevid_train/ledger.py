@@ -10,6 +10,8 @@ from edgevid.errors import InputError
 from edgevid.files import write_text
 from edgevid_train.annotations import ClipRecord
 
+LEDGER = "ledger.csv"
+
 
 @dataclass
 class Ledger:

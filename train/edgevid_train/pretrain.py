@@ -22,7 +22,7 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import WEIGHTS, CheckpointInfo, SplitInfo, kept_part, load_weights
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips
 from edgevid_train.evaluate.reconstruction import draw_reconstruction, reconstruction_figures
-from edgevid_train.ledger import Ledger
+from edgevid_train.ledger import LEDGER, Ledger
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device, make_accelerator
 from edgevid_train.loop.interrupt import StoppedError
@@ -36,7 +36,6 @@ from edgevid_train.models.videomae import MaskedVideoMAE
 from edgevid_train.phases import is_finished
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, PretrainRequest, Start
-from edgevid_train.run import LEDGER
 from edgevid_train.run_folder import resumable, run_folder
 from edgevid_train.samples.sampler import Sampler
 from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces

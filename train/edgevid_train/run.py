@@ -26,22 +26,17 @@ from edgevid_train.checkpoint import (
     WEIGHTS,
     Kind,
     beginning_of,
-    check_same_labels,
-    checkpoint_of,
     gather,
     kept_part,
     load_fitting,
     load_teacher,
-    read_info,
 )
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips, with_context
 from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
-from edgevid_train.given import leaked, teacher_for
-from edgevid_train.ledger import Ledger
+from edgevid_train.given import given_teachers, leaks, members_for, seen_before
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device, make_accelerator
-from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.progress import Reporter
 from edgevid_train.loop.scalars import check_log
 from edgevid_train.loop.schedule import check_held_out
@@ -50,17 +45,16 @@ from edgevid_train.models.teachers import Teacher, build_teacher
 from edgevid_train.phases import Fold, Setting, train_student, train_teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
-from edgevid_train.review.reading import Faults, Glances, write_faults
-from edgevid_train.review.reading import summary as quality_summary
 from edgevid_train.run_folder import resumable, run_folder
-from edgevid_train.samples.dataset import labels_of, read_clips
+from edgevid_train.samples.dataset import labels_of
 from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.places import read_places
 from edgevid_train.samples.split import Split, check_labels, grouped_folds, holdout
+from edgevid_train.samples.usable import usable_clips
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.taps import TapTerms
 
-LEDGER, QUALITY, CV = "ledger.csv", "quality.csv", "cv.json"
+CV = "cv.json"
 
 
 def train_folds(
@@ -99,9 +93,9 @@ def _train_folds(
     extra = _extra(request, labels, report)
     splits = _splits(request, recipe, records, extra)
     _check_held_out(request, recipe, splits)
-    given = _given_teachers(request, labels, splits)
+    given = given_teachers(request, labels, splits)
     _try_networks(request, recipe, labels, splits, given)
-    for line in _leaks(request, recipe, splits, given):
+    for line in leaks(request, recipe, splits, given):
         report.say(line)
     places = {file: where for folder in request.sources for file, where in read_places(folder).items()}
     with _drawing(recipe, labels, report) as drawn, resumable(request.command, out):
@@ -111,10 +105,10 @@ def _train_folds(
         spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
         disk = disk_clips(recipe.data.disk_cache_mb)
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, IndexStore(), disk)
-        lengths = _read([*records, *extra], cache, recipe, out / LEDGER, report, stop)
+        lengths = usable_clips([*records, *extra], cache, recipe, out, report, stop)
         if disk is not None and disk.unwritable is not None:
             report.say(f"warning: decoded clips are not kept on disk: {disk.unwritable}")
-        seen = _seen_before(request, recipe)
+        seen = seen_before(request, recipe)
         setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen, drawn)
         pooled, taught = _train_each(request, splits, given, setting, lengths, set(extra), out)
     if not pooled:
@@ -261,7 +255,7 @@ def _try_networks(
     if request.command == "train-teacher" or (request.teacher is None and recipe.needs_teacher):
         if recipe.teacher.kind == "ensemble":
             for _, _, split in splits:
-                members = [teacher_for(Path(member), _groups(split)) for member in recipe.teacher.members]
+                members = members_for(recipe.teacher, split.val_groups)
                 networks["teacher"] = gather(recipe.teacher, members, labels, recipe.task.activation)
         else:
             networks["teacher"] = build_teacher(recipe.teacher, len(labels))
@@ -277,101 +271,9 @@ def _try_networks(
         load_fitting(kept_part(networks[kind]), folder / WEIGHTS)
 
 
-def _given_teachers(
-    request: RunRequest, labels: tuple[str, ...], splits: Sequence[tuple[str, str, Split]]
-) -> list[Path | None]:
-    """For every split the checkpoint of the teacher that was given, if one was."""
-    if request.teacher is None:
-        return [None] * len(splits)
-    given = [teacher_for(request.teacher, _groups(split)) for _, _, split in splits]
-    for folder in given:
-        check_same_labels(folder, read_info(folder, "teacher").labels, labels)
-    return list(given)
-
-
-def _leaks(
-    request: RunRequest,
-    recipe: Recipe,
-    splits: Sequence[tuple[str, str, Split]],
-    given: Sequence[Path | None],
-) -> Iterator[str]:
-    """What a person should know of weights that have seen what a split holds out, one line each."""
-    for (name, _, split), teacher in zip(splits, given, strict=True):
-        held_out = _groups(split)
-        used: list[tuple[str, Path, Kind]] = [("the teacher", teacher, "teacher")] if teacher is not None else []
-        if recipe.teacher.kind == "ensemble" and request.command == "train-teacher":
-            members = [teacher_for(Path(member), held_out) for member in recipe.teacher.members]
-            used += [(f"member {member}", member, "teacher") for member in members]
-        used += [("what it begins from", folder, kind) for folder, kind in _beginnings(request, recipe)]
-        for what, folder, kind in used:
-            seen = leaked(folder, kind, held_out)
-            if seen:
-                yield (
-                    f"warning: {name}: {what} was trained on {len(seen)} of the held-out groups ({seen[0]} for one)"
-                    f"{', without their labels' if kind == 'pretrained' else ''}; the figures will be too good"
-                )
-
-
 def _with_teacher(setting: Setting, folder: Path) -> tuple[Setting, Teacher]:
     """A finished teacher, and the setting in which it gets the frames that it takes, whatever the recipe says."""
     loaded = load_teacher(folder)
     recipe = setting.recipe.model_copy(update={"teacher": loaded.recipe.teacher})
     seen = {*setting.seen_before, *loaded.info.split.trained_on}
     return replace(setting, recipe=recipe, seen_before=seen), loaded.teacher
-
-
-def _groups(split: Split) -> set[str]:
-    return {record.group for record in split.val}
-
-
-def _seen_before(request: RunRequest, recipe: Recipe) -> set[str]:
-    """Marks of what the weights to begin from were trained on."""
-    begins = _beginnings(request, recipe)
-    return {mark for folder, kind in begins for mark in read_info(folder, kind).split.trained_on}
-
-
-def _beginnings(request: RunRequest, recipe: Recipe) -> list[tuple[Path, Kind]]:
-    """Our own checkpoints among what the networks of a run begin from."""
-    paths = [request.init, Path(recipe.teacher.weights)]
-    kinds: tuple[Kind, ...] = ("teacher", "student", "pretrained")
-    found = ((checkpoint_of(path, kind), kind) for path in paths if path is not None for kind in kinds)
-    return [(folder, kind) for folder, kind in found if folder is not None]
-
-
-def _read(
-    records: Sequence[ClipRecord],
-    cache: ClipCache,
-    recipe: Recipe,
-    ledger_file: Path,
-    report: Reporter,
-    stop: Callable[[], bool],
-) -> dict[ClipRecord, int]:
-    def read() -> tuple[dict[ClipRecord, int], dict[ClipRecord, str], Faults]:
-        own, ledger, glances = processes.own(records), Ledger(), Glances()
-        with report.bar("reading clips", len(own)) as advance:
-
-            def next_clip() -> None:
-                advance(f"{len(ledger)} unreadable" if len(ledger) else "")
-                if stop():
-                    raise StoppedError("stopped before the first step")
-
-            lengths = read_clips(
-                own, cache, ledger, recipe.student.rate_hz, recipe.data.loaders, next_clip, glances.take
-            )
-        glances.take_some(list(lengths), cache)
-        return lengths, ledger.reasons, glances.faults
-
-    found = processes.together(read)
-    lengths = {record: steps for part, _, _ in found for record, steps in part.items()}
-    reasons = {record: reason for _, part, _ in found for record, reason in part.items()}
-    faults = {record: those for _, _, part in found for record, those in part.items()}
-    ledger = Ledger({record: reasons[record] for record in records if record in reasons})
-    if processes.leads():
-        ledger.write(ledger_file)
-        write_faults(ledger_file.with_name(QUALITY), faults)
-    if (line := quality_summary(faults, len(lengths))) is not None:
-        report.say(line)
-    for record, reason in ledger.reasons.items():
-        report.say(f"skipped: {record.id}: {reason}")
-    ledger.check(len(records), recipe.data.max_skipped_share)
-    return lengths

@@ -25,10 +25,10 @@ from edgevid.sources.opening import open_source
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.decode.chunks import chunks_of, pieces
-from edgevid_train.ledger import Ledger
+from edgevid_train.ledger import LEDGER, Ledger
 from edgevid_train.storage import absolute, blob_of, media, shown
 
-ASKED, LEDGER, VIDEOS = "prepare.json", "ledger.csv", "videos"
+ASKED, VIDEOS = "prepare.json", "videos"
 TICKS_PER_S = 90_000
 """Of presentation times: an uneven rate stays as it is."""
 

@@ -20,10 +20,8 @@ import numpy as np
 from edgevid.errors import InputError
 from edgevid.files import replacing
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.ledger import Ledger
+from edgevid_train.ledger import LEDGER, Ledger
 from edgevid_train.storage import LostError, blob_of, shown, size_of
-
-LEDGER = "ledger.csv"
 
 
 @dataclass

@@ -11,7 +11,7 @@ import edgevid
 from edgevid_train.checkpoint import CheckpointInfo, gather, load_teacher, read_info, write_ensemble
 from edgevid_train.evaluate.metrics import Prediction, figures
 from edgevid_train.evaluate.predict import predictions
-from edgevid_train.given import teacher_for
+from edgevid_train.given import members_for
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import make_accelerator
 from edgevid_train.losses.tasks import TeacherTask
@@ -71,7 +71,7 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
 def _gather_teacher(fold: Fold, setting: Setting) -> Teacher:
     """The ensemble of finished teachers: nothing is trained, and what it holds are copies."""
     recipe, own = setting.recipe, fold.info(setting.seen_before)
-    members = [teacher_for(Path(path), own.val_groups) for path in recipe.teacher.members]
+    members = members_for(recipe.teacher, own.val_groups)
     ensemble = gather(recipe.teacher, members, setting.labels, recipe.task.activation)
     infos = [read_info(member, "teacher") for member in members]
     split = own.model_copy(

@@ -18,6 +18,10 @@ class Split:
     train: tuple[ClipRecord, ...]
     val: tuple[ClipRecord, ...]
 
+    @property
+    def val_groups(self) -> set[str]:
+        return {record.group for record in self.val}
+
     def warnings(self) -> list[str]:
         """What a person should know before training on it, one line each."""
         train, val = (_label_counts(side) for side in (self.train, self.val))
@@ -27,7 +31,7 @@ class Split:
                 lines.append(f"label {label!r}: no clip to train on; all {val[label]} are in held-out groups")
             elif self.val and not val[label]:
                 lines.append(f"label {label!r}: no clip held out, so it is not measured ({train[label]} to train on)")
-        both = {record.group for record in self.train} & {record.group for record in self.val}
+        both = {record.group for record in self.train} & self.val_groups
         if both:
             share = sum(record.group in both for record in self.val) / len(self.val)
             lines.append(
