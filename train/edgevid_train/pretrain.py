@@ -37,6 +37,7 @@ from edgevid_train.phases import is_finished
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, PretrainRequest, Start
 from edgevid_train.run_folder import resumable, run_folder
+from edgevid_train.samples.dataset import shards_of
 from edgevid_train.samples.sampler import Sampler
 from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces
 
@@ -73,7 +74,7 @@ def _pretrain(
     check_log(recipe)
     torch.manual_seed(recipe.seed)
     network, shape = _network(recipe)
-    videos = find_videos(request.data)
+    videos = find_videos(request.data, report.say)
     processes.wait()  # until all have found their output and their data as they were
     if processes.leads() and not start.resume:
         _begin(request, recipe, out)
@@ -105,7 +106,17 @@ def _pretrain(
             ),
             edgevid=edgevid.__version__,
         )
-        sampler = Sampler([1] * len(training), optim.batch, recipe.clips_seed, 1, 0, clips=optim.epoch_clips)
+        buffer = recipe.data.shard_buffer
+        sampler = Sampler(
+            [1] * len(training),
+            optim.batch,
+            recipe.clips_seed,
+            1,
+            0,
+            clips=optim.epoch_clips,
+            shards=shards_of(training) if buffer else (),
+            shard_buffer=buffer,
+        )
         job = Job(
             task=MaskedTask(network),
             optim=optim,

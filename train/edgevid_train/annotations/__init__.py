@@ -27,7 +27,7 @@ from edgevid_train.annotations.ssv2 import read_ssv2
 from edgevid_train.annotations.ucf101 import read_ucf101
 from edgevid_train.storage import address_of, named, shown, sign_as
 
-__all__ = ["FORMATS", "ClipRecord", "ReadOptions", "read_data"]
+__all__ = ["FORMATS", "ClipRecord", "ReadOptions", "read_data", "tell"]
 
 
 @dataclass(frozen=True, slots=True)

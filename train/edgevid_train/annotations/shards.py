@@ -14,7 +14,7 @@ objects, for a video with several. A `.cls` or `.txt` holds the label itself. Wh
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgevid.errors import InputError
@@ -48,27 +48,15 @@ def read_shards(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
         InputError: a shard is missing or no tar file, a pattern names none, nothing in them has a label, or a label is
             malformed; names shard, member and field.
     """
-    from rich.console import Console
-    from rich.progress import track
-
-    shards = _shards(path)
-    root = Path(os.path.commonpath([shard.parent for shard in shards]))
     records: list[ClipRecord] = []
     unlabelled = alone = 0
-    # What lies far away is read through once, which takes its time.
-    console = Console(stderr=True)
-    for shard in track(shards, "shards", console=console, transient=True, disable=not console.is_terminal):
-        index = read_shard(shard)
-        if index.fault is not None:
-            say(f"{shown_path(shard)}: {index.fault}")
-        for video, sayings in _samples(index.members.values()):
-            if video is None or not sayings:
-                unlabelled += video is not None
-                alone += video is None
-                continue
-            file = shard / video.name
-            name = file.relative_to(root).as_posix()
-            records += _records(file, name, sayings, f"{shown_path(shard)}: ", options.group or "group")
+    for shard, name, video, sayings in _read(path, say):
+        if video is None or not sayings:
+            unlabelled += video is not None
+            alone += video is None
+            continue
+        where = f"{shown_path(shard)}: "
+        records += _records(shard / video.name, f"{name}/{video.name}", sayings, where, options.group or "group")
     if unlabelled:
         say(f"{plural(unlabelled, 'video')} in shards without a label: left out")
     if alone:
@@ -79,11 +67,61 @@ def read_shards(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
     return records
 
 
+def shard_videos(path: Path, say: Say) -> list[ClipRecord]:
+    """Every video of the same shards, whole, with its group where a `.json` says it; labels do not matter.
+
+    Raises:
+        InputError: as `read_shards`, or there is no video in them.
+    """
+    records = []
+    for shard, name, video, sayings in _read(path, say):
+        if video is None:
+            continue
+        member, group = sayings.get("json"), f"{name}/{video.name}"
+        if member is not None and member.text is not None:
+            value = parsed(member.text, where := f"{shown_path(shard)}: {member.name}")
+            if isinstance(value, dict) and Entry(value, where).has("group"):
+                group = Entry(value, where).text("group")
+        records.append(ClipRecord(shard / video.name, f"{name}/{video.name}", ("",), group))
+    if not records:
+        raise InputError(f"{shown_path(path)}: no videos in the shards")
+    return records
+
+
+def _read(path: Path, say: Say) -> Iterator[tuple[Path, str, Member | None, dict[str, Member]]]:
+    """Of every sample its shard, what reports call that, its video, and what is said about it."""
+    from rich.console import Console
+    from rich.progress import track
+
+    shards = _shards(path)
+    names = _names(shards)
+    # What lies far away is read through once, which takes its time.
+    console = Console(stderr=True)
+    for shard in track(shards, "shards", console=console, transient=True, disable=not console.is_terminal):
+        index = read_shard(shard)
+        if index.fault is not None:
+            say(f"{shown_path(shard)}: {index.fault}")
+        for video, sayings in _samples(index.members.values()):
+            yield shard, names[shard], video, sayings
+
+
+def _names(shards: Sequence[Path]) -> dict[Path, str]:
+    """Each shard from the folder on that holds them all; from its beginning where some are here and some far away."""
+    try:
+        root = Path(os.path.commonpath([shard.parent for shard in shards]))
+    except ValueError:
+        return {shard: shard.as_posix() for shard in shards}
+    return {shard: shard.relative_to(root).as_posix() for shard in shards}
+
+
 def _shards(path: Path) -> list[Path]:
     if path.suffix.lower() == ENDING:
         return _expanded(path)
     if path.suffix.lower() == ".txt":
-        return [shard for _, line in read_lines(path) for shard in _expanded(_beside(path, line))]
+        listed = [shard for _, line in read_lines(path) for shard in _expanded(_beside(path, line))]
+        if not listed:
+            raise InputError(f"{shown_path(path)}: names no shards")
+        return listed
     found = sorted(path.glob(f"*{ENDING}")) if address_of(path) is None and path.is_dir() else []
     if not found:
         raise InputError(f"{shown_path(path)}: no {ENDING} files; expected a folder of them, a pattern or a .txt list")

@@ -10,39 +10,50 @@ from numpy.typing import NDArray
 
 from edgevid.errors import InputError
 from edgevid.sources.opening import open_source
-from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.annotations import ClipRecord, read_data, tell
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.annotations.paths import videos_below
+from edgevid_train.annotations.shards import names_shards, shard_videos
 from edgevid_train.decode import ClipCache, DecodedClip
 from edgevid_train.ledger import Ledger
-from edgevid_train.storage import LostError
+from edgevid_train.storage import LostError, address_of, media, shown
 
 UNLABELLED = ""
 """The label of a record that has none."""
 
 
-def find_videos(folders: Sequence[Path]) -> list[ClipRecord]:
-    """Every video file in these folders, each once, as a record of the whole file.
+def find_videos(sources: Sequence[Path], say: Callable[[str], None] = tell) -> list[ClipRecord]:
+    """Every video file of these folders, tar shards and addresses, each once, as a record of the whole file.
 
-    Where a folder has a clips.csv, its files are taken, and its groups; elsewhere each file is a group of its own.
+    Where there is a clips.csv, its files are taken, and its groups; of shards all videos, with the groups that these
+    say; elsewhere each file is a group of its own. `say` takes a line for everything that is left out.
 
     Raises:
-        InputError: no such folder, no video in one of them, or a malformed clips.csv.
+        InputError: no such folder, no video in one of them, a malformed clips.csv, or what cannot be read far away.
     """
     found: dict[str, ClipRecord] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: {'not a folder' if folder.exists() else 'no such data folder'}")
-        if (folder / CLIPS_CSV).is_file():
-            videos = [(record.file, record.name, record.group) for record in read_data(folder)]
-        else:
-            names = [(path, path.relative_to(folder).as_posix()) for path in videos_below(folder)]
-            videos = [(path, name, name) for path, name in names]
-        if not videos:
-            raise InputError(f"{folder}: no videos")
-        for path, name, group in videos:
-            found.setdefault(os.path.realpath(path), ClipRecord(path, name, (UNLABELLED,), group))
+    for source in sources:
+        for video in _videos(source, say):
+            local = address_of(video.file) is None
+            where = os.path.realpath(video.file) if local else str(video.file)
+            found.setdefault(where, ClipRecord(video.file, video.name, (UNLABELLED,), video.group))
     return list(found.values())
+
+
+def _videos(source: Path, say: Callable[[str], None]) -> list[ClipRecord]:
+    """As `train-distill` finds them, but for labels."""
+    far = address_of(source) is not None
+    has_table = not far and (source / CLIPS_CSV).is_file()
+    if not has_table and (names_shards(source) or (far and source.suffix.lower() == ".txt")):
+        return shard_videos(source, say)
+    if far or has_table:
+        return read_data(source, say=say)
+    if not source.is_dir():
+        raise InputError(f"{source}: {'not a folder' if source.exists() else 'no such data folder'}")
+    names = [(path, path.relative_to(source).as_posix()) for path in videos_below(source)]
+    if not names:
+        raise InputError(f"{source}: no videos")
+    return [ClipRecord(path, name, (UNLABELLED,), name) for path, name in names]
 
 
 def read_pieces(
@@ -68,7 +79,7 @@ def read_pieces(
         except LostError:
             raise
         except InputError as error:
-            ledger.skip(video, str(error).removeprefix(f"{video.file}: "))
+            ledger.skip(video, str(error).removeprefix(f"{shown(video.file)}: "))
         on_video()
     return pieces
 
@@ -108,7 +119,7 @@ class _Open:
 def _pieces_of(video: ClipRecord, short_side: int, piece_s: float) -> Iterator[DecodedClip]:
     """The pieces of a file, as they are read. Raises InputError when the file ends in a fault, or has but one frame."""
     piece: _Open | None = None
-    with open_source(video.file, short_side=short_side, pace="fast") as source:
+    with open_source(media(video.file), short_side=short_side, pace="fast") as source:
         for frame in source:
             number = int(frame.time_s / piece_s)
             if piece is not None and number != piece.number:
