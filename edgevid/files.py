@@ -1,12 +1,13 @@
 """Writing files so that an interruption or a full disk loses nothing that was there before."""
 
 import contextlib
+import fnmatch
 import json
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from edgevid.errors import InputError
@@ -30,6 +31,32 @@ def check_output(path: Path, *, force: bool) -> None:
             pass
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def check_folder(path: Path, parts: Collection[str], *, force: bool) -> None:
+    """As `check_output`, for a folder that is replaced as a whole; an empty one needs no `force`.
+
+    `parts`: names, or patterns of names, of what is written into it. A folder that holds anything else is something
+    else, data or somebody's home, and is not replaced whatever `force` says.
+
+    Raises:
+        InputError: as above, or as `check_output`.
+    """
+    if not path.exists():
+        check_output(path, force=force)
+        return
+    if not path.is_dir():
+        raise InputError(f"{path} is a file, and what is written is a folder")
+    here = Path.cwd()
+    if path.resolve() in (here, *here.parents):
+        raise InputError(f"{path} is the folder that this runs in, or above it, and would be replaced: name another")
+    held = sorted(inside.name for inside in path.iterdir() if inside.name != ".DS_Store")  # a Mac looked into it
+    foreign = [name for name in held if not any(fnmatch.fnmatch(name, part) for part in parts)]
+    if foreign and force:
+        raise InputError(
+            f"{path} holds {foreign[0]}, which was not written by this command: --force does not replace it"
+        )
+    check_output(path, force=force or not held)
 
 
 @contextlib.contextmanager

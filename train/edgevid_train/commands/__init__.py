@@ -23,6 +23,7 @@ from edgevid_train.commands.options import (
     data_argument,
     read_options,
 )
+from edgevid_train.commands.outputs import check_outputs
 from edgevid_train.commands.prepare import add_to as add_prepare
 from edgevid_train.commands.review import review
 from edgevid_train.commands.streams import Laps, Minutes, Negatives, Seed
@@ -91,7 +92,7 @@ def evaluate(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_output, write_json
+    from edgevid.files import write_json
     from edgevid_train.commands.streams import evaluate_streams
     from edgevid_train.evaluate.report import evaluate_model
     from edgevid_train.evaluate.screen import show
@@ -99,9 +100,7 @@ def evaluate(
     from edgevid_train.evaluate.subjects.views import ViewPlan
     from edgevid_train.loop.progress import Reporter
 
-    for path in (json, out):
-        if path:
-            check_output(path, force=force)
+    check_outputs(out, ("index.html", "report.json", "*.png", "strips"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     if crops not in (1, 3):
         raise InputError(f"--crops is 1 or 3, not {crops}")
@@ -172,12 +171,10 @@ def stats(
 
     An annotation file without its videos will do; what it speaks of is then counted as missing.
     """
-    from edgevid.files import check_output, write_json
+    from edgevid.files import write_json
     from edgevid_train.library.stats import look_at, show
 
-    for output in (json, out):
-        if output:
-            check_output(output, force=force)
+    check_outputs(out, ("stats.json", "*.png"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     survey = look_at(path, options, quality=quality)
     found = survey.to_json()

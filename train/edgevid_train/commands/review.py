@@ -19,6 +19,7 @@ from edgevid_train.commands.options import (
     data_argument,
     read_options,
 )
+from edgevid_train.commands.outputs import check_outputs
 
 
 def review(
@@ -40,14 +41,12 @@ def review(
     """A page with a strip of every clip, by label, on which wrong labels and bad pictures are seen at once."""
     from rich.console import Console
 
-    from edgevid.files import check_output, replacing, write_json
+    from edgevid.files import replacing, write_json
     from edgevid_train.loop.progress import Reporter
     from edgevid_train.review.page import write_page
     from edgevid_train.review.review import look_through
 
-    for output in (out, json):
-        if output:
-            check_output(output, force=force)
+    check_outputs(out, ("index.html", "review.json", "strips"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     report = Reporter(Console())
     with replacing(out) as temporary:

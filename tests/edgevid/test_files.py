@@ -1,0 +1,41 @@
+"""What may be written over, and what is never."""
+
+from pathlib import Path
+
+import pytest
+
+from edgevid.errors import InputError
+from edgevid.files import check_folder
+
+PARTS = ("index.html", "*.png")
+
+
+def folder(path: Path, *names: str) -> Path:
+    path.mkdir()
+    for name in names:
+        (path / name).touch()
+    return path
+
+
+def test_a_folder_of_the_same_kind_is_replaced_with_force_alone(tmp_path: Path) -> None:
+    report = folder(tmp_path / "report", "index.html", "a.png", ".DS_Store")
+    check_folder(report, PARTS, force=True)
+    with pytest.raises(InputError, match="report exists; give --force to replace it"):
+        check_folder(report, PARTS, force=False)
+    check_folder(folder(tmp_path / "empty"), PARTS, force=False)
+    check_folder(tmp_path / "new" / "report", PARTS, force=False)
+
+
+def test_a_folder_of_another_kind_is_not_replaced_with_force_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = folder(tmp_path / "data", "index.html", "left.mp4", "right.mp4")
+    with pytest.raises(InputError, match=r"data holds left.mp4, which was not written by this command"):
+        check_folder(data, PARTS, force=True)
+    with pytest.raises(InputError, match=r"left.mp4 is a file"):
+        check_folder(data / "left.mp4", PARTS, force=True)
+    inner = folder(folder(tmp_path / "outer") / "inner")
+    monkeypatch.chdir(inner)
+    for here in (Path(), Path(".."), inner, inner.parent):
+        with pytest.raises(InputError, match="the folder that this runs in, or above it"):
+            check_folder(here, PARTS, force=True)
