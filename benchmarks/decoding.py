@@ -10,8 +10,11 @@ threads do not shorten.
 
 Each reader's frames are compared with decoding from the start: edgevid's must be equal; other readers resize in ways of
 their own, so of the frames nearby theirs must be the nearest. A reader that gives other frames is not in the
-comparison. edgevid's index is made before, once in the
-life of a file; what that costs is printed too. decord and torchcodec take part where they are installed.
+comparison. edgevid's index is made before, once in the life of a file; what that costs is printed too. decord and
+torchcodec take part where they are installed.
+
+Beside them runs FFmpeg's decoder alone: every picture from the keyframe to the last wanted one, none converted. Where
+each is predicted from the one before, no reader that uses it can be faster.
 """
 
 import argparse
@@ -77,6 +80,21 @@ def by_hand(clip: Wanted) -> list[Pixels]:
                 if len(found) == len(wanted):
                     break
     return found
+
+
+def decoder_alone(clip: Wanted) -> None:
+    """What the decoder takes for the pictures up to the last wanted one."""
+    with av.open(str(clip.file)) as container:
+        stream = container.streams.video[0]
+        stream.thread_count = 1
+        assert stream.time_base is not None
+        begin = stream.start_time or 0
+        container.seek(begin + round(clip.times_s[0] / stream.time_base), stream=stream)
+        last = begin + round(clip.times_s[-1] / stream.time_base)
+        for frame in container.decode(stream):
+            assert frame.pts is not None
+            if frame.pts >= last:
+                return
 
 
 def opencv(clip: Wanted) -> list[Pixels]:
@@ -192,7 +210,7 @@ def compare(
     """Print a table; p50 and p95 of a clip in ms, clips per second, ratio of edgevid to the best other, by reader."""
     taken = {reader: Taken() for reader in readers}
     truth: dict[Path, tuple[Pixels, NDArray[np.float64]]] = {}
-    index_ms = []
+    index_ms, alone_ms = [], []
     for turn, file in enumerate(files):
         if file not in truth:
             truth.clear()
@@ -211,6 +229,9 @@ def compare(
         height, width = frames.shape[1:3]
         positions = [min(first + k * step, len(frames) - 1) for k in range(FRAMES)]
         wanted = Wanted(file, positions, [float(times_s[i]) for i in positions], (width, height))
+        start_s = time.process_time()
+        decoder_alone(wanted)
+        alone_ms.append((time.process_time() - start_s) * 1e3)
         order = list(readers)
         for reader in order[turn % len(order) :] + order[: turn % len(order)]:
             start_s = time.process_time()
@@ -229,7 +250,11 @@ def compare(
             f"{reader:<26} p50 {one['p50_ms']:8.1f} ms   p95 {one['p95_ms']:8.1f} ms   "
             f"{one['clips_per_s']:6.2f} clips/s  {says}"
         )
+    alone = p50_p95(alone_ms)
+    print(f"{'(the decoder alone)':<26} p50 {alone[0]:8.1f} ms   p95 {alone[1]:8.1f} ms   ", end="")
+    print(f"{1e3 * len(alone_ms) / sum(alone_ms):6.2f} clips/s  every picture, none converted")
     rows["edgevid"]["ratio"] = rows["edgevid"]["clips_per_s"] / best
+    rows["edgevid"]["most"] = 1e3 * len(alone_ms) / sum(alone_ms) / best
     print(f"edgevid gives {rows['edgevid']['ratio']:.2f} times the clips of the best other reader")
     return rows
 
