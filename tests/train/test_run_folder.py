@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     with refused, run_folder(tmp_path / "file" / "out", force=True, say=quiet):
         pass
     with (
-        pytest.raises(InputError, match="file exists; give --force"),
+        pytest.raises(InputError, match="file is a file; a run needs a folder of its own"),
         run_folder(tmp_path / "file", force=False, say=quiet),
     ):
         pass

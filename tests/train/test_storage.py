@@ -100,6 +100,7 @@ def test_what_is_written_gets_a_name(written: str, path: str) -> None:
         ("https://me:secret@host/a.csv?token=x", "https://host/a.csv: user and password stand in the address"),
         ("https:///a.csv", "https:// without a host is no address"),
         ("http://?token=x", "http:// without a host is no address"),
+        (" ", "an empty path names no data"),
     ],
 )
 def test_what_is_no_name_is_one_line_without_a_secret(written: str, message: str) -> None:

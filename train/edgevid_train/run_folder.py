@@ -43,12 +43,13 @@ def run_folder(out: Path, *, force: bool, say: Callable[[str], None]) -> Iterato
     if not processes.leads():
         yield
         return
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; a run needs a folder of its own")
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     with contextlib.ExitStack() as stack:
         stack.callback(_remove_empty, made)
-        if made or out.is_dir():
-            stack.enter_context(_held(out, say))
-        filled = not out.is_dir() or any(path.name != LOCK for path in out.iterdir())
+        stack.enter_context(_held(out, say))
+        filled = any(path.name != LOCK for path in out.iterdir())
         check_output(out, force=force or not filled)
         yield
 

@@ -29,6 +29,8 @@ def named(text: str) -> Path:
     Raises:
         InputError: a file of another computer, a password in an address, or no address at all.
     """
+    if not text.strip():
+        raise InputError("an empty path names no data")
     local = _FILE.fullmatch(text)
     if local is not None:
         return _local(local[1] or "", local[2])

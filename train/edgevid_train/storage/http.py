@@ -34,18 +34,18 @@ class Http:
     def facts(self, address: str) -> Facts:
         try:
             with _asked(address, "HEAD") as reply:
-                length = reply.headers.get("Content-Length")
+                length = _number(reply.headers.get("Content-Length"))
                 if length is not None:
-                    return Facts(int(length), _version(reply))
+                    return Facts(length, _version(reply))
         except _RefusedError as refusal:
             if refusal.status not in _NO_HEAD:
                 raise
         with _asked(address, "GET", (0, 1)) as reply:
             found = _RANGE.match(reply.headers.get("Content-Range", ""))
-            length = found[2] if found else reply.headers.get("Content-Length")
+            length = _number(found[2] if found else reply.headers.get("Content-Length"))
             if length is None:
                 raise InputError(f"{printable(address)}: the server does not say how long it is")
-            return Facts(int(length), _version(reply))
+            return Facts(length, _version(reply))
 
     @contextlib.contextmanager
     def read(self, address: str, start: int, stop: int, facts: Facts) -> Iterator[Answer]:
@@ -112,9 +112,15 @@ def _asked(address: str, method: str, span: tuple[int, int] | None = None) -> It
 def _words(reason: object) -> str:
     if isinstance(reason, TimeoutError):
         return f"no answer within {TIMEOUT_S:g} s"
+    if isinstance(reason, http.client.BadStatusLine) and not isinstance(reason, ConnectionError):
+        return "the answer is not HTTP"
     if isinstance(reason, http.client.HTTPException):
         return "the connection was cut"
     return (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__).splitlines()[0]
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else None
 
 
 def _version(reply: Any) -> str:
