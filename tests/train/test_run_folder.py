@@ -100,7 +100,7 @@ def test_where_no_lock_can_be_had_a_line_says_so(tmp_path: Path, monkeypatch: py
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    refused = pytest.raises(InputError, match=r"cannot write \S+/file/out: Not a directory")
+    refused = pytest.raises(InputError, match=r"cannot write \S+/file/out: \S+/file is not a folder")
     with refused, run_folder(tmp_path / "file" / "out", force=True, say=quiet):
         pass
     with (

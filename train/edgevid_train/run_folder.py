@@ -45,6 +45,7 @@ def run_folder(out: Path, *, force: bool, say: Callable[[str], None]) -> Iterato
         return
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; a run needs a folder of its own")
+    check_output(out, force=True)
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     with contextlib.ExitStack() as stack:
         stack.callback(_remove_empty, made)
