@@ -1,6 +1,8 @@
 """`edgevid evaluate` of what training leaves: a student's checkpoint, a teacher of any kind, one against the other."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from command_runs import Ran, run_command
+from safetensors.torch import load_file, save_file
 from students import LABELS, moving_pictures, small_student, write_checkpoint
 from tiny_run import tiny_recipe
 from torch.utils.tensorboard import SummaryWriter
@@ -156,6 +159,22 @@ def test_where_a_transformer_looked_is_said_twice(tmp_path: Path, clips: Path) -
     assert alone is not None
     np.testing.assert_array_equal(both, alone)
     assert without is None
+
+
+def test_an_answer_that_is_no_number_names_who_gave_it(
+    tmp_path: Path, clips: Path, student: Path, teacher: Path
+) -> None:
+    for path, inner, tensor in ((student, "", "memory.decide.bias"), (teacher, "teacher/last", "decide.bias")):
+        run = tmp_path / path.name
+        shutil.copytree(path, run)
+        weights = load_file(run / inner / "model.safetensors")
+        name = next(name for name in weights if name.endswith(tensor))
+        save_file({**weights, name: weights[name] * float("nan")}, run / inner / "model.safetensors")
+        for args in ((run, clips), (student, clips, "--compare", run)):
+            ran = evaluate(*args)
+            assert ran.status == 1
+            assert re.search(rf"{run}, \S+: the model computed NaN or infinity", ran.err)
+            assert ran.err.count("\n") == 1
 
 
 def test_what_is_no_checkpoint_is_one_line(

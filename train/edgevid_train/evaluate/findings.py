@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevid.errors import EdgevidError
 from edgevid.models.scores import Scores
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
@@ -59,10 +60,17 @@ class Findings:
         return self.subject.labels
 
     def take(self, clip: DecodedClip, *, exits: bool, changes: Mapping[str, Change]) -> None:
-        """Score a clip; with `exits` at every exit alone too, and once more for each of `changes`."""
+        """Score a clip; with `exits` at every exit alone too, and once more for each of `changes`.
+
+        Raises:
+            EdgevidError: its answer is no number.
+        """
         subject, record = self.subject, clip.record
         start = time.perf_counter()
-        answer = subject.answer(clip)
+        try:
+            answer = subject.answer(clip)
+        except EdgevidError as error:
+            raise type(error)(f"{subject.name}, {record.id}: {error}") from None
         self.score_s += time.perf_counter() - start
         self.predictions.append(self._prediction(record, answer.scores))
         self.embeddings[record] = answer.embedding

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid.manifest import ExitSpec
-from edgevid.models.scores import Scores
+from edgevid.models.scores import Scores, activate
 from edgevid_train.checkpoint import find_checkpoint, load_teacher
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.curves import read_curves
@@ -55,11 +55,11 @@ class TeacherCheckpoint:
         self.trained_on = info.split.trained_on
 
     def answer(self, clip: DecodedClip) -> Answer:
-        given, activation = spread(clip, self.config), self.recipe.task.activation
-        found = ask_teacher(self.teacher, given, self.device, activation)
+        found = ask_teacher(self.teacher, spread(clip, self.config), self.device)
+        scores = activate(found.logits, self.recipe.task.activation)
         looked_at = clip.times_s[spread_over(clip.times_s, self.config)]
         middle_s = np.array([looked_at[[0, -1]].mean() - clip.times_s[0]])
-        return Answer(found.scores, found.scores[None], middle_s, np.zeros(0, np.intp), found.features, 1)
+        return Answer(scores, scores[None], middle_s, np.zeros(0, np.intp), found.features, 1)
 
     def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:  # noqa: ARG002
         return []
