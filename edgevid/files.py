@@ -33,11 +33,19 @@ def check_output(path: Path, *, force: bool) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def check_folder(path: Path, parts: Collection[str], *, force: bool) -> None:
+def check_file(path: Path, *, force: bool) -> None:
+    """As `check_output`, for a single file. Raises InputError, of a folder too, whatever `force` says."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
+    check_output(path, force=force)
+
+
+def check_folder(path: Path, mark: str, parts: Collection[str] = (), *, force: bool) -> None:
     """As `check_output`, for a folder that is replaced as a whole; an empty one needs no `force`.
 
-    `parts`: names, or patterns of names, of what is written into it. A folder that holds anything else is something
-    else, data or somebody's home, and is not replaced whatever `force` says.
+    `mark`: the name of a file that each such folder holds; `parts`: names, or patterns of names, of what else is
+    written into it. A folder without the one, or with anything but the others, is something else, data or somebody's
+    home, and is not replaced whatever `force` says.
 
     Raises:
         InputError: as above, or as `check_output`.
@@ -51,11 +59,10 @@ def check_folder(path: Path, parts: Collection[str], *, force: bool) -> None:
     if path.resolve() in (here, *here.parents):
         raise InputError(f"{path} is the folder that this runs in, or above it, and would be replaced: name another")
     held = sorted(inside.name for inside in path.iterdir() if inside.name != ".DS_Store")  # a Mac looked into it
-    foreign = [name for name in held if not any(fnmatch.fnmatch(name, part) for part in parts)]
-    if foreign and force:
-        raise InputError(
-            f"{path} holds {foreign[0]}, which was not written by this command: --force does not replace it"
-        )
+    foreign = [name for name in held if not any(fnmatch.fnmatch(name, part) for part in (mark, *parts))]
+    if force and (foreign or (held and mark not in held)):
+        what = f"holds {foreign[0]}" if foreign else f"holds no {mark}"
+        raise InputError(f"{path} {what}: this command did not write it, and --force does not replace it")
     check_output(path, force=force or not held)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from edgevid.errors import InputError
-from edgevid.files import check_output
+from edgevid.files import check_file, check_folder
 from edgevid.manifest import Manifest, Measurement
 from edgevid_deploy.coreml import export_coreml
 from edgevid_deploy.onnx import Precision, export_onnx
@@ -61,13 +61,13 @@ def export(
 
     if to == "coreml":
         path, precision = out / f"{manifest.name}.mlpackage", precision or "fp16"
-        check_output(path, force=force)
+        check_folder(path, "Manifest.json", ("Data",), force=force)
         manifest = with_states_in(manifest, "float16" if precision == "fp16" else "float32")
         return [_exported(path, export_coreml(StreamStep(student), manifest, path, precision=precision), precision)]
 
     stream, clip, precision = out / f"{manifest.name}.onnx", out / f"{manifest.name}.clip.onnx", precision or "fp32"
-    check_output(stream, force=force)
-    check_output(clip, force=force)
+    check_file(stream, force=force)
+    check_file(clip, force=force)
     frames = clip_frames or manifest.clip_frames
     return [
         _exported(path, export_onnx(student, described, path, precision=precision), precision)

@@ -44,7 +44,7 @@ def detect(
     import cv2
 
     from edgevid.errors import InputError
-    from edgevid.files import check_output, write_json
+    from edgevid.files import check_file, write_json
     from edgevid.live import Options, Pipeline, run
     from edgevid.models.load import load
     from edgevid.sinks.collected import Collected
@@ -54,7 +54,7 @@ def detect(
     from edgevid.sources import open_source
 
     if json:
-        check_output(json, force=force)
+        check_file(json, force=force)
     cv2.setNumThreads(threads)
     network = load(model, threads=threads)
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)

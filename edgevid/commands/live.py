@@ -54,7 +54,7 @@ def live(
     import cv2
 
     from edgevid.errors import CheckFailedError, InputError
-    from edgevid.files import check_output, write_json
+    from edgevid.files import check_file, write_json
     from edgevid.live import Options, Pipeline, run
     from edgevid.models.load import load
     from edgevid.sinks import screens
@@ -74,7 +74,7 @@ def live(
         raise InputError("--events, --metrics and --json are different files")
     for path in (metrics, json):
         if path:
-            check_output(path, force=force)
+            check_file(path, force=force)
     # What a service manager sends to end a program ends it as Ctrl-C does, with complete files.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     cv2.setNumThreads(threads)

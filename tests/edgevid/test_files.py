@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from edgevid.errors import InputError
-from edgevid.files import check_folder
+from edgevid.files import check_file, check_folder
 
-PARTS = ("index.html", "*.png")
+WRITTEN = ("index.html", ("*.png",))
 
 
 def folder(path: Path, *names: str) -> Path:
@@ -19,23 +19,35 @@ def folder(path: Path, *names: str) -> Path:
 
 def test_a_folder_of_the_same_kind_is_replaced_with_force_alone(tmp_path: Path) -> None:
     report = folder(tmp_path / "report", "index.html", "a.png", ".DS_Store")
-    check_folder(report, PARTS, force=True)
+    check_folder(report, *WRITTEN, force=True)
     with pytest.raises(InputError, match="report exists; give --force to replace it"):
-        check_folder(report, PARTS, force=False)
-    check_folder(folder(tmp_path / "empty"), PARTS, force=False)
-    check_folder(tmp_path / "new" / "report", PARTS, force=False)
+        check_folder(report, *WRITTEN, force=False)
+    check_folder(folder(tmp_path / "empty"), *WRITTEN, force=False)
+    check_folder(tmp_path / "new" / "report", *WRITTEN, force=False)
 
 
 def test_a_folder_of_another_kind_is_not_replaced_with_force_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = folder(tmp_path / "data", "index.html", "left.mp4", "right.mp4")
-    with pytest.raises(InputError, match=r"data holds left.mp4, which was not written by this command"):
-        check_folder(data, PARTS, force=True)
+    with pytest.raises(InputError, match=r"data holds left.mp4: .*--force does not replace it"):
+        check_folder(data, *WRITTEN, force=True)
+    with pytest.raises(InputError, match=r"plots holds no index.html: this command did not write it"):
+        check_folder(folder(tmp_path / "plots", "a.png"), *WRITTEN, force=True)
     with pytest.raises(InputError, match=r"left.mp4 is a file"):
-        check_folder(data / "left.mp4", PARTS, force=True)
+        check_folder(data / "left.mp4", *WRITTEN, force=True)
     inner = folder(folder(tmp_path / "outer") / "inner")
     monkeypatch.chdir(inner)
     for here in (Path(), Path(".."), inner, inner.parent):
         with pytest.raises(InputError, match="the folder that this runs in, or above it"):
-            check_folder(here, PARTS, force=True)
+            check_folder(here, *WRITTEN, force=True)
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder; give the name of a file"):
+        check_file(folder(tmp_path / "runs"), force=True)
+    check_file(tmp_path / "new.json", force=False)
+    (tmp_path / "old.json").touch()
+    check_file(tmp_path / "old.json", force=True)
+    with pytest.raises(InputError, match="give --force to replace it"):
+        check_file(tmp_path / "old.json", force=False)

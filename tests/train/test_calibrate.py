@@ -292,7 +292,7 @@ def test_nan_is_an_error(tmp_path: Path, data: Path, conditional: Path) -> None:
         (("MODEL", "nowhere", "--out", "OUT"), "no such data folder"),
         (("MODEL", "DATA", "--out", "DATA"), "is a folder; give the name of a file"),
         (("MODEL", "DATA", "--out", "MODEL"), "exists; give --force"),
-        (("MODEL", "DATA", "--out", "OUT", "--json", "DATA"), "exists; give --force"),
+        (("MODEL", "DATA", "--out", "OUT", "--json", "DATA"), "is a folder; give the name of a file"),
         (("MODEL", "DATA", "--out", "OUT", "--risk", "0"), "--risk 0: expected a share above 0 and below 1"),
         (("MODEL", "DATA", "--out", "OUT", "--risk", "1"), "--risk 1: "),
         (("MODEL", "DATA", "--out", "OUT", "--risk", "nan"), "--risk nan: "),

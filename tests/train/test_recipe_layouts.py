@@ -162,6 +162,7 @@ LAYOUTS: dict[str, tuple[Callable[[Media], None], set[str]]] = {
     "kinetics50": (kinetics, set(load_recipe("kinetics50").data.classes or ())),
     "ssv2": (ssv2, {"Pulling something from left to right", "Pulling something from right to left"}),
     "ucf101": (ucf101, {"ApplyEyeMakeup", "Archery"}),
+    "ut-interaction": (clips, {"walk", "bend"}),
     "weizmann": (clips, {"walk", "bend"}),
 }
 

@@ -205,6 +205,10 @@ def test_data_shards_writes_what_is_read_back(tmp_path: Path, clips: Path) -> No
     refused = command("data", "shards", clips, "--out", tmp_path / "out")
     assert refused.status == 2
     assert "give --force" in refused.err
+    assert command("data", "shards", clips, "--out", tmp_path / "out", "--force").status == 0
+    refused = command("data", "shards", clips, "--out", clips, "--force")
+    assert refused.status == 2
+    assert "this command did not write it" in refused.err
     assert command("data", "shards", clips, "--out", tmp_path / "o", "--size", "big").status == 2
 
 

@@ -81,8 +81,9 @@ def test_what_exists_is_kept_without_force(mixed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
     ran = stats(mixed, "--out", tmp_path / "out", "--force")
     assert (ran.status, ran.err.count("\n")) == (2, 1)
-    assert "holds mine.txt, which was not written by this command" in ran.err
-    (tmp_path / "out/mine.txt").rename(tmp_path / "out/labels.png")
+    assert "holds mine.txt: this command did not write it" in ran.err
+    (tmp_path / "out/mine.txt").unlink()
+    assert stats(mixed, "--out", tmp_path / "out").status == 0
     assert stats(mixed, "--out", tmp_path / "out", "--force").status == 0
     assert (tmp_path / "out/labels.png").exists()
 

@@ -80,8 +80,17 @@ def test_existing_folder_is_kept_unless_forced(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--force"):
         write_dataset(out, TINY)
     assert (out / "mine.txt").read_text() == "keep"
+    with pytest.raises(InputError, match=r"holds mine.txt: this command did not write it"):
+        write_dataset(out, TINY, force=True)
+    assert (out / "mine.txt").read_text() == "keep"
+    (out / "mine.txt").unlink()
+    write_dataset(out, TINY)
+    before = (out / "clips.csv").stat().st_ino
     write_dataset(out, TINY, force=True)
-    assert not (out / "mine.txt").exists()
+    assert (out / "clips.csv").stat().st_ino != before
+    (out / "sheet.png").unlink()  # clips of somebody's own
+    with pytest.raises(InputError, match=r"holds no sheet.png"):
+        write_dataset(out, TINY, force=True)
     assert (out / "clips.csv").exists()
 
 

@@ -200,7 +200,7 @@ def find_checkpoint(path: Path, kind: Kind) -> Path:
     what = "no such file or folder" if not path.exists() else f"holds no {WEIGHTS} with its {INFO}"
     runs = sorted((*path.glob("fold-*"), *path.glob("sweep-*/seed-*")))
     if runs:
-        what += f"; it holds several runs, name one of them: {runs[0]}"
+        what += f"; it holds {len(runs)} runs, name one of them, like {runs[0]}"
     raise InputError(f"{path} is no {kind} checkpoint: {what}")
 
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from edgevid.errors import InputError
-from edgevid.files import check_output, replacing
+from edgevid.files import check_file, replacing
 from edgevid.manifest import METADATA_KEY, NO_DIGEST, Manifest, seal
 from edgevid.models.load import find_model, read_model
 from edgevid.models.metadata import with_metadata
@@ -22,17 +21,10 @@ def rewrite(model: str | Path, manifest: Manifest, out: Path, *, force: bool = F
         InputError: no such model, `manifest` does not fit its graph, `out` exists and `force` is not given, or it
             cannot be written.
     """
-    check_model_output(out, force=force)
+    check_file(out, force=force)
     data, _ = read_model(find_model(model))
     unsealed = manifest.model_copy(update={"digest": NO_DIGEST})
     with replacing(out) as temporary:
         temporary.write_bytes(with_metadata(data, METADATA_KEY, unsealed.to_json()))
         seal(temporary)
         return open_onnx(*read_model(temporary), str(out)).manifest
-
-
-def check_model_output(out: Path, *, force: bool) -> None:
-    """As `check_output`; a folder is no place for one file. Raises InputError."""
-    if out.is_dir():
-        raise InputError(f"--out {out} is a folder; give the name of a file, like {out / 'model.onnx'}")
-    check_output(out, force=force)

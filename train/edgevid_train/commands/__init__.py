@@ -100,7 +100,7 @@ def evaluate(
     from edgevid_train.evaluate.subjects.views import ViewPlan
     from edgevid_train.loop.progress import Reporter
 
-    check_outputs(out, ("index.html", "report.json", "*.png", "strips"), json, force=force)
+    check_outputs(out, "index.html", ("report.json", "*.png", "strips"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     if crops not in (1, 3):
         raise InputError(f"--crops is 1 or 3, not {crops}")
@@ -174,7 +174,7 @@ def stats(
     from edgevid.files import write_json
     from edgevid_train.library.stats import look_at, show
 
-    check_outputs(out, ("stats.json", "*.png"), json, force=force)
+    check_outputs(out, "stats.json", ("*.png",), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     survey = look_at(path, options, quality=quality)
     found = survey.to_json()

@@ -4,16 +4,16 @@ from collections.abc import Collection
 from pathlib import Path
 
 
-def check_outputs(out: Path | None, parts: Collection[str], json: Path | None, *, force: bool) -> None:
-    """`out`: the folder that is to be written, of `parts`; see `check_folder`. `json` may lie in it.
+def check_outputs(out: Path | None, mark: str, parts: Collection[str], json: Path | None, *, force: bool) -> None:
+    """`out`: the folder that is to be written, of `mark` and `parts`; see `check_folder`. `json` may lie in it.
 
     Raises:
         InputError: one of them exists and `force` is not given, or could not be written.
     """
-    from edgevid.files import check_folder, check_output
+    from edgevid.files import check_file, check_folder
 
     if json:
-        check_output(json, force=force)
+        check_file(json, force=force)
     if out:
         inside = [json.name] if json and json.resolve().parent == out.resolve() else []
-        check_folder(out, [*parts, *inside], force=force)
+        check_folder(out, mark, [*parts, *inside], force=force)

@@ -45,13 +45,13 @@ def index(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_output, write_json
+    from edgevid.files import check_file, write_json
     from edgevid_train.decode import IndexStore
     from edgevid_train.library.indexing import index_videos, videos_in
     from edgevid_train.loop.progress import Reporter
 
     if json:
-        check_output(json, force=force)
+        check_file(json, force=force)
     report, files = Reporter(Console()), videos_in(path)
     with report.bar("indexing", len(files)) as advance:
         found = index_videos(files, IndexStore(cache), decode=decode, on_file=lambda: advance(""))
@@ -97,14 +97,14 @@ def prepare(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_output, write_json
+    from edgevid.files import check_file, write_json
     from edgevid_train.annotations import read_data
     from edgevid_train.library.prepare import Encoding, begin, image_folders
     from edgevid_train.library.prepare import prepare as run
     from edgevid_train.loop.progress import Reporter
 
     if json:
-        check_output(json, force=force)
+        check_file(json, force=force)
     if from_frames != (rate is not None):
         raise InputError("--from-frames needs --rate, how many images make a second, and --rate is for it alone")
     if rate is not None and not (math.isfinite(rate) and rate > 0):
@@ -152,14 +152,15 @@ def shards(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_output, write_json
+    from edgevid.files import check_file, check_folder, write_json
     from edgevid_train.annotations import read_data
+    from edgevid_train.ledger import LEDGER
     from edgevid_train.library.shards import parse_size, write_shards
     from edgevid_train.loop.progress import Reporter
 
-    check_output(out, force=force)
+    check_folder(out, LEDGER, ("*.tar",), force=force)
     if json:
-        check_output(json, force=force)
+        check_file(json, force=force)
     most, report = parse_size(size), Reporter(Console())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     records = read_data(data, options, report.say)

@@ -46,7 +46,7 @@ def review(
     from edgevid_train.review.page import write_page
     from edgevid_train.review.review import look_through
 
-    check_outputs(out, ("index.html", "review.json", "strips"), json, force=force)
+    check_outputs(out, "index.html", ("review.json", "strips"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     report = Reporter(Console())
     with replacing(out) as temporary:

@@ -191,7 +191,7 @@ def _run(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_output, write_json
+    from edgevid.files import check_file, write_json
     from edgevid_train.loop import processes
     from edgevid_train.loop.allocator import keep_freed_memory
     from edgevid_train.loop.devices import make_accelerator
@@ -215,7 +215,7 @@ def _run(
             processes.wait()  # one that left now would leave the others with half a connection
         torch.set_num_threads(threads)
         if json and processes.leads():
-            check_output(json, force=force)
+            check_file(json, force=force)
         chosen = load_recipe(recipe, changes or []) if recipe is not None else None
         if changes and chosen is None:
             raise InputError("--set changes a recipe; give --recipe too")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.errors import InputError
-from edgevid.files import check_output, replacing, write_text
+from edgevid.files import check_file, replacing, write_text
 from edgevid_train.synthetic import backgrounds
 from edgevid_train.synthetic.arm import hand_track
 from edgevid_train.synthetic.camera import MARGIN, camera_path
@@ -181,8 +181,8 @@ def write_demo(
     if out.suffix.lower() != ".mp4":
         raise InputError(f"{out}: the demo clip is an .mp4 file")
     truth = out.with_name("gestures.json")
-    check_output(out, force=force)
-    check_output(truth, force=force)
+    check_file(out, force=force)
+    check_file(truth, force=force)
     shots = demo_shots(size)
     total = sum(len(shot) for shot in shots)
 

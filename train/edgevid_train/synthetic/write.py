@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.errors import InputError
-from edgevid.files import check_output, replacing
+from edgevid.files import check_folder, replacing
+from edgevid_train.samples.places import FILE as PLACES
 from edgevid_train.samples.places import write_places
 from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.paths import LABELS, PathBank
 from edgevid_train.synthetic.scene import Script, SyntheticClip, script_of
 from edgevid_train.synthetic.seeds import group_of
+from edgevid_train.synthetic.sheet import FILE as SHEET
 from edgevid_train.synthetic.sheet import SHOWN, strip_of, write_sheet
 from edgevid_train.synthetic.workers import Workers, backgrounds_in, paths_in
 
@@ -126,7 +128,7 @@ def write_dataset(
     Raises InputError when `out` exists and `force` is not given, when it cannot be written, or when the disk has no
     room for it.
     """
-    check_output(out, force=force)
+    check_folder(out, SHEET, ("clips", "clips.csv", PLACES), force=force)
     check_room(out, request.bytes_needed)
     with replacing(out) as folder, contextlib.ExitStack() as open_workers:
         (folder / "clips").mkdir(parents=True)
