@@ -172,7 +172,7 @@ def test_torch_is_not_loaded_for_a_model_file(tmp_path: Path, colours: Path) -> 
         (("MODEL", "nowhere"), "no such data folder"),
         (("MODEL", "DATA", "--split", "train"), "has no clip of split 'train'"),
         (("MODEL", "MOVING"), "knows red, green, blue, other"),
-        (("MODEL", "DATA", "--json", "DATA"), "exists; give --force"),
+        (("MODEL", "DATA", "--json", "DATA"), "is a folder; give the name of a file"),
         (("DATA", "DATA"), "is no student checkpoint: holds no model.safetensors"),
     ],
 )

@@ -239,5 +239,5 @@ def test_evaluate_stream_of_a_checkpoint(tmp_path: Path, clips: Path, student: P
 def test_a_folder_of_several_runs_says_which_there_are(tmp_path: Path) -> None:
     for name in ("fold-1", "fold-2"):
         (tmp_path / "cv" / name).mkdir(parents=True)
-    with pytest.raises(InputError, match=r"cv is no student checkpoint: .* name one of them: .*fold-1$"):
+    with pytest.raises(InputError, match=r"cv is no student .* it holds 2 runs, name one of them, like .*fold-1$"):
         find_checkpoint(tmp_path / "cv", "student")
