@@ -352,7 +352,7 @@ def test_a_model_is_not_fitted_to_what_it_was_trained_on(tmp_path: Path, colours
         (("evaluate", "MODEL", "DATA", "--stream", "--negatives", "nowhere"), "no such file or folder"),
         (("evaluate", "MODEL", "DATA", "--stream", "--negatives", "EMPTY"), "no videos in it"),
         (("evaluate", "MODEL", "DATA", "--stream", "--split", "val"), "has no clip of split 'val'"),
-        (("evaluate", "MODEL", "DATA", "--stream", "--classes", "other"), "has no action of them but other"),
+        (("evaluate", "MODEL", "DATA", "--stream", "--classes", "other"), "has none of them but other"),
         (("evaluate", "MODEL", "DATA", "--stream", "--minutes", "0"), "--minutes is above 0"),
         (("evaluate", "EMPTY", "DATA", "--stream"), "is no student checkpoint: holds no model.safetensors"),
         (("fit-events", "EMPTY", "DATA", "--out", "x.onnx"), "`edgevid export` it first"),

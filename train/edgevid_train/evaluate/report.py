@@ -11,17 +11,17 @@ import numpy as np
 
 from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
-from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
-from edgevid_train.annotations.overlaps import with_overlapping
+from edgevid_train.annotations import ClipRecord, ReadOptions
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodeError, IndexStore, decode_clip
 from edgevid_train.evaluate.bootstrap import f1_intervals
+from edgevid_train.evaluate.clips import clips_to_judge, say_unknown
 from edgevid_train.evaluate.findings import Findings
 from edgevid_train.evaluate.metrics import Prediction, confusion, summarise, wilson_interval
 from edgevid_train.evaluate.multilabel import table_of, with_intervals
 from edgevid_train.evaluate.paired import pair
 from edgevid_train.evaluate.reliability import reliability
 from edgevid_train.evaluate.robustness import CHANGES
-from edgevid_train.evaluate.subjects import Subject, is_checkpoint, open_subject
+from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.evaluate.subjects.contract import WHOLE
 from edgevid_train.evaluate.subjects.views import ONE_VIEW, ManyViews, ViewPlan
 from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
@@ -167,14 +167,12 @@ def evaluate_model(
     if device not in (None, "cpu") and not any(is_checkpoint(name) for name in names):
         raise InputError(f"--device {device} is for checkpoints; a model file computes on the CPU")
     subjects = [open_subject(name, threads, device) for name in names]
-    records = read_data(data, options)
-    if all(subject.several for subject in subjects):
-        records = with_overlapping(records, report.say)
-    records = of_split(records, split, data)
+    several = all(subject.several for subject in subjects)
+    records = clips_to_judge(data, options, split, report.say, several=several)
     changes = CHANGES if robustness else {}
     found = [Findings(ManyViews(subject, views) if views.most > 1 else subject) for subject in subjects]
     for subject in subjects:
-        _say_unknown_labels(subject, records, data, report)
+        say_unknown(subject.name, subject.labels, records, data, report.say)
     marks = found[0].subject.trained_on
     seen = frozenset(trained_among(records, marks)) if marks else None
     skipped, decode_s, indexes = Ledger(), 0.0, IndexStore()
@@ -196,22 +194,6 @@ def evaluate_model(
         for findings in found:
             findings.latencies = findings.subject.latencies()
     return Report(str(data), found[0], threads, seen, found[1] if compare else None, skipped, decode_s, views)
-
-
-def _say_unknown_labels(subject: Subject, records: Sequence[ClipRecord], data: Path, report: Reporter) -> None:
-    """What a person should know before two models are compared, or one is blamed for what it was never taught.
-
-    Raises InputError when it was taught nothing of what the data has.
-    """
-    found = [label for record in records for label in record.labels]
-    taught = {*subject.labels, BACKGROUND}
-    if not set(found) & (taught - {BACKGROUND}):
-        knows, has = ", ".join(subject.labels), ", ".join(sorted(set(found)))
-        raise InputError(f"{subject.name} knows {knows}; {data} has none of them but {has}")
-    lost = [label for label in found if label not in taught]
-    if lost:
-        names = ", ".join(repr(label) for label in sorted(set(lost)))
-        report.say(f"warning: {subject.name} was not taught {names}: {len(lost)} of the clips count as errors")
 
 
 def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:

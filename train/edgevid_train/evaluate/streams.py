@@ -8,12 +8,12 @@ from typing import Any
 
 from edgevid.errors import InputError
 from edgevid.files import replacing, write_json
-from edgevid.manifest import BACKGROUND, Manifest
+from edgevid.manifest import Manifest
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import load
 from edgevid.sources import open_source
-from edgevid_train.annotations import ClipRecord, ReadOptions, of_split, read_data
-from edgevid_train.annotations.overlaps import with_overlapping
+from edgevid_train.annotations import ClipRecord, ReadOptions
+from edgevid_train.evaluate.clips import clips_to_judge, say_unknown
 from edgevid_train.evaluate.matching import Stream, count, match, summarise_streams, verdicts
 from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, find_negatives, plan_streams
 from edgevid_train.evaluate.stream_run import Trace, Watched, watch
@@ -137,15 +137,9 @@ def evaluate_streams(
         KeyboardInterrupt: Ctrl-C.
     """
     name, network = _open(model, threads)
-    records = read_data(data, options)
-    if network.manifest.activation == "sigmoid":
-        records = with_overlapping(records, report.say)
-    records = of_split(records, split, data)
-    known = set(network.manifest.labels) - {BACKGROUND}
-    if not any(label in known for record in records for label in record.labels):
-        found = sorted({label for record in records for label in record.labels})
-        told = ", ".join(network.manifest.labels)
-        raise InputError(f"{name} knows {told}; {data} has no action of them but {', '.join(found)}")
+    several = network.manifest.activation == "sigmoid"
+    records = clips_to_judge(data, options, split, report.say, several=several)
+    say_unknown(name, network.manifest.labels, records, data, report.say)
     marks = network.manifest.provenance.trained_on
     if unseen:
         refuse_trained(records, marks, model, data, "a rule is fitted to")
