@@ -147,6 +147,15 @@ def test_spans_of_one_file_are_clips_of_their_own(tmp_path: Path) -> None:
     ]
 
 
+def test_the_page_finds_a_clip_whose_span_needs_many_digits(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", list(coloured_frames(("red", 40))), fps=10)
+    (tmp_path / "clips.csv").write_text("file,label,start_s,end_s\nv.mp4,red,0.12345678,3.12345678\n")
+    model = tiny_stream_model(tmp_path / "m.onnx")
+    ran = evaluate(model, tmp_path, "--out", tmp_path / "report")
+    assert ran.status == 0, ran.err
+    assert "v.mp4[0.12345678:3.12345678]" in (tmp_path / "report/index.html").read_text()
+
+
 def test_torch_is_not_loaded_for_a_model_file(tmp_path: Path, colours: Path) -> None:
     model = tiny_stream_model(tmp_path / "tiny.onnx")
     code = (

@@ -37,14 +37,19 @@ class ClipRecord:
     @property
     def id(self) -> str:
         """`name`, with the span where it is not the whole file: unique within a data folder."""
-        if self.start_s == 0 and self.end_s is None:
-            return self.name
-        return f"{self.name}[{self.start_s:.9g}:{'' if self.end_s is None else f'{self.end_s:.9g}'}]"
+        return clip_id(self.name, self.start_s, self.end_s)
 
     @property
     def seconds(self) -> float | None:
         """How long the span is; None where it ends with the file."""
         return None if self.end_s is None else self.end_s - self.start_s
+
+
+def clip_id(name: str, start_s: float = 0.0, end_s: float | None = None) -> str:
+    """What a clip is called: its file's name, with the span where it is not the whole file."""
+    if start_s == 0 and end_s is None:
+        return name
+    return f"{name}[{start_s:.9g}:{'' if end_s is None else f'{end_s:.9g}'}]"
 
 
 def label_fault(label: str) -> str | None:

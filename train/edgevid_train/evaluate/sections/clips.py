@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgevid.manifest import BACKGROUND
+from edgevid_train.annotations.record import clip_id
 from edgevid_train.evaluate import page
 from edgevid_train.evaluate.sections.figures import Figures
 
@@ -26,11 +27,7 @@ def shown(figures: Figures, strips: Mapping[str, Path], ids: Sequence[str]) -> s
 
 
 def _id(entry: Figures) -> str:
-    """As `ClipRecord.id`."""
-    if "start_s" not in entry:
-        return str(entry["file"])
-    end_s = "" if entry["end_s"] is None else f"{entry['end_s']:g}"
-    return f"{entry['file']}[{entry['start_s']:g}:{end_s}]"
+    return clip_id(entry["file"], entry.get("start_s", 0.0), entry.get("end_s"))
 
 
 def _clip(figures: Figures, strip: Path, name: str, entry: Figures) -> str:
