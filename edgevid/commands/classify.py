@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from edgevid.manifest import Manifest
     from edgevid.recognise import FileScores
 
-LIKELY = 0.5
-"""Where labels do not exclude one another, those are predicted whose score is at least this."""
-
 _NOTHING = "(nothing)"
 
 
@@ -74,13 +71,16 @@ def _notes(scored: "FileScores") -> list[str]:
 
 def _prediction(file: str, scored: "FileScores", manifest: "Manifest") -> dict[str, Any]:
     """What is written about one file; labels in the order of their scores."""
+    from edgevid.models.scores import LIKELY
+
     clip, counts = scored.scores.clip, scored.counts
     order = clip.argsort()[::-1]
-    best = manifest.labels[order[0]]
-    likely = [manifest.labels[i] for i in order if clip[i] >= LIKELY]
+    predicted: str | list[str] = manifest.labels[order[0]]
+    if manifest.activation == "sigmoid":
+        predicted = [manifest.labels[i] for i in order if clip[i] >= LIKELY]
     return {
         "file": file,
-        "predicted": likely if manifest.activation == "sigmoid" else best,
+        "predicted": predicted,
         "scores": {manifest.labels[i]: round(float(clip[i]), 6) for i in order},
         "frames": {
             "captured": counts.captured,
@@ -106,8 +106,7 @@ def _show(predictions: list[dict[str, Any]], top: int) -> None:
     table = Table(file, label, Column("score", justify="right"), "then", box=SIMPLE_HEAD, pad_edge=False)
     for prediction in predictions:
         scores, predicted = prediction["scores"], prediction["predicted"]
-        several = isinstance(predicted, list)
-        named = (predicted[:top] if several else [predicted]) or [_NOTHING]
+        named = (predicted if isinstance(predicted, list) else [predicted])[:top] or [_NOTHING]
         said = [f"{scores[label]:.2f}" if label in scores else "" for label in named]
         others = [label for label in list(scores)[:top] if label not in named]
         then = ", ".join(f"{label} {scores[label]:.2f}" for label in others)

@@ -8,6 +8,9 @@ from edgevid.manifest import ClipPool, Manifest
 
 Scores = NDArray[np.float32]
 
+LIKELY = 0.5
+"""Where labels do not exclude one another, those are predicted whose score is at least this."""
+
 
 def activate(logits: NDArray[np.float32], activation: str) -> Scores:
     """Scores 0..1 over the last axis.

@@ -32,7 +32,7 @@ from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.strips import GAP_PX
 from edgevid_train.evaluate.subjects import open_subject
-from edgevid_train.evaluate.subjects.places import processor
+from edgevid_train.evaluate.subjects.machine import processor
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe

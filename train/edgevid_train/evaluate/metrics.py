@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from edgevid.manifest import BACKGROUND
+from edgevid.models.scores import LIKELY
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.evaluate.multilabel import THRESHOLD, table_of
+from edgevid_train.evaluate.multilabel import table_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Prediction:
         """
         if not self.scores:
             return None
-        return BACKGROUND if self.several and max(self.scores.values()) < THRESHOLD else self.ranked()[0]
+        return BACKGROUND if self.several and max(self.scores.values()) < LIKELY else self.ranked()[0]
 
     @property
     def right(self) -> bool:
@@ -53,7 +54,7 @@ class Prediction:
     def confidence(self) -> float:
         """The score of what is predicted; 0 of a missing clip."""
         best = max(self.scores.values(), default=0.0) if self.scores else 0.0
-        return 1 - best if self.scores and self.several and best < THRESHOLD else best
+        return 1 - best if self.scores and self.several and best < LIKELY else best
 
     def ranked(self) -> list[str]:
         """Labels from the highest score to the lowest, equals in the model's order; nothing for a missing clip."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-THRESHOLD = 0.5
+from edgevid.models.scores import LIKELY
+
 DRAWS = 500
 _MISSING = -1.0
 """Score of a clip that could not be read, below all others."""
@@ -32,7 +33,7 @@ class Table:
     @property
     def said(self) -> Bools:
         """Which labels a clip got."""
-        return np.asarray(self.scores >= THRESHOLD)
+        return np.asarray(self.scores >= LIKELY)
 
     @property
     def average_precisions(self) -> Floats:

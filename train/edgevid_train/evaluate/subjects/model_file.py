@@ -16,7 +16,7 @@ from edgevid.recognise import ClipScores, score_clip
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
-from edgevid_train.evaluate.subjects.places import processor
+from edgevid_train.evaluate.subjects.machine import processor
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 
 LATENCY_STEPS = 100

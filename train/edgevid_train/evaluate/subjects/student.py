@@ -19,7 +19,7 @@ from edgevid_train.evaluate.looks.activation import activation
 from edgevid_train.evaluate.looks.taps import student_taps
 from edgevid_train.evaluate.predict import student_answer
 from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles
-from edgevid_train.evaluate.subjects.places import name_of
+from edgevid_train.evaluate.subjects.machine import name_of
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.models.student import StudentOutputs

@@ -21,7 +21,7 @@ from edgevid_train.evaluate.looks.activation import activation, mean_of
 from edgevid_train.evaluate.looks.attention import attention
 from edgevid_train.evaluate.looks.taps import teacher_taps
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
-from edgevid_train.evaluate.subjects.places import name_of
+from edgevid_train.evaluate.subjects.machine import name_of
 from edgevid_train.losses.teacher_outputs import ask_teacher
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.teachers import TeacherOutputs
