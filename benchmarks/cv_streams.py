@@ -1,7 +1,7 @@
 """Events of a cross-validation: each fold's student on long streams of its own held-out scenes, through the live path.
 
 The event rule of each fold is fitted to the streams of the other folds, so no figure comes from clips that a network or
-a rule has seen. Negative videos are dealt out among the folds.
+a rule has seen. Negative videos are dealt out among the folds, each to one whose network was not trained on it.
 
     python benchmarks/cv_streams.py runs/cv egogestar --gaps negatives --negatives negatives --negatives weizmann
 
@@ -24,9 +24,11 @@ from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_student
 from edgevid_train.evaluate.fit_events import fit_rule
 from edgevid_train.evaluate.matching import summarise_streams
-from edgevid_train.evaluate.stream_plan import StreamSettings, find_negatives, plan_streams
+from edgevid_train.evaluate.stream_plan import StreamSettings, plan_streams
 from edgevid_train.evaluate.stream_run import Watched, watch
 from edgevid_train.evaluate.streams import play
+from edgevid_train.marks import Known
+from edgevid_train.negatives import as_record, find_negatives
 
 
 @dataclass
@@ -48,21 +50,24 @@ def main(
     folders, records = sorted(run.glob("fold-*")), read_data(data)
     between, alone = find_negatives(gaps), find_negatives(negatives)
     with tempfile.TemporaryDirectory() as temporary:
-        models, plans = [], []
+        models, plans, seen = [], [], []
         for folder in folders:
             checkpoint = folder / "student" / "last"
             written = export(checkpoint, to="onnx", out=Path(temporary) / folder.name)
             models.append(load(written[0].file))
-            groups = load_student(checkpoint).info.split.val_groups
-            clips = [record for record in records if record.group in groups]
-            plans.append(plan_streams(clips, between, StreamSettings(seed=seed)).streams)
+            split = load_student(checkpoint).info.split
+            seen.append(Known(split.trained_on))
+            clips = [record for record in records if record.group in split.val_groups]
+            unseen = [file for file in between if as_record(file) not in seen[-1]]
+            plans.append(plan_streams(clips, unseen, StreamSettings(seed=seed)).streams)
+        dealt = _deal(alone, seen)
         manifest = models[0].manifest
         rules: list[EventRule] = []
         for level in (None, *threshold):
             folds = []
             for i, (model, of_fold) in enumerate(zip(models, plans, strict=True)):
                 stopping = model.with_thresholds([level] * len(manifest.exits))
-                mine = alone[i :: len(folders)] if level is None else []
+                mine = dealt[i] if level is None else []
                 watched = [play(plan, stopping)[0].watched for plan in of_fold]
                 folds.append(Fold(watched, _negatives(mine, stopping)))
             if not rules:
@@ -71,6 +76,18 @@ def main(
                     print(f"fold {i}: {rule}")
                 print(f"fitted to all of them: {_fit(folds, manifest)}")
             _report(folds, rules, manifest, level)
+
+
+def _deal(files: list[Path], seen: list[Known]) -> list[list[Path]]:
+    """Each file to one of the networks that were not trained on it, to that which has fewest."""
+    dealt: list[list[Path]] = [[] for _ in seen]
+    for file in files:
+        free = [fold for fold, known in enumerate(seen) if as_record(file) not in known]
+        if free:
+            dealt[min(free, key=lambda fold: len(dealt[fold]))].append(file)
+        else:
+            print(f"left out, every network was trained on it: {file}")
+    return dealt
 
 
 def _negatives(files: list[Path], model: StreamModel) -> list[Watched]:

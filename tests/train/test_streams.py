@@ -30,6 +30,7 @@ from edgevid_train.evaluate.stream_plan import Rest, Shown, StreamPlan, StreamSe
 from edgevid_train.evaluate.stream_run import Trace, watch
 from edgevid_train.evaluate.stream_source import Camera, StreamSource
 from edgevid_train.marks import marks_of_all
+from edgevid_train.negatives import as_record
 
 DEAF = EventRule(on=0.999, off=0.99, min_s=1.5, cooldown_s=0.5, smooth_s=0.7)
 """A rule under which the tiny model never says anything."""
@@ -343,6 +344,19 @@ def test_a_model_is_not_fitted_to_what_it_was_trained_on(tmp_path: Path, colours
     assert ran.status == 0
     assert "warning: the model was trained on" in ran.out
     assert json.loads((tmp_path / "e.json").read_text())["trained_on"] > 0
+
+
+def test_nor_is_one_to_negatives_that_it_was_trained_on(tmp_path: Path, colours: Path, negatives: Path) -> None:
+    marks = marks_of_all([as_record(negatives / "b_red.mp4")])
+    told = Provenance(data="d", weights="w", licences="MIT", recipe="r", trained_on=marks)
+    model = tiny_stream_model(tmp_path / "t.onnx", tiny_manifest("stream", provenance=told))
+    ran = command("fit-events", model, colours, "--negatives", negatives, "--out", tmp_path / "o.onnx")
+    assert ran.status == 2
+    assert "was trained on 1 of the 3 clips of the negatives" in ran.err
+    ran = command("evaluate", model, colours, "--stream", "--negatives", negatives, "--json", tmp_path / "e.json")
+    assert ran.status == 0
+    assert "warning: the model was trained on 1 of the negatives" in ran.out
+    assert json.loads((tmp_path / "e.json").read_text())["negatives_trained_on"] == 1
 
 
 @pytest.mark.parametrize(

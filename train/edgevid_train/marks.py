@@ -11,7 +11,6 @@ random, so that these are a fair sample, and data that was trained on shows as s
 import bisect
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
@@ -76,9 +75,9 @@ def trained_among(records: Sequence[ClipRecord], trained_on: Collection[str]) ->
 
 
 def refuse_trained(
-    records: Sequence[ClipRecord], trained_on: Collection[str], model: str, data: Path, purpose: str
+    records: Sequence[ClipRecord], trained_on: Collection[str], model: str, data: str, purpose: str
 ) -> None:
-    """Raises InputError when the model has seen some of `records`, the clips of `data`; `purpose` says what for."""
+    """Raises InputError when the model has seen some of `records`, those of `data`; `purpose` says what for."""
     seen = trained_among(records, trained_on)
     if seen:
         raise InputError(

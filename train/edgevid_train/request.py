@@ -25,9 +25,10 @@ class RunRequest(BaseModel):
 
     `signed`: those addresses among the data that were given with a query, which is not kept.
 
-    `extra`: folders of clips that are trained on in every fold and never held out. `teacher`: a checkpoint to use
-    instead of training one. `init`: a run or checkpoint whose weights to begin from. At most one of `cv` (all of so
-    many folds), `fold` of `folds` (counting from 1) and `all`.
+    `extra`: folders of clips that are trained on in every fold and never held out. `negatives`: videos without any of
+    the actions, files or folders, of which every fold leaves out its share. `teacher`: a checkpoint to use instead of
+    training one. `init`: a run or checkpoint whose weights to begin from. At most one of `cv` (all of so many folds),
+    `fold` of `folds` (counting from 1) and `all`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +43,7 @@ class RunRequest(BaseModel):
     min_clip_s: float | None = None
     max_clip_s: float | None = None
     extra: tuple[Path, ...] = ()
+    negatives: tuple[Path, ...] = ()
     signed: tuple[Path, ...] = ()
     teacher: Path | None = None
     init: Path | None = None

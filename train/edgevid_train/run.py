@@ -42,6 +42,7 @@ from edgevid_train.loop.scalars import check_log
 from edgevid_train.loop.schedule import check_held_out
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.negatives import deal, read_negatives
 from edgevid_train.phases import Fold, Setting, train_student, train_teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
@@ -91,7 +92,9 @@ def _train_folds(
     for line in _several(recipe, records, labels):
         report.say(line)
     extra = _extra(request, labels, report)
-    splits = _splits(request, recipe, records, extra)
+    indexes = IndexStore()
+    negatives = read_negatives(request.negatives, indexes, report.say)
+    splits = _splits(request, recipe, records, extra, negatives)
     _check_held_out(request, recipe, splits)
     given = given_teachers(request, labels, splits)
     _try_networks(request, recipe, labels, splits, given)
@@ -102,15 +105,16 @@ def _train_folds(
         processes.wait()  # until all have found their output and their data as they were
         if processes.leads() and not start.resume:
             _begin(request, recipe, out)
-        spans = with_context([*records, *extra], recipe.stream.before_s, recipe.stream.after_s)
+        everything = [*records, *extra, *negatives]
+        spans = with_context(everything, recipe.stream.before_s, recipe.stream.after_s)
         disk = disk_clips(recipe.data.disk_cache_mb)
-        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, IndexStore(), disk)
-        lengths = usable_clips([*records, *extra], cache, recipe, out, report, stop)
+        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, indexes, disk)
+        lengths = usable_clips(everything, cache, recipe, out, report, stop)
         if disk is not None and disk.unwritable is not None:
             report.say(f"warning: decoded clips are not kept on disk: {disk.unwritable}")
         seen = seen_before(request, recipe)
         setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen, drawn)
-        pooled, taught = _train_each(request, splits, given, setting, lengths, set(extra), out)
+        pooled, taught = _train_each(request, splits, given, setting, lengths, set(extra), set(negatives), out)
     if not pooled:
         return {}
     entries = [prediction.to_json() | {"group": prediction.record.group} for prediction in pooled]
@@ -132,6 +136,7 @@ def _train_each(
     setting: Setting,
     lengths: Mapping[ClipRecord, int],
     extra: Collection[ClipRecord],
+    negatives: Collection[ClipRecord],
     out: Path,
 ) -> tuple[list[Prediction], list[Prediction]]:
     """Train on every split.
@@ -147,11 +152,12 @@ def _train_each(
             check_labels(train)
         for line in Split(tuple(train), split.val).warnings():
             report.say(f"warning: {name}: {line}")
-        more = sum(record in extra for record in train)
-        own = f"{len(train) - more} clips" + (f" and {more} extra ones" if more else "")
+        more, quiet = (sum(record in those for record in train) for those in (extra, negatives))
+        own = f"{len(train) - more - quiet} clips" + (f" and {more} extra ones" if more else "")
+        own += f", {quiet} pieces of negative video," if quiet else ""
         own += f", {recipe.drawn.clips} new ones drawn for each epoch," if recipe.drawn.clips else ""
         report.say(f"{name}: {own} to train on, {len(split.val)} held out")
-        fold = Fold(name, out / folder, train, [lengths[record] for record in train], more, split.val)
+        fold = Fold(name, out / folder, train, [lengths[record] for record in train], more + quiet, quiet, split.val)
         if request.command == "train-teacher":
             pooled += train_teacher(fold, setting)[1]
         elif teacher_folder is not None:
@@ -213,12 +219,18 @@ def _extra(request: RunRequest, labels: Sequence[str], report: Reporter) -> list
 
 
 def _splits(
-    request: RunRequest, recipe: Recipe, records: Sequence[ClipRecord], extra: Sequence[ClipRecord]
+    request: RunRequest,
+    recipe: Recipe,
+    records: Sequence[ClipRecord],
+    extra: Sequence[ClipRecord],
+    negatives: Sequence[ClipRecord],
 ) -> list[tuple[str, str, Split]]:
     """Name, folder within OUT and clips of every split to train on."""
     if request.data is not None:
         check_labels(records)
     seed = recipe.clips_seed
+    among = request.cv or request.folds
+    left_out = deal(negatives, among, seed) if among else [set()]
     if request.all:
         chosen = [("all clips", "", Split(tuple(records), ()))]
     elif request.cv is not None:
@@ -227,9 +239,13 @@ def _splits(
     elif request.folds is not None and request.fold is not None:
         split = grouped_folds(records, request.folds, seed)[request.fold - 1]
         chosen = [(f"fold {request.fold} of {request.folds}", "", split)]
+        left_out = left_out[request.fold - 1 : request.fold]
     else:
         chosen = [("held-out groups", "", holdout(records, recipe.data.holdout, seed))]
-    return [(name, folder, Split((*split.train, *extra), split.val)) for name, folder, split in chosen]
+    return [
+        (name, folder, Split((*split.train, *extra, *(r for r in negatives if r.group not in left)), split.val))
+        for (name, folder, split), left in zip(chosen, left_out, strict=True)
+    ]
 
 
 def _check_held_out(request: RunRequest, recipe: Recipe, splits: Sequence[tuple[str, str, Split]]) -> None:

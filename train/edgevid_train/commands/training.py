@@ -44,6 +44,10 @@ Sweep = Annotated[
 ]
 Seeds = Annotated[int | None, typer.Option(min=1, max=100, help="Train each combination with so many seeds.")]
 Extra = Annotated[list[Path] | None, data_option("More clips, only ever trained on. Repeatable.")]
+Negatives = Annotated[
+    list[Path] | None,
+    typer.Option(help="Videos without any of the actions, files or folders: background to train on. Repeatable."),
+]
 Videos = Annotated[
     list[Path] | None,
     data_option("Folder of videos, tar shards, or an address, as of train-distill; labels are ignored. Repeatable."),
@@ -90,6 +94,7 @@ def train_teacher(
     fold: Fold = None,
     all_: All = False,
     extra: Extra = None,
+    negatives: Negatives = None,
     format_: Format = None,
     group: Group = None,
     label_pattern: LabelPattern = None,
@@ -101,7 +106,7 @@ def train_teacher(
 ) -> None:
     """Train a teacher alone on labelled videos; train-distill --teacher takes it."""
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
-    asked = _labelled(data, options, extra, init, cv, folds, fold, all_=all_)
+    asked = _labelled(data, options, extra, negatives, init, cv, folds, fold, all_=all_)
     asked |= {"command": "train-teacher"}
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
 
@@ -122,6 +127,7 @@ def train_distill(
     fold: Fold = None,
     all_: All = False,
     extra: Extra = None,
+    negatives: Negatives = None,
     sweep: Sweep = None,
     seeds: Seeds = None,
     format_: Format = None,
@@ -140,7 +146,7 @@ def train_distill(
     With --sweep or --seeds one run after the other goes into OUT/sweep-…, and one table says which did best.
     """
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
-    asked = _labelled(data, options, extra, init, cv, folds, fold, all_=all_)
+    asked = _labelled(data, options, extra, negatives, init, cv, folds, fold, all_=all_)
     asked |= {"command": "train-distill", "teacher": teacher and teacher.absolute()}
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force, sweep=sweep or (), seeds=seeds)
 
@@ -149,6 +155,7 @@ def _labelled(
     data: Path | None,
     options: "ReadOptions",
     extra: list[Path] | None,
+    negatives: list[Path] | None,
     init: Path | None,
     cv: int | None,
     folds: int | None,
@@ -163,6 +170,7 @@ def _labelled(
         **asdict(options),
         "data": data and absolute(data),
         "extra": tuple(absolute(folder) for folder in extra or []),
+        "negatives": tuple(place.absolute() for place in negatives or []),
         "init": init and init.absolute(),
         "cv": cv,
         "folds": folds,

@@ -17,7 +17,6 @@ from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.annotations.paths import VIDEO_ENDINGS, videos_below
 from edgevid_train.decode import RUNTIME_SHORT_SIDE
 from edgevid_train.storage import media
 
@@ -107,23 +106,6 @@ class Plans:
     unreadable: list[ClipRecord] = field(default_factory=list)
     left_out: list[ClipRecord] = field(default_factory=list)
     """Background clips for which the gaps had no room."""
-
-
-def find_negatives(places: Sequence[Path]) -> list[Path]:
-    """The video files that are given, or lie below the folders that are given, each once.
-
-    Raises:
-        InputError: no such file or folder, or a folder without videos.
-    """
-    found: dict[Path, None] = {}
-    for place in places:
-        if not place.exists():
-            raise InputError(f"--negatives {place}: no such file or folder")
-        files = videos_below(place) if place.is_dir() else [place]
-        if not files:
-            raise InputError(f"--negatives {place}: no videos in it ({', '.join(sorted(VIDEO_ENDINGS))})")
-        found |= dict.fromkeys(files)
-    return list(found)
 
 
 def probe(file: Path) -> Video:

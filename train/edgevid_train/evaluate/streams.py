@@ -15,12 +15,13 @@ from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord, ReadOptions
 from edgevid_train.evaluate.clips import clips_to_judge, say_unknown
 from edgevid_train.evaluate.matching import Stream, count, match, summarise_streams, verdicts
-from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, find_negatives, plan_streams
+from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, plan_streams
 from edgevid_train.evaluate.stream_run import Trace, Watched, watch
 from edgevid_train.evaluate.stream_source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.loop.progress import Reporter
 from edgevid_train.marks import refuse_trained, trained_among
+from edgevid_train.negatives import as_record, find_negatives
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class StreamReport:
         unreadable: actions whose file could not be opened; they count as missed.
         left_out: background clips for which the gaps had no room.
         trained_on: how many of the clips the model was trained on, or on others of their group; None: it does not say.
+        negatives_trained_on: how many of the negatives.
     """
 
     name: str
@@ -62,6 +64,7 @@ class StreamReport:
     unreadable: list[ClipRecord] = field(default_factory=list)
     left_out: list[ClipRecord] = field(default_factory=list)
     trained_on: int | None = None
+    negatives_trained_on: int = 0
 
     @property
     def traces(self) -> list[Trace]:
@@ -91,6 +94,7 @@ class StreamReport:
             "exits": _summed(one.metrics["exits"] for one in runs),
             "resets": sum(one.metrics["state_resets"] for one in runs),
             "trained_on": self.trained_on,
+            "negatives_trained_on": self.negatives_trained_on,
             "streams": [_stream_json(one) for one in self.played],
             "negatives": [
                 {"file": one.stream.name, "seconds": round(one.stream.seconds, 3), "events": _events_json(one.stream)}
@@ -128,7 +132,7 @@ def evaluate_streams(
     """Make streams of the clips of `data` and run a model over them and over the negatives.
 
     `model`: a bundled model's name, a model file, or a student's checkpoint, whose stream graph torch then computes.
-    `unseen`: refuse clips that the model says it was trained on.
+    `unseen`: refuse clips and negatives that the model says it was trained on.
 
     Raises:
         InputError: no such model, data or negatives, a model that does not step, no clip in `split`, or no action that
@@ -142,8 +146,11 @@ def evaluate_streams(
     say_unknown(name, network.manifest.labels, records, data, report.say)
     marks = network.manifest.provenance.trained_on
     if unseen:
-        refuse_trained(records, marks, model, data, "a rule is fitted to")
+        refuse_trained(records, marks, model, str(data), "a rule is fitted to")
     files = find_negatives(negatives)
+    quiet = [as_record(file) for file in files]
+    if unseen:
+        refuse_trained(quiet, marks, model, "the negatives", "a rule is fitted to")
     plans = plan_streams(records, files, settings)
     done = StreamReport(
         name,
@@ -155,6 +162,7 @@ def evaluate_streams(
         unreadable=plans.unreadable,
         left_out=plans.left_out,
         trained_on=len(trained_among(records, marks)) if marks else None,
+        negatives_trained_on=len(trained_among(quiet, marks)),
     )
     with report.bar(f"running {network.manifest.name}", len(plans.streams) + len(files)) as advance:
         for plan in plans.streams:
@@ -227,7 +235,9 @@ def notes(report: StreamReport) -> list[str]:
         lines.append(f"{len(report.left_out)} background clips left out: the gaps have no room for them")
     if report.trained_on:
         lines.append(f"warning: the model was trained on {report.trained_on} of these clips or on their groups")
-    elif report.trained_on is None:
+    if report.negatives_trained_on:
+        lines.append(f"warning: the model was trained on {report.negatives_trained_on} of the negatives")
+    if report.trained_on is None:
         lines.append("warning: the model does not say which recordings it was trained on; these may be among them")
     return lines
 

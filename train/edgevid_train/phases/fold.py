@@ -19,7 +19,8 @@ from edgevid_train.samples.places import Places
 class Fold:
     """One split to train on; `folder` gets the phases' folders.
 
-    `train`: readable clips, the extra ones last, so many of them as `extra` says; `lengths`: their steps.
+    `train`: readable clips, the extra ones last, so many of them as `extra` says, and of these the last `negatives` are
+    pieces of video without actions; `lengths`: their steps.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Fold:
     train: Sequence[ClipRecord]
     lengths: Sequence[int]
     extra: int
+    negatives: int
     val: Sequence[ClipRecord]
 
     def info(self, seen_before: Collection[str], drawn: range = range(0)) -> SplitInfo:

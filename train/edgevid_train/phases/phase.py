@@ -57,6 +57,21 @@ def _labels(fold: Fold, recipe: Recipe) -> list[tuple[str, ...]]:
     return [record.labels if recipe.task.multi_label else record.labels[:1] for record in fold.train]
 
 
+def training_clips(fold: Fold, setting: Setting, phase: int) -> TrainingClips:
+    """The fold's training streams, as this phase changes them at random."""
+    return TrainingClips(
+        fold.train,
+        setting.labels,
+        setting.cache,
+        setting.places,
+        setting.recipe,
+        phase,
+        extra=fold.extra,
+        negatives=fold.negatives,
+        drawn=setting.drawn,
+    )
+
+
 def sampler_for(
     fold: Fold,
     recipe: Recipe,

@@ -31,8 +31,9 @@ from edgevid_train.phases.phase import (
     label_loss_of,
     learn,
     sampler_for,
+    training_clips,
 )
-from edgevid_train.samples.dataset import STUDENT, HeldOutClips, TrainingClips, as_stream
+from edgevid_train.samples.dataset import STUDENT, HeldOutClips, as_stream
 
 
 def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list[Prediction]:
@@ -81,9 +82,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
             cast(nn.Module, teacher).eval().requires_grad_(False)
         kept = kept_answers(recipe.distill.cache_mb) if teacher is not None else None
         task = StudentTask(student, recipe.distill, teacher, label_loss_of(fold, setting), kept)
-        clips = TrainingClips(
-            fold.train, labels, setting.cache, setting.places, recipe, STUDENT, fold.extra, setting.drawn
-        )
+        clips = training_clips(fold, setting, STUDENT)
         lead_steps = round(recipe.stream.before_s * rate_hz)
         sampler = sampler_for(
             fold, recipe, recipe.optim, fold.lengths, _drawn_steps(setting), recipe.stream.max_steps, lead_steps

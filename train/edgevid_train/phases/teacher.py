@@ -28,8 +28,9 @@ from edgevid_train.phases.phase import (
     label_loss_of,
     learn,
     sampler_for,
+    training_clips,
 )
-from edgevid_train.samples.dataset import TEACHER, HeldOutClips, TrainingClips, spread, spread_over
+from edgevid_train.samples.dataset import TEACHER, HeldOutClips, spread, spread_over
 
 
 def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Prediction]]:
@@ -54,7 +55,7 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
     torch.manual_seed(recipe.seed)
     network = build_teacher(recipe.teacher, len(labels))
     begin_from(setting, network, "teacher")
-    clips = TrainingClips(fold.train, labels, setting.cache, setting.places, recipe, TEACHER, fold.extra, setting.drawn)
+    clips = training_clips(fold, setting, TEACHER)
     # A teacher sees the action alone: of its streams two steps are made, and thrown away.
     optim, lengths = recipe.teacher_optim, [2] * len(fold.train)
     sampler = sampler_for(fold, recipe, optim, lengths, lambda _: 2, max_steps=2, lead_steps=0)

@@ -143,6 +143,7 @@ class TrainingClips:
     mixed how from those of its batch; the seed is the recipe's `clips_seed`.
 
     `extra`: so many of the records, the last ones, are extra; they crowd nothing out of a stream's past and future.
+    `negatives`: so many of these, the last ones, are pieces of video without actions.
     `drawn`: clips that stand in no file; an index beyond the records is one of theirs.
     """
 
@@ -155,10 +156,12 @@ class TrainingClips:
         recipe: Recipe,
         phase: int,
         extra: int = 0,
+        negatives: int = 0,
         drawn: DrawnClips | None = None,
     ) -> None:
         self.records = records
         self.extra = extra
+        self.negatives = negatives
         self.drawn = drawn
         self.phase = phase
         self.shards = shards_of(records[: len(records) - extra]) if recipe.data.shard_buffer else ()
@@ -233,11 +236,11 @@ class TrainingClips:
 
         Of clips in shards those of the same shard, which is being read anyway.
         """
-        own = len(self.records) - self.extra
+        own, rest = len(self.records) - self.extra, len(self.records) - self.negatives
         data: Sequence[int] = range(own)
         if self.by_shard:
             data = self.by_shard[self.shards[index]] if index < own else ()
-        kinds = [kind for kind in (data, range(own, len(self.records)), drawn) if kind]
+        kinds = [kind for kind in (data, range(own, rest), range(rest, len(self.records)), drawn) if kind]
         chosen = []
         for _ in range(NEIGHBOURS):
             kind = kinds[int(rng.integers(len(kinds)))]

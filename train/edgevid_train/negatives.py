@@ -1,0 +1,80 @@
+"""Videos in which none of the actions happens: found, cut into clips of the background, dealt among folds.
+
+A network that has only ever seen its own actions takes everything else for one of them. What must not be on both sides
+of a split is a video, or what the `group` of a `clips.csv` beside the videos says (a person, a scene).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgevid.errors import InputError
+from edgevid.manifest import BACKGROUND
+from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
+from edgevid_train.annotations.paths import VIDEO_ENDINGS, videos_below
+from edgevid_train.decode import IndexStore
+
+PIECE_S = 4.0
+"""A video is cut into pieces of about this length: a stream's past has room for some of them."""
+
+
+def find_negatives(places: Sequence[Path]) -> list[Path]:
+    """The video files that are given, or lie below the folders that are given, each once.
+
+    Raises:
+        InputError: no such file or folder, or a folder without videos.
+    """
+    found: dict[Path, None] = {}
+    for place in places:
+        if not place.exists():
+            raise InputError(f"--negatives {place}: no such file or folder")
+        files = videos_below(place) if place.is_dir() else [place]
+        if not files:
+            raise InputError(f"--negatives {place}: no videos in it ({', '.join(sorted(VIDEO_ENDINGS))})")
+        found |= dict.fromkeys(files)
+    return list(found)
+
+
+def as_record(file: Path, group: str | None = None) -> ClipRecord:
+    """The whole file as a clip of the background; its group is its own name where none is given."""
+    return ClipRecord(file, file.name, (BACKGROUND,), group or file.name)
+
+
+def read_negatives(places: Sequence[Path], indexes: IndexStore, say: Callable[[str], None]) -> list[ClipRecord]:
+    """Pieces of all videos in `places`, in order; what cannot be opened is left out and told of.
+
+    Raises: as `find_negatives`, and as `read_data` for a `clips.csv` in one of `places`.
+    """
+    groups: dict[Path, str] = {}
+    for place in places:
+        if (place / CLIPS_CSV).is_file():
+            groups |= {record.file: f"{place.name}/{record.group}" for record in read_data(place)}
+    pieces: list[ClipRecord] = []
+    for file in find_negatives(places):
+        try:
+            times_s = indexes.get(file).times_s
+        except InputError as error:
+            say(f"--negatives: left out: {file}: {str(error).removeprefix(f'{file}: ')}")
+            continue
+        pieces += _cut(as_record(file, groups.get(file)), float(times_s[-1]) if len(times_s) else 0.0)
+    if places and not pieces:
+        raise InputError(f"--negatives {places[0]}: none of its videos can be used")
+    return pieces
+
+
+def _cut(whole: ClipRecord, seconds: float) -> list[ClipRecord]:
+    """As many pieces of like length as come closest to `PIECE_S` each; the last one goes to the end of the file."""
+    count = max(1, round(seconds / PIECE_S))
+    ends = [*(round(seconds * i / count, 3) for i in range(1, count)), None]
+    starts = [0.0, *(end for end in ends if end is not None)]
+    spans = zip(starts, ends, strict=True)
+    return [ClipRecord(whole.file, whole.name, whole.labels, whole.group, start, end) for start, end in spans]
+
+
+def deal(records: Iterable[ClipRecord], folds: int, seed: int) -> list[set[str]]:
+    """Which groups each fold leaves out: every group one fold's, alike many a fold, in an order drawn from `seed`."""
+    names = sorted({record.group for record in records})
+    np.random.default_rng([seed, 78]).shuffle(names)
+    return [set(names[fold::folds]) for fold in range(folds)]
