@@ -24,6 +24,7 @@ from edgevid_train.samples.augment import AugmentConfig
 from edgevid_train.samples.drawn import DrawnConfig
 from edgevid_train.samples.mix import MixConfig
 from edgevid_train.samples.sequence import StreamConfig
+from edgevid_train.samples.sights import MemoryConfig
 from edgevid_train.storage import is_written
 
 LARGEST_SEED = 2**31
@@ -163,6 +164,8 @@ class Recipe(_Part):
     pretrain_optim: OptimConfig = OptimConfig(ema=0.0)
     teacher_optim: OptimConfig = OptimConfig()
     optim: OptimConfig = OptimConfig()
+    memory: MemoryConfig = MemoryConfig()
+    memory_optim: OptimConfig = OptimConfig(epochs=4, ema=0.98)
     curriculum: CurriculumConfig = CurriculumConfig()
     clip_pool: ClipPool = ClipPool(kind="peak", smooth_s=0.3)
     events: EventRule = EventRule()
@@ -171,6 +174,8 @@ class Recipe(_Part):
     def _one_task(self) -> Self:
         if self.task.multi_label and self.paths.steps:
             raise ValueError("paths.steps: drawn paths have one label each; it is not for task.kind = multi_label")
+        if self.task.multi_label and self.memory.streams:
+            raise ValueError("memory.streams: its steps have one label each; it is not for task.kind = multi_label")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ OUT/recipe.toml      the resolved recipe
 OUT/ledger.csv       every clip that could not be used, and why
 OUT/quality.csv      clips that are very dark, very blurred or blocky, of those that were looked at; they are used
 OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, predictions.json of the held-out clips
+OUT/memory/           the same of the student after its memory's lesson, where the recipe has one
 OUT/fold-I/…         the same for every fold of a cross-validation; OUT/cv.json and confusion.png over all of them
 """
 
@@ -199,7 +200,7 @@ def _several(recipe: Recipe, records: Sequence[ClipRecord], labels: Sequence[str
 
 def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
     """Make room in `out`: what an earlier run left goes, what is not ours stays."""
-    for path in (out / "teacher", out / "student", *out.glob("fold-*")):
+    for path in (out / "teacher", out / "student", out / "memory", *out.glob("fold-*")):
         if path.is_dir():
             shutil.rmtree(path)
     (out / CV).unlink(missing_ok=True)

@@ -58,7 +58,7 @@ def train(
 
     with (
         scalar_log(job.folder, job.info.kind, job.recipe, now.step) as log,
-        report.bar(job.info.kind, total, now.step) as advance,
+        report.bar(job.folder.name, total, now.step) as advance,
     ):
         while now.epoch < optim.epochs and not lost_patience(optim, now.epoch, now.best_epoch):
             task.train()
@@ -96,7 +96,7 @@ def train(
             if now.metrics and better(now.metrics, now.best):
                 now.best, now.best_epoch = now.metrics, now.epoch
                 run.save("best")
-            report.say(epoch_line(job.info.kind, now.epoch, optim.epochs, now.meter, now.metrics, now.best_epoch))
+            report.say(epoch_line(job.folder.name, now.epoch, optim.epochs, now.meter, now.metrics, now.best_epoch))
             now.meter = Meter()
             if is_plateau(optim, now.epoch, now.best_epoch, now.fell_epoch):
                 now.falls, now.fell_epoch = now.falls + 1, now.epoch

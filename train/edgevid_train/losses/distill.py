@@ -80,6 +80,12 @@ class StepTargets:
     progress: Tensor
 
 
+def exit_weights(config: DistillConfig, exits: int) -> list[float]:
+    """What each exit's loss weighs, the last one's 1."""
+    inner = config.inner_exits if isinstance(config.inner_exits, tuple) else [config.inner_exits] * (exits - 1)
+    return [*inner, 1.0]
+
+
 def task_loss(logits: Tensor, targets: Tensor, weights: Tensor, loss: LabelLoss) -> Tensor:
     """Weighted mean over the steps that have a target. `logits` `(B, T, L)`, the others as in `StepTargets`."""
     per_step, counts = loss(logits.flatten(0, 1), targets.flatten(0, 1))
@@ -147,9 +153,7 @@ class DistillTask(nn.Module):
         super().__init__()
         self.config = config
         self.label_loss = label_loss or LabelLoss(smoothing=config.label_smoothing)
-        exits = len(student.exit_names)
-        inner = config.inner_exits if isinstance(config.inner_exits, tuple) else [config.inner_exits] * (exits - 1)
-        self.exit_weights = [*inner, 1.0]
+        self.exit_weights = exit_weights(config, len(student.exit_names))
         self.project = nn.Linear(student.embedding_size, teacher_features) if teacher_features else None
         self.taps: TapTerms | None = None
         """Of the config's taps, where there is a teacher."""

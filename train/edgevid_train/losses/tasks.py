@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from edgevid_train.losses.counts import WHOLE, Counts
-from edgevid_train.losses.distill import DistillConfig, DistillTask, place_loss
+from edgevid_train.losses.distill import DistillConfig, DistillTask, exit_weights, place_loss, task_loss
 from edgevid_train.losses.kept_answers import Asked, KeptAnswers
 from edgevid_train.losses.label_loss import LabelLoss
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, TeacherOutputs
 from edgevid_train.samples.batch import Batch, as_input
+from edgevid_train.samples.sights import SightBatch
 from edgevid_train.taps import TapTerms, listening
 
 Losses = tuple[Tensor, dict[str, Tensor]]
@@ -75,6 +76,32 @@ class StudentTask(nn.Module):
             outputs = self.network(frames, deciding.to(frames.device))
         loss, terms = self.distill(outputs, batch.steps, answer, shares, heard)
         return loss, {name: term.detach() for name, term in terms.items()}
+
+
+class MemoryTask(nn.Module):
+    """The loss of every exit's labels, from what the student's eyes saw; its memory alone is trained."""
+
+    def __init__(self, student: Student, config: DistillConfig, label_loss: LabelLoss) -> None:
+        super().__init__()
+        self.network = student
+        self.label_loss = label_loss
+        self.skipping = config.skipping
+        self.exit_weights = exit_weights(config, len(student.exit_names))
+        student.requires_grad_(False)
+        student.memory.requires_grad_(True)
+
+    def counts(self, batch: SightBatch) -> Counts:
+        labels = (batch.weights.flatten() * self.label_loss.counts(batch.targets.flatten())).sum().item()
+        return Counts(len(batch), labels, 0.0, 0.0)
+
+    def forward(self, batch: SightBatch, shares: Counts = WHOLE) -> Losses:
+        clips, steps = batch.targets.shape
+        deciding = draw_deciding(clips, steps, len(self.exit_weights), self.skipping)
+        logits, _ = self.network.recall(batch.sights, steps, deciding.to(batch.targets.device))
+        losses = [task_loss(one, batch.targets, batch.weights, self.label_loss) for one in logits]
+        loss = torch.stack([weight * one for weight, one in zip(self.exit_weights, losses, strict=True)]).sum()
+        loss = loss * shares.labels
+        return loss, {"task": loss.detach()}
 
 
 def draw_deciding(batch: int, steps: int, exits: int, share: float) -> Tensor:

@@ -160,18 +160,35 @@ class Student(nn.Module):
         Every exit answers at every step. `deciding`: index of the exit that decided each step, int64 `(B, T)`, so that
         the past is what a cascade would have seen; None: the last one always.
         """
-        self.carry.clip(frames.shape[1], deciding)
-        sights = self._look(frames.flatten(0, 1))
-        logits, embedding = self.memory(sights)
-        self.carry.release()
-        over_time = tuple(x.squeeze(2).transpose(1, 2) for x in (*logits, embedding))
+        sights = self.look(frames)
+        logits, embedding = self.recall(sights, frames.shape[1], deciding)
         clips = frames.shape[:2]
         return StudentOutputs(
-            over_time[:-1],
-            over_time[-1],
+            logits,
+            embedding,
             tuple(sight.places.reshape(*clips, -1, 2) for sight in sights),
             tuple(sight.pointing.reshape(clips) for sight in sights),
         )
+
+    def look(self, frames: Tensor) -> list[Sight]:
+        """What every exit's eye sees of clips `(B, T, 3, H, W)`, from a zero state, of all `B * T` frames in a row."""
+        self.carry.clip(frames.shape[1])
+        sights = self._look(frames.flatten(0, 1))
+        self.carry.release()
+        return sights
+
+    def recall(
+        self, sights: Sequence[Sight], steps: int, deciding: Tensor | None = None
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What the memory makes of what the eyes saw in clips of `steps` frames; `deciding` as of `forward`.
+
+        Returns: logits `(B, T, L)` per exit, and the embedding `(B, T, E)`.
+        """
+        self.carry.clip(steps, deciding)
+        logits, embedding = self.memory(sights)
+        self.carry.release()
+        *by_exit, last = (x.squeeze(2).transpose(1, 2) for x in (*logits, embedding))
+        return tuple(by_exit), last
 
     def step(self, frame: Tensor, state: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor, State]:
         """The stream graph, every exit computed: one float frame `(B, 3, H, W)` in 0..255 and the state before it.

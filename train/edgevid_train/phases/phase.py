@@ -32,8 +32,9 @@ from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.phases.fold import Fold, Setting
 from edgevid_train.recipe import OptimConfig, Recipe
 from edgevid_train.samples.balance import kinds_of
+from edgevid_train.samples.batch import Samples
 from edgevid_train.samples.dataset import HeldOutClips, TrainingClips, shards_of
-from edgevid_train.samples.sampler import Sampler
+from edgevid_train.samples.sampler import BatchPlan, Sampler
 
 Answer = TypeVar("Answer")
 
@@ -46,9 +47,11 @@ def is_finished(folder: Path, kind: Kind) -> bool:
     return (last / INFO).is_file() and read_info(last, kind).finished
 
 
-def label_loss_of(fold: Fold, setting: Setting) -> LabelLoss:
-    """What answers about labels cost, rare labels weighed by the clips of this fold."""
-    task, smoothing = setting.recipe.task, setting.recipe.distill.label_smoothing
+def label_loss_of(fold: Fold, setting: Setting, smoothing: float | None = None) -> LabelLoss:
+    """What answers about labels cost, rare labels weighed by the clips of this fold; `smoothing`, or distill's own."""
+    task = setting.recipe.task
+    if smoothing is None:
+        smoothing = setting.recipe.distill.label_smoothing
     return LabelLoss(task, smoothing, class_weights(task, _labels(fold, setting.recipe), setting.labels))
 
 
@@ -120,11 +123,12 @@ def job_for(
     task: nn.Module,
     optim: OptimConfig,
     sampler: Plans,
-    clips: TrainingClips,
+    load: Callable[[BatchPlan], Samples],
     validate: Validate,
     weights_from: str,
+    folder: str | None = None,
 ) -> Job:
-    """What the loop is to do, with what its checkpoints say."""
+    """What the loop is to do, with what its checkpoints say; `folder`: the phase's, called as its kind if not given."""
     info = CheckpointInfo(
         kind=kind,
         labels=setting.labels,
@@ -133,7 +137,8 @@ def job_for(
         edgevid=edgevid.__version__,
     )
     held_out = validate if fold.val else None
-    return Job(task, optim, setting.recipe, sampler, clips.load, held_out, info, fold.folder / kind, _backbone(task))
+    where = fold.folder / (folder or kind)
+    return Job(task, optim, setting.recipe, sampler, load, held_out, info, where, _backbone(task))
 
 
 def _backbone(task: nn.Module) -> tuple[str, ...]:

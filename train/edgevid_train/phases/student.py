@@ -22,6 +22,7 @@ from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher
 from edgevid_train.paths import learn_paths
 from edgevid_train.phases.fold import Fold, Setting
+from edgevid_train.phases.memory import train_memory
 from edgevid_train.phases.phase import (
     answers_of,
     begin_from,
@@ -88,11 +89,12 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
             fold, recipe, recipe.optim, fold.lengths, _drawn_steps(setting), recipe.stream.max_steps, lead_steps
         )
         plans = EasierFirst(sampler, recipe.curriculum) if recipe.curriculum.epochs else sampler
-        job = job_for("student", fold, setting, task, recipe.optim, plans, clips, validate, student.weights_from)
+        job = job_for("student", fold, setting, task, recipe.optim, plans, clips.load, validate, student.weights_from)
         student = cast(Student, learn(job, setting, teacher))
         if kept is not None:
             unwritable = f"; warning: what is new is not kept: {kept.unwritable}" if kept.unwritable else ""
             setting.report.say(f"student: {kept}{unwritable}")
+    student = train_memory(student, fold, setting, validate)
     if not fold.val:
         return []
     found = predict(student, setting.stop)[-1]

@@ -65,7 +65,7 @@ def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teac
 
     task = TeacherTask(network, label_loss_of(fold, setting))
     weights_from = recipe.teacher.weights_from
-    job = job_for("teacher", fold, setting, task, recipe.teacher_optim, sampler, clips, validate, weights_from)
+    job = job_for("teacher", fold, setting, task, recipe.teacher_optim, sampler, clips.load, validate, weights_from)
     return cast(Teacher, learn(job, setting))
 
 

@@ -33,7 +33,15 @@ from edgevid_train.samples.looks import look_times
 from edgevid_train.samples.mix import Mixture, mixed
 from edgevid_train.samples.places import Places
 from edgevid_train.samples.sampler import BatchPlan
-from edgevid_train.samples.sequence import LabelledClip, TrainStream, build_stream, sample_at, steps_of
+from edgevid_train.samples.sequence import (
+    LabelledClip,
+    LoneClip,
+    TrainStream,
+    build_stream,
+    lone_clip,
+    sample_at,
+    steps_of,
+)
 from edgevid_train.samples.targets import Targets, called
 from edgevid_train.storage import LostError, shard_of, shown
 
@@ -193,6 +201,22 @@ class TrainingClips:
         rows = torch.eye(len(self.targets.names)) if self.targets.rows is None else self.targets.rows
         batch = batch.in_shares(rows)
         return batch if mixture is None else mixed(batch, mixture)
+
+    def alone(self, index: int, turn: int, rest: int) -> tuple[LoneClip, int]:
+        """View number `turn` of a clip by itself, at most `rest` steps before it, `rest` after; its label's number."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.clips_seed, self.phase, turn, index, 1])
+        clip = lone_clip(
+            self._read(index),
+            before=int(rng.integers(0, rest + 1)),
+            after=rest,
+            most=recipe.stream.max_steps,
+            augment=self.augment,
+            rate_hz=recipe.student.rate_hz,
+            spec=recipe.student.input,
+            rng=rng,
+        )
+        return clip, self.targets.names.index(clip.label)
 
     def _draw(self, indices: Iterable[int]) -> dict[int, LabelledClip]:
         """The drawn clips with these indices."""

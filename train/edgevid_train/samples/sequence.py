@@ -256,6 +256,72 @@ def step_targets(
     return targets.astype(np.int64), weights, is_late
 
 
+def hold_on(
+    label: int,
+    since_s: NDArray[np.float64],
+    asked: tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]],
+    background: int,
+    config: StreamConfig,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+    """What an action was called is held into what follows it, unless that is sure of itself.
+
+    `since_s`: time of every step since the action's end; `asked`: targets, weights and decisive steps of what follows.
+
+    Returns: targets and weights, and at which steps the label is held.
+    """
+    targets, weights, decisive = asked
+    idle = np.isin(targets, [background, IGNORE]) & ~decisive & (label != background)
+    held = idle & (since_s <= config.hold_s)
+    # for a while after that nobody can say whether it is over
+    unsure = idle & ~held & (since_s <= 2 * config.hold_s)
+    told = np.where(held, label, np.where(unsure, IGNORE, targets))
+    return told, np.where(held, 1.0, weights).astype(np.float32), held
+
+
+@dataclass(frozen=True)
+class LoneClip:
+    """A clip by itself in one augmented view of it, with its scene at rest before and after.
+
+    Attributes:
+        frames: uint8 `(T, height, width, 3)`.
+        since_s: float64 `(T,)`: time since the action's start; `length_s` is that of its end.
+        label: of the action, by its name.
+        before, after: so many of the steps are at rest.
+    """
+
+    frames: Clip
+    since_s: NDArray[np.float64]
+    length_s: float
+    label: str
+    before: int
+    after: int
+
+
+def lone_clip(
+    clip: LabelledClip,
+    *,
+    before: int,
+    after: int,
+    most: int,
+    augment: AugmentConfig,
+    rate_hz: float,
+    spec: InputSpec,
+    rng: np.random.Generator,
+) -> LoneClip:
+    """A view of the clip, `before` and `after` steps of rest around it; of a long one the last `most` steps."""
+    clip = _turn(clip, augment, rng)
+    speed = float(np.exp(rng.uniform(*np.log(augment.speed))))
+    own = min(most, max(2, int((clip.times_s[-1] - clip.times_s[0]) / speed * rate_hz) + 1))
+    ticks = clip.times_s[-1] - (rng.uniform(0, 1 / rate_hz) + np.arange(own)[::-1] / rate_hz) * speed
+    chosen = sample_at(clip.times_s, ticks)
+    rests = np.full(before, chosen[0]), np.full(after, len(clip.times_s) - 1)
+    view = draw_view(augment, rng, clip.frames.shape[2] / clip.frames.shape[1])
+    piece = _Piece.of(clip, np.concatenate([rests[0], chosen, rests[1]]), view, spec, augment.shake)
+    steps = np.arange(-before, own + after) / rate_hz
+    since_s = (ticks[0] - clip.start_s) / speed + steps
+    return LoneClip(piece.frames, since_s, (clip.end_s - clip.start_s) / speed, clip.label, before, after)
+
+
 def _turn(clip: LabelledClip, augment: AugmentConfig, rng: np.random.Generator) -> LabelledClip:
     """Mirror and reverse, where the label says what it becomes."""
     if clip.label in augment.flip and rng.random() < 0.5:
@@ -350,22 +416,14 @@ class _Layout:
         return _undecided(self.shown(other, other.times_s[0] + np.arange(steps) / self.rate_hz, view))
 
     def joined(self, parts: Sequence[_Part]) -> _Part:
-        """The parts as one. What an action was called is held into what follows it, unless that is sure of itself."""
+        """The parts as one; see `hold_on`."""
         told = [parts[0]]
         for before, part in pairwise(parts):
             since_s = before.since_s + (np.arange(len(part)) + 1) / self.rate_hz
-            idle = np.isin(part.targets, [self.nothing, IGNORE]) & ~part.decisive & (before.label != self.nothing)
-            held = idle & (since_s <= self.config.hold_s)
-            # for a while after that nobody can say whether it is over
-            unsure = idle & ~held & (since_s <= 2 * self.config.hold_s)
-            told.append(
-                replace(
-                    part,
-                    targets=np.where(held, before.label, np.where(unsure, IGNORE, part.targets)),
-                    weights=np.where(held, 1.0, part.weights).astype(np.float32),
-                    decisive=part.decisive | (held & before.decisive.any()),
-                )
-            )
+            asked = part.targets, part.weights, part.decisive
+            targets, weights, held = hold_on(before.label, since_s, asked, self.nothing, self.config)
+            decisive = part.decisive | (held & before.decisive.any())
+            told.append(replace(part, targets=targets, weights=weights, decisive=decisive))
         return _Part(
             _Piece.joined([part.piece for part in told]),
             np.concatenate([part.targets for part in told]),

@@ -1,0 +1,150 @@
+"""The memory's lesson: streams of what a student's eyes saw."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_runs import Ran, run_command
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from tiny_run import RECIPE, interrupt_at
+
+from edgevid.manifest import InputSpec
+from edgevid_train import commands
+from edgevid_train.checkpoint import find_checkpoint, load_student
+from edgevid_train.models.student import Student, StudentConfig
+from edgevid_train.samples.sequence import IGNORE, LoneClip, StreamConfig
+from edgevid_train.samples.sights import MemoryConfig, Seen, SightPlans, SightStreams
+
+LABELS = ("left", "right", "other")
+LESSON = ("memory.streams=6", "memory.steps=20", "memory.views=2", "memory_optim.epochs=2", "memory_optim.batch=4")
+ALONE = ("distill.response=0", "distill.feature=0", "optim.epochs=1")
+
+
+def distill(*args: object) -> Ran:
+    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
+
+
+def settings(*changes: str) -> list[str]:
+    return [word for change in changes for word in ("--set", change)]
+
+
+def seen(label: int, mark: float, steps: int = 8, before: int = 2, after: int = 4) -> Seen:
+    """A clip of `steps` steps at 8 a second, every number in it `mark`."""
+    total = before + steps + after
+    what = np.full((total, 2, 3), mark, np.float16)
+    since_s = np.arange(-before, steps + after) / 8
+    places, pointing = np.full((total, 2, 2), mark, np.float32), np.full((total, 2), mark, np.float32)
+    return Seen(what, places, pointing, since_s, (steps - 1) / 8, label, before, after)
+
+
+def streams_of(decks: list[list[Seen]], **stream: float) -> SightStreams:
+    return SightStreams(decks, 2, MemoryConfig(streams=1), StreamConfig(**stream), 8.0, seed=3)
+
+
+@given(number=st.integers(0, 999), steps=st.integers(2, 60), others=st.integers(0, 2))
+def test_what_holds_for_any_stream(number: int, steps: int, others: int) -> None:
+    decks = [[seen(0, 1.0), seen(1, 2.0, steps=3)], [seen(2, 3.0)], [seen(2, 4.0, before=0, after=0)]][: 1 + others]
+    streams = streams_of(decks)
+    what, places, pointing, targets, weights = streams.one(number, steps)
+    assert [len(x) for x in (what, places, pointing, targets, weights)] == [steps] * 5
+    assert (what.dtype, targets.dtype, weights.dtype) == (np.float32, np.int64, np.float32)
+    assert np.isin(targets, [0, 1, 2, IGNORE]).all()
+    assert (weights >= 0).all()
+    again = streams.one(number, steps)
+    assert all(np.array_equal(one, other) for one, other in zip((what, targets), (again[0], again[3]), strict=True))
+    shown = {0: 1.0, 1: 2.0}
+    for t in np.flatnonzero(np.isin(targets, [0, 1])):
+        # an action is asked for while it is shown, or held into what follows it
+        near = what[max(0, t - 8) : t + 1, 0, 0]
+        assert shown[int(targets[t])] in near
+
+
+def test_a_label_is_held_into_what_follows_and_no_longer() -> None:
+    streams = streams_of([[seen(0, 1.0, after=0, before=0)], [seen(2, 3.0, steps=30, after=0, before=0)]], hold_s=0.5)
+    for number in range(30):
+        what, _, _, targets, _ = streams.one(number, 120)
+        ends = np.flatnonzero((what[:-1, 0, 0] == 1) & (what[1:, 0, 0] == 3))
+        for end in ends[ends < 100]:
+            follows = targets[end + 1 : end + 20].tolist()
+            assert follows[:4] == [0] * 4  # half a second
+            assert set(follows[4:8]) == {IGNORE}
+            assert set(follows[8:]) == {2}
+
+
+def test_epochs_are_of_new_streams_in_batches() -> None:
+    plans = SightPlans(streams=7, steps=16, batch=3)
+    first, second = plans.epoch(0), plans.epoch(1)
+    assert len(first) == plans.batches == 3
+    assert sorted(n for plan in first for n in plan.clips) == list(range(7))
+    assert sorted(n for plan in second for n in plan.clips) == list(range(7, 14))
+    assert {plan.steps for plan in first} == {16}
+
+
+def test_what_was_seen_is_remembered_as_if_it_were_looked_at() -> None:
+    torch.manual_seed(0)
+    spec = InputSpec(height=32, width=32)
+    body = {"backbone": "mobilenetv2_050", "weights": "none", "input": spec, "exits": (1, 2)}
+    student = Student(StudentConfig(**body, points=4, size=16, dilations=(1, 2)), 3)
+    for layer in student.memory.what.parameters():
+        torch.nn.init.normal_(layer, std=0.1)  # else it would not matter what was seen
+    student.eval()
+    frames = np.random.default_rng(0).integers(0, 255, (9, 32, 32, 3), np.uint8)
+    lone = LoneClip(frames, np.arange(9) / 8, 1.0, "left", 0, 0)
+    deck = [Seen.by(student, lone, 0)]
+    batch = streams_of([deck]).load(SightPlans(1, 9, 1).epoch(0)[0])
+    with torch.no_grad():
+        ours, _ = student.recall(batch.sights, 9)
+        theirs = student(torch.from_numpy(frames).permute(0, 3, 1, 2).unsqueeze(0).float())
+    for one, other in zip(ours, theirs.logits, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-3, rtol=1e-2)  # what is kept is kept in half precision
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_the_lesson_changes_the_memory_alone(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    ran = distill("--recipe", recipe, "--data", clips, "--out", out, *settings(*ALONE, *LESSON))
+    assert ran.status == 0, ran.err
+    assert "memory 2/2" in ran.out
+    before = load_file(out / "student" / "last" / "model.safetensors")
+    after = load_file(out / "memory" / "last" / "model.safetensors")
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"memory"}
+    assert find_checkpoint(out, "student").parent == out / "memory"
+    assert find_checkpoint(out / "student", "student").parent == out / "student"
+    assert load_student(out).info.finished or find_checkpoint(out, "student").name == "best"
+    again = tmp_path / "again"
+    assert distill("--recipe", recipe, "--data", clips, "--out", again, *settings(*ALONE, *LESSON)).status == 0
+    same = load_file(again / "memory" / "last" / "model.safetensors")
+    assert all(torch.equal(after[name], same[name]) for name in after)
+
+
+def test_a_lesson_that_was_stopped_goes_on_as_if_it_had_not_been(
+    recipe: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    args = ("--recipe", recipe, "--data", clips, *settings(*ALONE, *LESSON))
+    assert distill(*args, "--out", whole).status == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3, of=SightStreams)
+        stopped = distill(*args, "--out", parts)
+    assert stopped.status == 130, stopped.err
+    assert not load_student(parts / "memory" / "last").info.finished
+    assert distill("--resume", "--out", parts).status == 0
+    one, other = (load_file(run / "memory" / "last" / "model.safetensors") for run in (whole, parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_several_labels_have_no_such_lesson(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    asked = settings("task.kind='multi_label'", "memory.streams=4")
+    ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", *asked)
+    assert ran.status == 2
+    assert "memory.streams" in ran.err

@@ -1,0 +1,62 @@
+"""The last phase: the student's memory alone goes on learning, from long streams of what its eyes saw."""
+
+from typing import cast
+
+from edgevid.manifest import BACKGROUND
+from edgevid_train.checkpoint import load_student
+from edgevid_train.loop import processes
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.job import Validate
+from edgevid_train.losses.tasks import MemoryTask
+from edgevid_train.models.student import Student
+from edgevid_train.phases.fold import Fold, Setting
+from edgevid_train.phases.phase import is_finished, job_for, label_loss_of, learn, training_clips
+from edgevid_train.samples.dataset import STUDENT
+from edgevid_train.samples.sights import Seen, SightPlans, SightStreams
+
+FOLDER = "memory"
+
+
+def train_memory(student: Student, fold: Fold, setting: Setting, validate: Validate) -> Student:
+    """The student after the recipe's memory lesson; the same student where there is none.
+
+    Raises: as the training loop.
+    """
+    recipe, config, optim = setting.recipe, setting.recipe.memory, setting.recipe.memory_optim
+    folder = fold.folder / FOLDER
+    if not config.streams:
+        return student
+    if setting.resume and is_finished(folder, "student"):
+        return load_student(folder / "last").student
+    decks = _look(student.eval(), fold, setting)
+    background = setting.labels.index(BACKGROUND)
+    streams = SightStreams(decks, background, config, recipe.stream, student.config.rate_hz, recipe.clips_seed)
+    plans = SightPlans(config.streams, config.steps, optim.batch)
+    task = MemoryTask(student, recipe.distill, label_loss_of(fold, setting, config.label_smoothing))
+    job = job_for("student", fold, setting, task, optim, plans, streams.load, validate, student.weights_from, FOLDER)
+    return cast(Student, learn(job, setting))
+
+
+def _look(student: Student, fold: Fold, setting: Setting) -> list[list[Seen]]:
+    """What the student's eyes see of the data's clips, the extra ones and the pieces of negative video."""
+    config, clips, count = setting.recipe.memory, training_clips(fold, setting, STUDENT), len(fold.train)
+    rest = round(config.rest_s * student.config.rate_hz)
+    with setting.report.bar("looking", count) as advance:
+
+        def look(index: int, views: int) -> list[Seen]:
+            if setting.stop():
+                raise StoppedError("stopped while the student looked at its clips")
+            advance("")
+            return [Seen.by(student, *clips.alone(index, turn, rest)) for turn in range(views)]
+
+        def deck(indices: range, views: int) -> list[Seen]:
+            seen = processes.together(lambda: [look(index, views) for index in processes.own(indices)])
+            return [one for of_clip in processes.joined(seen) for one in of_clip]
+
+        data, extra = count - fold.extra, count - fold.negatives
+        decks = [
+            deck(range(data), config.views),
+            deck(range(data, extra), config.extra_views),
+            deck(range(extra, count), config.extra_views),
+        ]
+    return [deck for deck in decks if deck]

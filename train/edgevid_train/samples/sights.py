@@ -1,0 +1,191 @@
+"""What a student's eyes saw of the training clips, kept, and streams put together from it for its memory to learn from.
+
+A picture costs a hundred times what the memory does. Seen once, in some views of every clip, it can be remembered in as
+many orders as one likes: in streams that are longer, and many times more of them, than pictures would allow.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from edgevid_train.models.heads import Sight
+from edgevid_train.models.student import Student
+from edgevid_train.samples.batch import as_input, even_parts
+from edgevid_train.samples.sampler import BatchPlan
+from edgevid_train.samples.sequence import LoneClip, StreamConfig, hold_on, step_targets
+
+
+class MemoryConfig(BaseModel):
+    """The lesson after the last epoch, in which the memory alone goes on learning, as `memory_optim` says.
+
+    `streams`: in an epoch, each of `steps` steps; 0 for no such lesson. `views`: of every clip of the data, and
+    `extra_views` of every extra clip and piece of negative video, so many are looked at. `rest_s`: for at most so long
+    the scene rests before and after a clip; a `cut` share of clips has next to nothing after it. Half of the clips in a
+    stream are of the data, the others of each other kind alike. `label_smoothing`: instead of `distill`'s.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    streams: int = Field(default=0, ge=0)
+    steps: int = Field(default=128, gt=1)
+    views: int = Field(default=6, gt=0)
+    extra_views: int = Field(default=1, gt=0)
+    rest_s: float = Field(default=1.25, ge=0)
+    cut: float = Field(default=0.5, ge=0, le=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One view of one clip as the K eyes saw it.
+
+    `what` float16 `(T, K, size)`, `places` float32 `(T, K, 2)`, the first one of each eye, and `pointing` float32
+    `(T, K)`, its logit; the others as of a `LoneClip`, the label by its number.
+    """
+
+    what: NDArray[np.float16]
+    places: NDArray[np.float32]
+    pointing: NDArray[np.float32]
+    since_s: NDArray[np.float64]
+    length_s: float
+    label: int
+    before: int
+    after: int
+
+    @classmethod
+    @torch.no_grad()
+    def by(cls, student: Student, clip: LoneClip, label: int) -> Self:
+        """As this student, in evaluation mode, sees it."""
+        frames = torch.from_numpy(clip.frames).unsqueeze(0).to(student.mean.device)
+        sights = student.look(as_input(frames))
+
+        def told(parts: Sequence[Tensor]) -> NDArray[np.float32]:
+            return np.asarray(torch.stack(list(parts), 1).float().cpu().numpy())
+
+        return cls(
+            told([sight.what for sight in sights]).astype(np.float16),
+            told([_first(sight) for sight in sights]),
+            told([sight.pointing for sight in sights]),
+            clip.since_s,
+            clip.length_s,
+            label,
+            clip.before,
+            clip.after,
+        )
+
+
+def _first(sight: Sight) -> Tensor:
+    """Its first place; the middle of the picture of an eye that looks at none."""
+    return sight.places[:, 0] if sight.places.shape[1] else sight.places.new_full((len(sight.places), 2), 0.5)
+
+
+@dataclass(frozen=True)
+class SightBatch:
+    """B streams of T steps, on one device.
+
+    `what` float32 `(B, T, K, size)`, `places` `(B, T, K, 2)`, `pointing` `(B, T, K)`; `targets` int64 and `weights`
+    float32 `(B, T)` as of a training stream.
+    """
+
+    what: Tensor
+    places: Tensor
+    pointing: Tensor
+    targets: Tensor
+    weights: Tensor
+
+    def __len__(self) -> int:
+        return len(self.what)
+
+    def split(self, size: int) -> list["SightBatch"]:
+        """Parts of at most `size` streams, as even as possible."""
+        return [self._cut(part) for part in even_parts(len(self), size)]
+
+    def _cut(self, part: slice) -> "SightBatch":
+        return self._each(lambda x: x[part])
+
+    def to(self, device: torch.device) -> "SightBatch":
+        return self._each(lambda x: x.to(device, non_blocking=True))
+
+    @property
+    def sights(self) -> list[Sight]:
+        """One for each eye, of all steps in a row."""
+        what, places, pointing = (x.flatten(0, 1) for x in (self.what, self.places, self.pointing))
+        return [Sight(what[:, k], places[:, k : k + 1], pointing[:, k]) for k in range(what.shape[1])]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "SightBatch":
+        return SightBatch(*map(change, (self.what, self.places, self.pointing, self.targets, self.weights)))
+
+
+@dataclass(frozen=True)
+class SightPlans:
+    """Which streams make which batch: those of every epoch are new. See `edgevid_train.loop.job.Plans`."""
+
+    streams: int
+    steps: int
+    batch: int
+
+    @property
+    def batches(self) -> int:
+        return -(-self.streams // self.batch)
+
+    def epoch(self, number: int) -> list[BatchPlan]:
+        first = number * self.streams
+        batches = [tuple(range(first + part.start, first + part.stop)) for part in even_parts(self.streams, self.batch)]
+        return [BatchPlan(streams, (0,) * len(streams), self.steps) for streams in batches]
+
+
+@dataclass(frozen=True)
+class SightStreams:
+    """Streams by batch plan, each a function of (seed, its number).
+
+    `decks`: what was seen of the data's clips, and of each other kind of clips; none of them is empty.
+    """
+
+    decks: Sequence[Sequence[Seen]]
+    background: int
+    config: MemoryConfig
+    stream: StreamConfig
+    rate_hz: float
+    seed: int
+
+    def load(self, plan: BatchPlan) -> SightBatch:
+        columns = zip(*[self.one(number, plan.steps) for number in plan.clips], strict=True)
+        return SightBatch(*(torch.from_numpy(np.stack(column)) for column in columns))
+
+    def one(self, number: int, steps: int) -> tuple[NDArray[np.generic], ...]:
+        """The columns of a `SightBatch` for one stream, which begins anywhere in its first clip."""
+        rng = np.random.default_rng([self.seed, 79, number])
+        parts: list[tuple[NDArray[np.generic], ...]] = []
+        length, told, since_end_s = 0, self.background, 0.0
+        while length < steps:
+            seen = self._any(rng)
+            part = slice(int(rng.integers(0, seen.before + 1)), len(seen.since_s) - seen.after + self._rest(seen, rng))
+            since_s = seen.since_s[part]
+            targets, weights, decisive = step_targets(
+                since_s, seen.length_s, seen.label, self.background, self.stream, self.rate_hz
+            )
+            after_s = since_end_s + (np.arange(len(since_s)) + 1) / self.rate_hz
+            asked = targets, weights, decisive
+            targets, weights, _ = hold_on(told, after_s, asked, self.background, self.stream)
+            what = seen.what[part].astype(np.float32)
+            parts.append((what, seen.places[part], seen.pointing[part], targets, weights))
+            told, since_end_s = seen.label, float(since_s[-1]) - seen.length_s
+            length += len(since_s)
+        first = int(rng.integers(0, length - steps + 1))
+        return tuple(np.concatenate(column)[first : first + steps] for column in zip(*parts, strict=True))
+
+    def _any(self, rng: np.random.Generator) -> Seen:
+        others = len(self.decks) - 1
+        deck = self.decks[1 + int(rng.integers(others)) if others and rng.random() < 0.5 else 0]
+        return deck[int(rng.integers(len(deck)))]
+
+    def _rest(self, seen: Seen, rng: np.random.Generator) -> int:
+        """Steps of rest after a clip."""
+        most = min(2, seen.after) if rng.random() < self.config.cut else seen.after
+        return int(rng.integers(0, most + 1))
