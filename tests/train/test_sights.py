@@ -56,9 +56,10 @@ def test_what_holds_for_any_stream(number: int, steps: int, others: int) -> None
     again = streams.one(number, steps)
     assert all(np.array_equal(one, other) for one, other in zip((what, targets), (again[0], again[3]), strict=True))
     shown = {0: 1.0, 1: 2.0}
-    for t in np.flatnonzero(np.isin(targets, [0, 1])):
+    asked = np.flatnonzero(np.isin(targets, [0, 1]))
+    for t in asked[asked >= 8]:
         # an action is asked for while it is shown, or held into what follows it
-        near = what[max(0, t - 8) : t + 1, 0, 0]
+        near = what[t - 8 : t + 1, 0, 0]
         assert shown[int(targets[t])] in near
 
 
@@ -118,6 +119,7 @@ def test_the_lesson_changes_the_memory_alone(recipe: Path, clips: Path, tmp_path
     after = load_file(out / "memory" / "last" / "model.safetensors")
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"memory"}
+    assert (out / "memory" / "predictions.json").is_file()
     assert find_checkpoint(out, "student").parent == out / "memory"
     assert find_checkpoint(out / "student", "student").parent == out / "student"
     assert load_student(out).info.finished or find_checkpoint(out, "student").name == "best"
@@ -141,6 +143,13 @@ def test_a_lesson_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert distill("--resume", "--out", parts).status == 0
     one, other = (load_file(run / "memory" / "last" / "model.safetensors") for run in (whole, parts))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_clips_that_are_drawn_for_an_epoch_cannot_be_looked_at_after_it(recipe: Path, tmp_path: Path) -> None:
+    asked = settings("drawn.clips=4", "memory.streams=4", *ALONE)
+    ran = distill("--recipe", recipe, "--all", "--classes", "left,right,other", "--out", tmp_path / "run", *asked)
+    assert ran.status == 2
+    assert "memory.streams" in ran.err
 
 
 def test_several_labels_have_no_such_lesson(recipe: Path, clips: Path, tmp_path: Path) -> None:

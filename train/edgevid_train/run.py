@@ -254,6 +254,10 @@ def _check_held_out(request: RunRequest, recipe: Recipe, splits: Sequence[tuple[
     held_out = all(split.val for _, _, split in splits)
     if request.command == "train-distill":
         check_held_out(recipe.optim, "optim", held_out=held_out)
+        if recipe.memory.streams:
+            check_held_out(recipe.memory_optim, "memory_optim", held_out=held_out)
+            if not all(split.train for _, _, split in splits):
+                raise InputError("memory.streams: its lesson is of clips in files; those drawn for an epoch are gone")
     if request.command == "train-teacher" or (request.teacher is None and recipe.needs_teacher):
         check_held_out(recipe.teacher_optim, "teacher_optim", held_out=held_out)
 

@@ -14,7 +14,7 @@ from edgevid_train.phases.phase import is_finished, job_for, label_loss_of, lear
 from edgevid_train.samples.dataset import STUDENT
 from edgevid_train.samples.sights import Seen, SightPlans, SightStreams
 
-FOLDER = "memory"
+MEMORY = "memory"
 
 
 def train_memory(student: Student, fold: Fold, setting: Setting, validate: Validate) -> Student:
@@ -23,7 +23,7 @@ def train_memory(student: Student, fold: Fold, setting: Setting, validate: Valid
     Raises: as the training loop.
     """
     recipe, config, optim = setting.recipe, setting.recipe.memory, setting.recipe.memory_optim
-    folder = fold.folder / FOLDER
+    folder = fold.folder / MEMORY
     if not config.streams:
         return student
     if setting.resume and is_finished(folder, "student"):
@@ -33,7 +33,7 @@ def train_memory(student: Student, fold: Fold, setting: Setting, validate: Valid
     streams = SightStreams(decks, background, config, recipe.stream, student.config.rate_hz, recipe.clips_seed)
     plans = SightPlans(config.streams, config.steps, optim.batch)
     task = MemoryTask(student, recipe.distill, label_loss_of(fold, setting, config.label_smoothing))
-    job = job_for("student", fold, setting, task, optim, plans, streams.load, validate, student.weights_from, FOLDER)
+    job = job_for("student", fold, setting, task, optim, plans, streams.load, validate, student.weights_from, MEMORY)
     return cast(Student, learn(job, setting))
 
 

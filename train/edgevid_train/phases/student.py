@@ -22,7 +22,7 @@ from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher
 from edgevid_train.paths import learn_paths
 from edgevid_train.phases.fold import Fold, Setting
-from edgevid_train.phases.memory import train_memory
+from edgevid_train.phases.memory import MEMORY, train_memory
 from edgevid_train.phases.phase import (
     answers_of,
     begin_from,
@@ -98,7 +98,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     if not fold.val:
         return []
     found = predict(student, setting.stop)[-1]
-    conclude(folder, found, labels)
+    conclude(fold.folder / MEMORY if recipe.memory.streams else folder, found, labels)
     return found
 
 
