@@ -18,7 +18,7 @@ from edgevid_train.decode import ClipCache, DecodedClip, DecodeError
 from edgevid_train.losses.counts import WHOLE, Counts
 from edgevid_train.models.videomae import DecoderSize, MaskedVideoMAE
 from edgevid_train.samples.augment import AugmentConfig, apply_view, draw_view, fitted
-from edgevid_train.samples.batch import as_input, even_parts
+from edgevid_train.samples.batch import Stacked, as_input
 from edgevid_train.samples.sampler import BatchPlan
 from edgevid_train.samples.sequence import sample_at
 from edgevid_train.storage import LostError, shown
@@ -57,7 +57,7 @@ class PretrainConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class MaskedBatch:
+class MaskedBatch(Stacked):
     """`frames` uint8 `(B, T, H, W, 3)`, `hidden` bool `(B, patches of a frame)`, row by row."""
 
     frames: Tensor
@@ -67,15 +67,6 @@ class MaskedBatch:
     def stack(cls, clips: Sequence[tuple[Pixels, Mask]]) -> Self:
         frames, masks = zip(*clips, strict=True)
         return cls(torch.from_numpy(np.stack(frames)), torch.from_numpy(np.stack(masks)))
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def split(self, size: int) -> list["MaskedBatch"]:
-        return [MaskedBatch(self.frames[part], self.hidden[part]) for part in even_parts(len(self), size)]
-
-    def to(self, device: torch.device) -> "MaskedBatch":
-        return MaskedBatch(self.frames.to(device, non_blocking=True), self.hidden.to(device, non_blocking=True))
 
 
 class MaskedTask(nn.Module):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -33,7 +33,34 @@ AHEAD = 2
 
 
 @dataclass(frozen=True)
-class Batch:
+class Stacked:
+    """Fields of tensors, or of further such fields, whose first axis is samples: what makes a dataclass `Samples`."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def split(self, size: int) -> list[Self]:
+        """Parts of at most `size` samples, as even as possible."""
+        return [self._cut(part) for part in even_parts(len(self), size)]
+
+    def to(self, device: torch.device) -> Self:
+        moved: Self = _each(self, lambda x: x.to(device, non_blocking=True))
+        return moved
+
+    def _cut(self, part: slice) -> Self:
+        cut: Self = _each(self, lambda x: x[part])
+        return cut
+
+
+def _each(tensors: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor changed, or a dataclass with every tensor in it changed."""
+    if isinstance(tensors, Tensor):
+        return change(tensors)
+    return replace(tensors, **{field.name: _each(getattr(tensors, field.name), change) for field in fields(tensors)})
+
+
+@dataclass(frozen=True)
+class Batch(Stacked):
     """B training streams of T steps, on one device.
 
     Attributes:
@@ -72,28 +99,6 @@ class Batch:
             weights=self.steps.weights * asked,
         )
         return replace(self, steps=steps, labels=rows[self.labels])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def split(self, size: int) -> list["Batch"]:
-        """Parts of at most `size` clips, as even as possible."""
-        return [self._cut(part) for part in even_parts(len(self), size)]
-
-    def _cut(self, part: slice) -> "Batch":
-        return self._each(lambda x: x[part])
-
-    def to(self, device: torch.device) -> "Batch":
-        return self._each(lambda x: x.to(device, non_blocking=True))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        return Batch(
-            change(self.frames),
-            change(self.teacher_frames),
-            StepTargets(**{field.name: change(getattr(self.steps, field.name)) for field in fields(StepTargets)}),
-            change(self.labels),
-            change(self.teacher_places),
-        )
 
 
 def even_parts(count: int, size: int) -> list[slice]:

@@ -4,7 +4,7 @@ A picture costs a hundred times what the memory does. Seen once, in some views o
 many orders as one likes: in streams that are longer, and many times more of them, than pictures would allow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edgevid_train.models.heads import Sight
 from edgevid_train.models.student import Student
-from edgevid_train.samples.batch import as_input, even_parts
+from edgevid_train.samples.batch import Stacked, as_input, even_parts
 from edgevid_train.samples.sampler import BatchPlan
 from edgevid_train.samples.sequence import LoneClip, StreamConfig, hold_on, step_targets
 
@@ -86,7 +86,7 @@ def _first(sight: Sight) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SightBatch:
+class SightBatch(Stacked):
     """B streams of T steps, on one device.
 
     `what` float32 `(B, T, K, size)`, `places` `(B, T, K, 2)`, `pointing` `(B, T, K)`; `targets` int64 and `weights`
@@ -99,27 +99,11 @@ class SightBatch:
     targets: Tensor
     weights: Tensor
 
-    def __len__(self) -> int:
-        return len(self.what)
-
-    def split(self, size: int) -> list["SightBatch"]:
-        """Parts of at most `size` streams, as even as possible."""
-        return [self._cut(part) for part in even_parts(len(self), size)]
-
-    def _cut(self, part: slice) -> "SightBatch":
-        return self._each(lambda x: x[part])
-
-    def to(self, device: torch.device) -> "SightBatch":
-        return self._each(lambda x: x.to(device, non_blocking=True))
-
     @property
     def sights(self) -> list[Sight]:
         """One for each eye, of all steps in a row."""
         what, places, pointing = (x.flatten(0, 1) for x in (self.what, self.places, self.pointing))
         return [Sight(what[:, k], places[:, k : k + 1], pointing[:, k]) for k in range(what.shape[1])]
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "SightBatch":
-        return SightBatch(*map(change, (self.what, self.places, self.pointing, self.targets, self.weights)))
 
 
 @dataclass(frozen=True)
