@@ -21,7 +21,7 @@ from edgevid.models.load import load
 from edgevid.sources import open_source
 from edgevid_deploy.export import export
 from edgevid_train.annotations import read_data
-from edgevid_train.checkpoint import load_student
+from edgevid_train.checkpoint import ROOMS, load_student
 from edgevid_train.evaluate.fit_events import fit_rule
 from edgevid_train.evaluate.matching import summarise_streams
 from edgevid_train.evaluate.stream_plan import StreamSettings, plan_streams
@@ -52,7 +52,7 @@ def main(
     with tempfile.TemporaryDirectory() as temporary:
         models, plans, seen = [], [], []
         for folder in folders:
-            checkpoint = folder / "student" / "last"
+            checkpoint = _last(folder)
             written = export(checkpoint, to="onnx", out=Path(temporary) / folder.name)
             models.append(load(written[0].file))
             split = load_student(checkpoint).info.split
@@ -76,6 +76,12 @@ def main(
                     print(f"fold {i}: {rule}")
                 print(f"fitted to all of them: {_fit(folds, manifest)}")
             _report(folds, rules, manifest, level)
+
+
+def _last(fold: Path) -> Path:
+    """The student after its last phase and epoch: the best epoch was chosen by the clips that judge it here."""
+    rooms = [fold / room / "last" for room in ROOMS["student"]]
+    return next((room for room in rooms if room.is_dir()), rooms[-1])
 
 
 def _deal(files: list[Path], seen: list[Known]) -> list[list[Path]]:

@@ -35,7 +35,7 @@ from edgevid.files import write_json
 from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
 from edgevid_deploy.export import export
-from edgevid_train.checkpoint import Kind, load_teacher
+from edgevid_train.checkpoint import ROOMS, Kind, load_teacher
 from edgevid_train.evaluate.paired import mcnemar_exact
 from edgevid_train.given import teacher_for
 from edgevid_train.loop.allocator import keep_freed_memory
@@ -196,11 +196,11 @@ def compare(runs: Mapping[str, Path], folder: Path, rounds: int) -> list[Row]:
 
 
 def figures_of(path: Path, kind: Kind) -> dict[str, Any]:
-    for file in (path / CV, path / kind / PREDICTIONS):
+    for file in (path / CV, *(path / room / PREDICTIONS for room in ROOMS[kind])):
         if file.is_file():
             found: dict[str, Any] = json.loads(file.read_text())
             return found
-    raise InputError(f"{path}: neither {CV} nor {kind}/{PREDICTIONS}: no finished run with held-out clips")
+    raise InputError(f"{path}: neither {CV} nor {ROOMS[kind][-1]}/{PREDICTIONS}: no finished run with held-out clips")
 
 
 def right_of(figures: Mapping[str, Any]) -> dict[tuple[str, float], bool]:

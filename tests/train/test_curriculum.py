@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_runs import run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny_run import RECIPE, interrupt_at, tiny_recipe
+from tiny_run import RECIPE, distill, interrupt_at, tiny_recipe
 
 from edgevid.errors import InputError
-from edgevid_train import commands
 from edgevid_train.loop.curriculum import CurriculumConfig, EasierFirst, smaller
 from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.samples.sampler import Sampler
@@ -54,9 +52,6 @@ def test_a_curriculum_is_trained_and_resumed_exactly(
     (tmp_path / "tiny.toml").write_text(larger + "[curriculum]\nepochs = 1.5\nlength = 0.5\nsize = 0.5\n")
     words = ["--recipe", tmp_path / "tiny.toml", "--data", clips, "--set", "distill.response=0"]
     words += ["--set", "distill.feature=0"]
-
-    def distill(*args: object):
-        return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
     shapes: list[tuple[int, ...]] = []
     load = TrainingClips.load

@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_runs import Ran, run_command
 from safetensors.torch import load_file
-from tiny_run import RECIPE, interrupt_at
+from tiny_run import RECIPE, distill, interrupt_at
 
 from edgevid.errors import CheckFailedError, InputError
-from edgevid_train import commands
 from edgevid_train.checkpoint import load_student
 from edgevid_train.samples.drawn import DrawnClips, DrawnConfig
 from edgevid_train.samples.sampler import Sampler
@@ -96,10 +94,6 @@ def recipe(tmp_path: Path) -> Path:
     )
     path.write_text(RECIPE + drawn)
     return path
-
-
-def distill(*args: object) -> Ran:
-    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:

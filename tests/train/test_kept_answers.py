@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_runs import Ran, run_command
+from command_runs import Ran
 from safetensors.torch import load_file
-from tiny_run import RECIPE, tiny_recipe
+from tiny_run import RECIPE, distill, tiny_recipe
 from torch import Tensor
 
-from edgevid_train import commands
 from edgevid_train.checkpoint import load_student
 from edgevid_train.losses import kept_answers
 from edgevid_train.losses.kept_answers import Asked, KeptAnswers, digest_of
@@ -138,10 +137,6 @@ def test_several_trainings_share_one_folder(tmp_path: Path) -> None:
 
 
 # --- as a person runs it
-
-
-def distill(*args: object) -> Ran:
-    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
 def asks(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -5,15 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import coloured_frames
-from tiny_run import RECIPE
+from tiny_run import distill
 from videos import write_video
 
 from edgevid.errors import InputError
-from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
 from edgevid_train.decode import IndexStore
@@ -21,10 +19,6 @@ from edgevid_train.marks import Known
 from edgevid_train.negatives import PIECE_S, as_record, deal, find_negatives, read_negatives
 
 ALONE = ("--set", "distill.response=0", "--set", "distill.feature=0", "--set", "optim.epochs=1")
-
-
-def distill(*args: object) -> Ran:
-    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +62,10 @@ def test_every_group_is_left_out_by_one_fold(groups: list[int], folds: int, seed
     assert left_out == deal(reversed(records), folds, seed)
 
 
-def test_training_takes_them_in_and_every_fold_leaves_its_share_out(clips: Path, quiet: Path, tmp_path: Path) -> None:
-    recipe, out = tmp_path / "tiny.toml", tmp_path / "cv"
-    recipe.write_text(RECIPE)
+def test_training_takes_them_in_and_every_fold_leaves_its_share_out(
+    recipe: Path, clips: Path, quiet: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "cv"
     ran = distill("--recipe", recipe, "--data", clips, "--out", out, "--cv", 2, "--negatives", quiet, *ALONE)
     assert ran.status == 0, ran.err
     assert ran.out.count("pieces of negative video, to train on") == 2
@@ -91,10 +86,10 @@ def test_training_takes_them_in_and_every_fold_leaves_its_share_out(clips: Path,
 
 
 @pytest.mark.parametrize(("what", "said"), [("nowhere", "no such file or folder"), ("EMPTY", "no videos in it")])
-def test_bad_negatives_are_told_before_anything_is_written(clips: Path, tmp_path: Path, what: str, said: str) -> None:
+def test_bad_negatives_are_told_before_anything_is_written(
+    recipe: Path, clips: Path, tmp_path: Path, what: str, said: str
+) -> None:
     (tmp_path / "EMPTY").mkdir()
-    recipe = tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE)
     ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "out", "--negatives", tmp_path / what)
     assert ran.status == 2
     assert said in ran.err

@@ -7,28 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_runs import Ran, run_command
 from safetensors.torch import load_file
-from tiny_run import RECIPE, interrupt_at, write_clips
+from tiny_run import RECIPE, distill, interrupt_at, write_clips
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
-from edgevid_train import commands
 from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
 from edgevid_train.describe import describe
 from edgevid_train.marks import trained_among
 from edgevid_train.synthetic.write import Request, write_dataset
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE)
-    return path
-
-
-def distill(*args: object) -> Ran:
-    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_run import tiny_recipe
+from tiny_run import distill, tiny_recipe
 
 from edgevid.errors import InputError
-from edgevid_train import commands
 from edgevid_train.request import RECIPE as RECIPE_FILE
 from edgevid_train.request import RUN, RunRequest
 from edgevid_train.run_folder import LOCK, run_folder
@@ -108,10 +106,6 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
         run_folder(tmp_path / "file", force=False, say=quiet),
     ):
         pass
-
-
-def distill(*args: object) -> Ran:
-    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
 def until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:

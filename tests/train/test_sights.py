@@ -9,7 +9,7 @@ from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny_run import RECIPE, interrupt_at
+from tiny_run import interrupt_at
 
 from edgevid.manifest import InputSpec
 from edgevid_train import commands
@@ -18,7 +18,6 @@ from edgevid_train.models.student import Student, StudentConfig
 from edgevid_train.samples.sequence import IGNORE, LoneClip, StreamConfig
 from edgevid_train.samples.sights import MemoryConfig, Seen, SightPlans, SightStreams
 
-LABELS = ("left", "right", "other")
 LESSON = ("memory.streams=6", "memory.steps=20", "memory.views=2", "memory_optim.epochs=2", "memory_optim.batch=4")
 ALONE = ("distill.response=0", "distill.feature=0", "optim.epochs=1")
 
@@ -101,13 +100,6 @@ def test_what_was_seen_is_remembered_as_if_it_were_looked_at() -> None:
         theirs = student(torch.from_numpy(frames).permute(0, 3, 1, 2).unsqueeze(0).float())
     for one, other in zip(ours, theirs.logits, strict=True):
         torch.testing.assert_close(one, other, atol=2e-3, rtol=1e-2)  # what is kept is kept in half precision
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE)
-    return path
 
 
 def test_the_lesson_changes_the_memory_alone(recipe: Path, clips: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from command_runs import Ran, run_command
 from remote import Remote, serving
-from tiny_run import RECIPE
 
 from edgevid_train import commands
 from edgevid_train.storage import faults as faults_module
@@ -25,13 +24,6 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
     (tmp_path / "served").mkdir()
     with serving(tmp_path / "served") as found:
         yield found
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE)
-    return path
 
 
 def command(*args: object) -> Ran:

@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny_run import RECIPE, interrupt_at
+from tiny_run import distill, interrupt_at
 
 from edgevid.errors import CheckFailedError, InputError
-from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
 from edgevid_train.evaluate.metrics import Prediction, summarise
@@ -25,17 +23,6 @@ from edgevid_train.sweep.plan import parse
 from edgevid_train.sweep.teacher import teaching
 
 FEW = ("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0")
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE)
-    return path
-
-
-def distill(*args: object) -> Ran:
-    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
 def test_every_combination_with_every_seed_and_one_table_and_a_resume_that_ends_the_same(

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_runs import Ran, run_command
 from videos import write_video
 
 from edgevid.frame import Pixels
+from edgevid_train import commands
 from edgevid_train.recipe import Recipe
 from edgevid_train.samples.dataset import TrainingClips
 from edgevid_train.samples.sequence import TrainStream
@@ -56,6 +58,10 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
     for name, changes in sections.items():
         values[name] = {**values.get(name, {}), **changes}
     return Recipe.from_values(values, "tiny")
+
+
+def distill(*args: object) -> Ran:
+    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
 def train_stream(label: int, pixels: Pixels) -> TrainStream:

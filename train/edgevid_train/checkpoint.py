@@ -34,9 +34,17 @@ from edgevid_train.recipe import Recipe, read_resolved
 
 WEIGHTS, RECIPE, INFO, TRAINER = "model.safetensors", "recipe.toml", "checkpoint.json", "trainer.pt"
 MEMBERS = "members"
+MEMORY = "memory"
 
 Kind = Literal["student", "teacher", "pretrained"]
 """`pretrained`: a VideoMAE that has seen videos and no label."""
+
+ROOMS: dict[Kind, tuple[str, ...]] = {
+    "student": (MEMORY, "student"),
+    "teacher": ("teacher",),
+    "pretrained": ("pretrained",),
+}
+"""Where in a run the phases that train each kind keep their checkpoints, the last phase first."""
 
 
 class SplitInfo(BaseModel):
@@ -195,7 +203,7 @@ def find_checkpoint(path: Path, kind: Kind) -> Path:
     """
     folder = path.parent if path.name == WEIGHTS else path
     names = ("last", "best") if kind == "teacher" else ("best", "last")
-    rooms = (folder, *(folder / room for room in (("memory", kind) if kind == "student" else (kind,))))
+    rooms = (folder, *(folder / room for room in ROOMS[kind]))
     for inner in (folder, *(room / name for room in rooms for name in names)):
         if (inner / INFO).is_file() and ((inner / WEIGHTS).is_file() or (inner / MEMBERS).is_dir()):
             return inner

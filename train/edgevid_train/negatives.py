@@ -5,6 +5,7 @@ of a split is a video, or what the `group` of a `clips.csv` beside the videos sa
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def _cut(whole: ClipRecord, seconds: float) -> list[ClipRecord]:
     ends = [*(round(seconds * i / count, 3) for i in range(1, count)), None]
     starts = [0.0, *(end for end in ends if end is not None)]
     spans = zip(starts, ends, strict=True)
-    return [ClipRecord(whole.file, whole.name, whole.labels, whole.group, start, end) for start, end in spans]
+    return [replace(whole, start_s=start, end_s=end) for start, end in spans]
 
 
 def deal(records: Iterable[ClipRecord], folds: int, seed: int) -> list[set[str]]:

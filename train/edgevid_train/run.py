@@ -24,6 +24,7 @@ from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.overlaps import with_overlapping
 from edgevid_train.checkpoint import (
+    ROOMS,
     WEIGHTS,
     Kind,
     beginning_of,
@@ -200,7 +201,8 @@ def _several(recipe: Recipe, records: Sequence[ClipRecord], labels: Sequence[str
 
 def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
     """Make room in `out`: what an earlier run left goes, what is not ours stays."""
-    for path in (out / "teacher", out / "student", out / "memory", *out.glob("fold-*")):
+    rooms = (*ROOMS["teacher"], *ROOMS["student"])
+    for path in (*(out / room for room in rooms), *out.glob("fold-*")):
         if path.is_dir():
             shutil.rmtree(path)
     (out / CV).unlink(missing_ok=True)

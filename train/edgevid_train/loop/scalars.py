@@ -23,8 +23,8 @@ WANDB_ID = "wandb-id.txt"
 
 
 @contextlib.contextmanager
-def scalar_log(folder: Path, kind: str, recipe: Recipe, step: int) -> Iterator[Log]:
-    """Write into `folder`, from `step` on; of several processes the first one does. `kind`: of network.
+def scalar_log(folder: Path, recipe: Recipe, step: int) -> Iterator[Log]:
+    """Write into a phase's `folder`, from `step` on; of several processes the first one does.
 
     Raises:
         InputError: the recipe asks for Weights & Biases, and that cannot be had.
@@ -34,7 +34,7 @@ def scalar_log(folder: Path, kind: str, recipe: Recipe, step: int) -> Iterator[L
         return
     with contextlib.ExitStack() as open_:
         board = open_.enter_context(SummaryWriter(str(folder / "tensorboard"), purge_step=step))
-        run = open_.enter_context(_wandb_run(folder, kind, recipe)) if recipe.log == "wandb" else None
+        run = open_.enter_context(_wandb_run(folder, recipe)) if recipe.log == "wandb" else None
 
         def log(figures: Mapping[str, float], step: int) -> None:
             for name, value in figures.items():
@@ -57,7 +57,7 @@ def check_log(recipe: Recipe) -> None:
         raise InputError("log = wandb: nobody is logged in: wandb login, or WANDB_MODE=offline keeps the figures here")
 
 
-def _wandb_run(folder: Path, kind: str, recipe: Recipe) -> Any:
+def _wandb_run(folder: Path, recipe: Recipe) -> Any:
     import wandb
 
     known = folder / WANDB_ID
@@ -66,7 +66,7 @@ def _wandb_run(folder: Path, kind: str, recipe: Recipe) -> Any:
     try:
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "edgevid"),
-            name=f"{recipe.name} {kind}",
+            name=f"{recipe.name} {folder.name}",
             config=recipe.model_dump(mode="json"),
             dir=folder,
             id=known.read_text(encoding="utf-8"),

@@ -57,7 +57,7 @@ def train(
     saved_s = time.monotonic()
 
     with (
-        scalar_log(job.folder, job.info.kind, job.recipe, now.step) as log,
+        scalar_log(job.folder, job.recipe, now.step) as log,
         report.bar(job.folder.name, total, now.step) as advance,
     ):
         while now.epoch < optim.epochs and not lost_patience(optim, now.epoch, now.best_epoch):

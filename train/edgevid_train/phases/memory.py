@@ -3,7 +3,7 @@
 from typing import cast
 
 from edgevid.manifest import BACKGROUND
-from edgevid_train.checkpoint import load_student
+from edgevid_train.checkpoint import MEMORY, load_student
 from edgevid_train.loop import processes
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.job import Validate
@@ -14,20 +14,13 @@ from edgevid_train.phases.phase import is_finished, job_for, label_loss_of, lear
 from edgevid_train.samples.dataset import STUDENT
 from edgevid_train.samples.sights import Seen, SightPlans, SightStreams
 
-MEMORY = "memory"
-
 
 def train_memory(student: Student, fold: Fold, setting: Setting, validate: Validate) -> Student:
-    """The student after the recipe's memory lesson; the same student where there is none.
-
-    Raises: as the training loop.
-    """
+    """The student after the recipe's memory lesson. Raises: as the training loop."""
     recipe, config, optim = setting.recipe, setting.recipe.memory, setting.recipe.memory_optim
-    folder = fold.folder / MEMORY
-    if not config.streams:
-        return student
-    if setting.resume and is_finished(folder, "student"):
-        return load_student(folder / "last").student
+    last = fold.folder / MEMORY / "last"
+    if setting.resume and is_finished(last.parent, "student"):
+        return load_student(last).student
     decks = _look(student.eval(), fold, setting)
     background = setting.labels.index(BACKGROUND)
     streams = SightStreams(decks, background, config, recipe.stream, student.config.rate_hz, recipe.clips_seed)

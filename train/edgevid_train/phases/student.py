@@ -9,7 +9,7 @@ from torch import nn
 
 from edgevid.models.scores import clip_score
 from edgevid.recognise import settling_steps
-from edgevid_train.checkpoint import load_student
+from edgevid_train.checkpoint import MEMORY, load_student
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.metrics import Prediction, figures, leading
 from edgevid_train.evaluate.predict import predictions, student_scores
@@ -22,7 +22,7 @@ from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher
 from edgevid_train.paths import learn_paths
 from edgevid_train.phases.fold import Fold, Setting
-from edgevid_train.phases.memory import MEMORY, train_memory
+from edgevid_train.phases.memory import train_memory
 from edgevid_train.phases.phase import (
     answers_of,
     begin_from,
@@ -94,11 +94,12 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         if kept is not None:
             unwritable = f"; warning: what is new is not kept: {kept.unwritable}" if kept.unwritable else ""
             setting.report.say(f"student: {kept}{unwritable}")
-    student = train_memory(student, fold, setting, validate)
+    if recipe.memory.streams:
+        student, folder = train_memory(student, fold, setting, validate), fold.folder / MEMORY
     if not fold.val:
         return []
     found = predict(student, setting.stop)[-1]
-    conclude(fold.folder / MEMORY if recipe.memory.streams else folder, found, labels)
+    conclude(folder, found, labels)
     return found
 
 

@@ -177,7 +177,7 @@ def build_stream(
     teacher_spec = InputSpec(height=teacher_size[0], width=teacher_size[1], fit=teacher_fit)
     lay = _Layout(labels, labels.index(background), config, augment, rate_hz, spec, rng)
     clip = _turn(clip, augment, rng)
-    speed = float(np.exp(rng.uniform(*np.log(augment.speed))))
+    speed = _draw_speed(augment, rng)
     length_s = (clip.times_s[-1] - clip.times_s[0]) / speed
     whole = max(2, int(length_s * rate_hz) + 1)
     own = min(steps, whole)
@@ -310,16 +310,21 @@ def lone_clip(
 ) -> LoneClip:
     """A view of the clip, `before` and `after` steps of rest around it; of a long one the last `most` steps."""
     clip = _turn(clip, augment, rng)
-    speed = float(np.exp(rng.uniform(*np.log(augment.speed))))
+    speed = _draw_speed(augment, rng)
     own = min(most, max(2, int((clip.times_s[-1] - clip.times_s[0]) / speed * rate_hz) + 1))
     ticks = clip.times_s[-1] - (rng.uniform(0, 1 / rate_hz) + np.arange(own)[::-1] / rate_hz) * speed
     chosen = sample_at(clip.times_s, ticks)
-    rests = np.full(before, chosen[0]), np.full(after, len(clip.times_s) - 1)
+    chosen = np.concatenate([np.full(before, chosen[0]), chosen, np.full(after, len(clip.times_s) - 1)])
     view = draw_view(augment, rng, clip.frames.shape[2] / clip.frames.shape[1])
-    piece = _Piece.of(clip, np.concatenate([rests[0], chosen, rests[1]]), view, spec, augment.shake)
+    piece = _Piece.of(clip, chosen, view, spec, augment.shake)
     steps = np.arange(-before, own + after) / rate_hz
     since_s = (ticks[0] - clip.start_s) / speed + steps
     return LoneClip(piece.frames, since_s, (clip.end_s - clip.start_s) / speed, clip.label, before, after)
+
+
+def _draw_speed(augment: AugmentConfig, rng: np.random.Generator) -> float:
+    """As often twice as fast as half as fast."""
+    return float(np.exp(rng.uniform(*np.log(augment.speed))))
 
 
 def _turn(clip: LabelledClip, augment: AugmentConfig, rng: np.random.Generator) -> LabelledClip:
