@@ -1,5 +1,6 @@
 """Videos without any of the actions, trained on as background."""
 
+import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from tiny_models import coloured_frames
 from tiny_run import distill
 from videos import write_video
@@ -15,6 +17,8 @@ from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
 from edgevid_train.decode import IndexStore
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.progress import Reporter
 from edgevid_train.marks import Known
 from edgevid_train.negatives import PIECE_S, as_record, deal, find_negatives, read_negatives
 
@@ -32,21 +36,26 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_video_is_cut_into_pieces_that_cover_it(quiet: Path, tmp_path: Path) -> None:
-    told: list[str] = []
-    pieces = read_negatives([quiet], IndexStore(tmp_path), told.append)
+    said = io.StringIO()
+    pieces = read_negatives([quiet], IndexStore(tmp_path), Reporter(Console(file=said, width=300)))
     assert [(piece.name, piece.labels) for piece in pieces[:4]] == [("0.mp4", ("other",))] * 3 + [("1.mp4", ("other",))]
     assert (pieces[0].start_s, pieces[2].end_s, pieces[3].start_s, pieces[3].end_s) == (0.0, None, 0.0, None)
     assert [one.end_s == other.start_s for one, other in pairwise(pieces[:3])] == [True, True]
     assert all(abs((piece.end_s or 10.9) - piece.start_s - PIECE_S) < 0.5 for piece in pieces[:3])
-    assert len(told) == 1
-    assert "broken.mp4" in told[0]
+    assert said.getvalue().count("left out") == 1
+    assert "broken.mp4" in said.getvalue()
+
+
+def test_ctrl_c_while_they_are_read(quiet: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError, match="before the first step"):
+        read_negatives([quiet], IndexStore(tmp_path), Reporter(Console()), lambda: True)
 
 
 def test_a_table_beside_the_videos_says_what_belongs_together(quiet: Path, tmp_path: Path) -> None:
     for i in range(3):
         (tmp_path / f"{i}.mp4").symlink_to(quiet / "1.mp4")
     (tmp_path / "clips.csv").write_text("file,label,group\n0.mp4,run,ann\n1.mp4,walk,ann\n2.mp4,walk,bob\n")
-    pieces = read_negatives([tmp_path], IndexStore(tmp_path / "i"), print)
+    pieces = read_negatives([tmp_path], IndexStore(tmp_path / "i"), Reporter(Console()))
     name = tmp_path.name
     assert [piece.group for piece in pieces] == [f"{name}/ann", f"{name}/ann", f"{name}/bob"]
     assert {piece.label for piece in pieces} == {"other"}  # whatever else they show
@@ -99,4 +108,4 @@ def test_bad_negatives_are_told_before_anything_is_written(
 def test_of_negatives_some_must_be_videos(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"none")
     with pytest.raises(InputError, match="none of its videos can be used"):
-        read_negatives([tmp_path], IndexStore(tmp_path / "i"), print)
+        read_negatives([tmp_path], IndexStore(tmp_path / "i"), Reporter(Console()))

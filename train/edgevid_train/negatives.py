@@ -16,6 +16,8 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.annotations.paths import VIDEO_ENDINGS, videos_below
 from edgevid_train.decode import IndexStore
+from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.progress import Reporter
 
 PIECE_S = 4.0
 """A video is cut into pieces of about this length: a stream's past has room for some of them."""
@@ -43,23 +45,31 @@ def as_record(file: Path, group: str | None = None) -> ClipRecord:
     return ClipRecord(file, file.name, (BACKGROUND,), group or file.name)
 
 
-def read_negatives(places: Sequence[Path], indexes: IndexStore, say: Callable[[str], None]) -> list[ClipRecord]:
+def read_negatives(
+    places: Sequence[Path], indexes: IndexStore, report: Reporter, stop: Callable[[], bool] = lambda: False
+) -> list[ClipRecord]:
     """Pieces of all videos in `places`, in order; what cannot be opened is left out and told of.
 
-    Raises: as `find_negatives`, and as `read_data` for a `clips.csv` in one of `places`.
+    Raises: StoppedError when `stop` said so; else as `find_negatives`, and as `read_data` for a `clips.csv` in one of
+        `places`.
     """
     groups: dict[Path, str] = {}
     for place in places:
         if (place / CLIPS_CSV).is_file():
             groups |= {record.file: f"{place.name}/{record.group}" for record in read_data(place)}
     pieces: list[ClipRecord] = []
-    for file in find_negatives(places):
-        try:
-            times_s = indexes.get(file).times_s
-        except InputError as error:
-            say(f"--negatives: left out: {file}: {str(error).removeprefix(f'{file}: ')}")
-            continue
-        pieces += _cut(as_record(file, groups.get(file)), float(times_s[-1]) if len(times_s) else 0.0)
+    files = find_negatives(places)
+    with report.bar("reading negatives", len(files)) as advance:
+        for file in files:
+            if stop():
+                raise StoppedError("stopped before the first step")
+            advance("")
+            try:
+                times_s = indexes.get(file).times_s
+            except InputError as error:
+                report.say(f"--negatives: left out: {file}: {str(error).removeprefix(f'{file}: ')}")
+                continue
+            pieces += _cut(as_record(file, groups.get(file)), float(times_s[-1]) if len(times_s) else 0.0)
     if places and not pieces:
         raise InputError(f"--negatives {places[0]}: none of its videos can be used")
     return pieces

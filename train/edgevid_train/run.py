@@ -95,7 +95,7 @@ def _train_folds(
         report.say(line)
     extra = _extra(request, labels, report)
     indexes = IndexStore()
-    negatives = read_negatives(request.negatives, indexes, report.say)
+    negatives = read_negatives(request.negatives, indexes, report, stop)
     splits = _splits(request, recipe, records, extra, negatives)
     _check_held_out(request, recipe, splits)
     given = given_teachers(request, labels, splits)
