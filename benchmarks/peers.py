@@ -81,7 +81,8 @@ PEERS = {
         (
             *("student.backbone=mobilenetv2_100", "student.weights=none", "student.frozen=0"),
             # Nothing but the shifts looks at the past, and one answer a frame, each as good as any other.
-            *("student.exits=[7]", "student.points=0", "student.dilations=[]", "paths.steps=0", "distill.place=0"),
+            *("student.exits=[7]", "student.points=0", "student.dilations=[]"),
+            *("paths.steps=0", "distill.place=0", "memory.streams=0"),
             *("stream.early=0", "stream.late=0", "clip_pool={kind='mean'}"),
         ),
     ),

@@ -126,3 +126,12 @@ tables = st.recursive(
 @given(tables)
 def test_any_table_comes_back_from_toml(table: dict[str, object]) -> None:
     assert tomllib.loads(dump_toml(table)) == table
+
+
+def test_a_section_that_is_given_in_part_keeps_its_own_defaults(tmp_path: Path) -> None:
+    path, whole = tmp_path / "mine.toml", Recipe(name="x")
+    path.write_text("[memory_optim]\nbatch = 3\n[pretrain_optim]\nbatch = 3\n")
+    recipe = load_recipe(str(path))
+    assert (recipe.memory_optim.epochs, recipe.pretrain_optim.ema) == (4, 0)
+    assert recipe.memory_optim == whole.memory_optim.model_copy(update={"batch": 3})
+    assert recipe.pretrain_optim == whole.pretrain_optim.model_copy(update={"batch": 3})

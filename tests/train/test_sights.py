@@ -5,14 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny_run import interrupt_at
+from tiny_run import distill, interrupt_at
 
 from edgevid.manifest import InputSpec
-from edgevid_train import commands
 from edgevid_train.checkpoint import find_checkpoint, load_student
 from edgevid_train.models.student import Student, StudentConfig
 from edgevid_train.samples.sequence import IGNORE, LoneClip, StreamConfig
@@ -20,10 +18,6 @@ from edgevid_train.samples.sights import MemoryConfig, Seen, SightPlans, SightSt
 
 LESSON = ("memory.streams=6", "memory.steps=20", "memory.views=2", "memory_optim.epochs=2", "memory_optim.batch=4")
 ALONE = ("distill.response=0", "distill.feature=0", "optim.epochs=1")
-
-
-def distill(*args: object) -> Ran:
-    return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
 def settings(*changes: str) -> list[str]:
@@ -39,14 +33,14 @@ def seen(label: int, mark: float, steps: int = 8, before: int = 2, after: int = 
     return Seen(what, places, pointing, since_s, (steps - 1) / 8, label, before, after)
 
 
-def streams_of(decks: list[list[Seen]], **stream: float) -> SightStreams:
-    return SightStreams(decks, 2, MemoryConfig(streams=1), StreamConfig(**stream), 8.0, seed=3)
+def streams_of(own: list[Seen], extra: list[Seen], share: float | None = 0.5, **stream: float) -> SightStreams:
+    return SightStreams(own, extra, share, 2, MemoryConfig(streams=1), StreamConfig(**stream), 8.0, seed=3)
 
 
 @given(number=st.integers(0, 999), steps=st.integers(2, 60), others=st.integers(0, 2))
 def test_what_holds_for_any_stream(number: int, steps: int, others: int) -> None:
-    decks = [[seen(0, 1.0), seen(1, 2.0, steps=3)], [seen(2, 3.0)], [seen(2, 4.0, before=0, after=0)]][: 1 + others]
-    streams = streams_of(decks)
+    extra = [seen(2, 3.0), seen(2, 4.0, before=0, after=0)]
+    streams = streams_of([seen(0, 1.0), seen(1, 2.0, steps=3)], extra[:others])
     what, places, pointing, targets, weights = streams.one(number, steps)
     assert [len(x) for x in (what, places, pointing, targets, weights)] == [steps] * 5
     assert (what.dtype, targets.dtype, weights.dtype) == (np.float32, np.int64, np.float32)
@@ -62,8 +56,15 @@ def test_what_holds_for_any_stream(number: int, steps: int, others: int) -> None
         assert shown[int(targets[t])] in near
 
 
+@pytest.mark.parametrize(("share", "found"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (None, 0.75)])
+def test_so_many_of_the_clips_are_extra_ones(share: float | None, found: float) -> None:
+    own, extra = seen(0, 1.0, steps=1, before=0, after=0), seen(2, 3.0, steps=1, before=0, after=0)
+    what = streams_of([own], [extra] * 3, share).one(0, 2000)[0]
+    assert np.mean(what[:, 0, 0] == 3) == pytest.approx(found, abs=0.04)
+
+
 def test_a_label_is_held_into_what_follows_and_no_longer() -> None:
-    streams = streams_of([[seen(0, 1.0, after=0, before=0)], [seen(2, 3.0, steps=30, after=0, before=0)]], hold_s=0.5)
+    streams = streams_of([seen(0, 1.0, after=0, before=0)], [seen(2, 3.0, steps=30, after=0, before=0)], hold_s=0.5)
     for number in range(30):
         what, _, _, targets, _ = streams.one(number, 120)
         ends = np.flatnonzero((what[:-1, 0, 0] == 1) & (what[1:, 0, 0] == 3))
@@ -94,7 +95,7 @@ def test_what_was_seen_is_remembered_as_if_it_were_looked_at() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (9, 32, 32, 3), np.uint8)
     lone = LoneClip(frames, np.arange(9) / 8, 1.0, "left", 0, 0)
     deck = [Seen.by(student, lone, 0)]
-    batch = streams_of([deck]).load(SightPlans(1, 9, 1).epoch(0)[0])
+    batch = streams_of(deck, []).load(SightPlans(1, 9, 1).epoch(0)[0])
     with torch.no_grad():
         ours, _ = student.recall(batch.sights, 9)
         theirs = student(torch.from_numpy(frames).permute(0, 3, 1, 2).unsqueeze(0).float())

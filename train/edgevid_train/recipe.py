@@ -137,6 +137,20 @@ class OptimConfig(_Part):
         return self
 
 
+class PretrainOptimConfig(OptimConfig):
+    """As `OptimConfig`; the weights themselves are saved."""
+
+    ema: float = Field(default=0.0, ge=0, lt=1)
+
+
+class MemoryOptimConfig(OptimConfig):
+    """As `OptimConfig`, for the memory's lesson, whose epochs are short; `MemoryConfig.streams` is an epoch."""
+
+    epochs: int = Field(default=4, gt=0)
+    ema: float = Field(default=0.98, ge=0, lt=1)
+    extra_share: float | None = Field(default=0.5, ge=0, le=1)
+
+
 class Recipe(_Part):
     """Everything that decides what a training run computes, except the data itself.
 
@@ -161,11 +175,11 @@ class Recipe(_Part):
     teacher: TeacherConfig = TeacherConfig()
     distill: DistillConfig = DistillConfig()
     pretrain: PretrainConfig = PretrainConfig()
-    pretrain_optim: OptimConfig = OptimConfig(ema=0.0)
+    pretrain_optim: PretrainOptimConfig = PretrainOptimConfig()
     teacher_optim: OptimConfig = OptimConfig()
     optim: OptimConfig = OptimConfig()
     memory: MemoryConfig = MemoryConfig()
-    memory_optim: OptimConfig = OptimConfig(epochs=4, ema=0.98)
+    memory_optim: MemoryOptimConfig = MemoryOptimConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     clip_pool: ClipPool = ClipPool(kind="peak", smooth_s=0.3)
     events: EventRule = EventRule()

@@ -21,17 +21,19 @@ def train_memory(student: Student, fold: Fold, setting: Setting, validate: Valid
     last = fold.folder / MEMORY / "last"
     if setting.resume and is_finished(last.parent, "student"):
         return load_student(last).student
-    decks = _look(student.eval(), fold, setting)
+    own, extra = _look(student.eval(), fold, setting)
     background = setting.labels.index(BACKGROUND)
-    streams = SightStreams(decks, background, config, recipe.stream, student.config.rate_hz, recipe.clips_seed)
+    streams = SightStreams(
+        own, extra, optim.extra_share, background, config, recipe.stream, student.config.rate_hz, recipe.clips_seed
+    )
     plans = SightPlans(config.streams, config.steps, optim.batch)
     task = MemoryTask(student, recipe.distill, label_loss_of(fold, setting, config.label_smoothing))
     job = job_for("student", fold, setting, task, optim, plans, streams.load, validate, student.weights_from, MEMORY)
     return cast(Student, learn(job, setting))
 
 
-def _look(student: Student, fold: Fold, setting: Setting) -> list[list[Seen]]:
-    """What the student's eyes see of the data's clips, the extra ones and the pieces of negative video."""
+def _look(student: Student, fold: Fold, setting: Setting) -> tuple[list[Seen], list[Seen]]:
+    """What the student's eyes see of the data's clips, and of the extra ones and the pieces of negative video."""
     config, clips, count = setting.recipe.memory, training_clips(fold, setting, STUDENT), len(fold.train)
     rest = round(config.rest_s * student.config.rate_hz)
     with setting.report.bar("looking", count) as advance:
@@ -46,10 +48,5 @@ def _look(student: Student, fold: Fold, setting: Setting) -> list[list[Seen]]:
             seen = processes.together(lambda: [look(index, views) for index in processes.own(indices)])
             return [one for of_clip in processes.joined(seen) for one in of_clip]
 
-        data, extra = count - fold.extra, count - fold.negatives
-        decks = [
-            deck(range(data), config.views),
-            deck(range(data, extra), config.extra_views),
-            deck(range(extra, count), config.extra_views),
-        ]
-    return [deck for deck in decks if deck]
+        data = count - fold.extra
+        return deck(range(data), config.views), deck(range(data, count), config.extra_views)

@@ -26,8 +26,9 @@ class MemoryConfig(BaseModel):
 
     `streams`: in an epoch, each of `steps` steps; 0 for no such lesson. `views`: of every clip of the data, and
     `extra_views` of every extra clip and piece of negative video, so many are looked at. `rest_s`: for at most so long
-    the scene rests before and after a clip; a `cut` share of clips has next to nothing after it. Half of the clips in a
-    stream are of the data, the others of each other kind alike. `label_smoothing`: instead of `distill`'s.
+    the scene rests before and after a clip; a `cut` share of clips has next to nothing after it. Of the clips in a
+    stream `memory_optim.extra_share` are extra ones or pieces of negative video. `label_smoothing`: instead of
+    `distill`'s.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -128,10 +129,13 @@ class SightPlans:
 class SightStreams:
     """Streams by batch plan, each a function of (seed, its number).
 
-    `decks`: what was seen of the data's clips, and of each other kind of clips; none of them is empty.
+    `own`, `extra`: what was seen of the data's clips, and of clips that are only trained on, pieces of negative video
+    among them; `extra_share` of a stream's clips are such, or as many as there are among all where it is None.
     """
 
-    decks: Sequence[Sequence[Seen]]
+    own: Sequence[Seen]
+    extra: Sequence[Seen]
+    extra_share: float | None
     background: int
     config: MemoryConfig
     stream: StreamConfig
@@ -165,8 +169,8 @@ class SightStreams:
         return tuple(np.concatenate(column)[first : first + steps] for column in zip(*parts, strict=True))
 
     def _any(self, rng: np.random.Generator) -> Seen:
-        others = len(self.decks) - 1
-        deck = self.decks[1 + int(rng.integers(others)) if others and rng.random() < 0.5 else 0]
+        share = len(self.extra) / (len(self.own) + len(self.extra)) if self.extra_share is None else self.extra_share
+        deck = self.extra if self.extra and rng.random() < share else self.own
         return deck[int(rng.integers(len(deck)))]
 
     def _rest(self, seen: Seen, rng: np.random.Generator) -> int:
