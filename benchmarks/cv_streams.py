@@ -5,7 +5,8 @@ a rule has seen. Negative videos are dealt out among the folds, each to one whos
 
     python benchmarks/cv_streams.py runs/cv egogestar --gaps negatives --negatives negatives --negatives weizmann
 
-`--threshold`: of all exits but the last, to see what stopping early saves and costs; give it several times.
+`--threshold`: of all exits but the last, to see what stopping early saves and costs; give it several times. What is
+said early is said differently, so the rule is fitted anew for each.
 """
 
 import tempfile
@@ -48,7 +49,7 @@ def main(
     seed: int = 0,
 ) -> None:
     folders, records = sorted(run.glob("fold-*")), read_data(data)
-    between, alone = find_negatives(gaps), find_negatives(negatives)
+    between = find_negatives(gaps)
     with tempfile.TemporaryDirectory() as temporary:
         models, plans, seen = [], [], []
         for folder in folders:
@@ -60,22 +61,15 @@ def main(
             clips = [record for record in records if record.group in split.val_groups]
             unseen = [file for file in between if as_record(file) not in seen[-1]]
             plans.append(plan_streams(clips, unseen, StreamSettings(seed=seed)).streams)
-        dealt = _deal(alone, seen)
+        dealt = _deal(find_negatives(negatives), seen)
         manifest = models[0].manifest
-        rules: list[EventRule] = []
         for level in (None, *threshold):
             folds = []
-            for i, (model, of_fold) in enumerate(zip(models, plans, strict=True)):
+            for model, of_fold, alone in zip(models, plans, dealt, strict=True):
                 stopping = model.with_thresholds([level] * len(manifest.exits))
-                mine = dealt[i] if level is None else []
                 watched = [play(plan, stopping)[0].watched for plan in of_fold]
-                folds.append(Fold(watched, _negatives(mine, stopping)))
-            if not rules:
-                rules = [_fit(folds[:i] + folds[i + 1 :], manifest) for i in range(len(folds))]
-                for i, rule in enumerate(rules, start=1):
-                    print(f"fold {i}: {rule}")
-                print(f"fitted to all of them: {_fit(folds, manifest)}")
-            _report(folds, rules, manifest, level)
+                folds.append(Fold(watched, _negatives(alone, stopping)))
+            _report(folds, manifest, level)
 
 
 def _last(fold: Path) -> Path:
@@ -111,7 +105,8 @@ def _fit(folds: list[Fold], manifest: Manifest) -> EventRule:
     return fit_rule([w.trace for fold in folds for w in (*fold.streams, *fold.negatives)], manifest).rule
 
 
-def _report(folds: list[Fold], rules: list[EventRule], manifest: Manifest, level: float | None) -> None:
+def _report(folds: list[Fold], manifest: Manifest, level: float | None) -> None:
+    rules = [_fit(folds[:i] + folds[i + 1 :], manifest) for i in range(len(folds))]
     pairs = list(zip(folds, rules, strict=True))
     streams = [w.trace.under(rule, manifest) for fold, rule in pairs for w in fold.streams]
     quiet = [w.trace.under(rule, manifest) for fold, rule in pairs for w in fold.negatives]
@@ -121,6 +116,9 @@ def _report(folds: list[Fold], rules: list[EventRule], manifest: Manifest, level
     macs = sum(n * e.macs for n, e in zip(steps, manifest.exits, strict=True))
     gated = sum(w.metrics["frames"]["gated"] for f in folds for w in f.streams)
     print(f"\nthreshold {level}")
+    for i, rule in enumerate(rules, start=1):
+        print(f"  fold {i}: {rule}")
+    print(f"  fitted to all of them: {_fit(folds, manifest)}")
     for name, value in figures.items():
         print(f"  {name:24} {value}")
     print(f"  F1 by label              { ({label: round(of['f1'], 2) for label, of in by_label.items()}) }")

@@ -5,6 +5,7 @@ from typing import cast
 from edgevid.manifest import BACKGROUND
 from edgevid_train.checkpoint import MEMORY, load_student
 from edgevid_train.loop import processes
+from edgevid_train.loop.devices import channels_last, make_accelerator
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.job import Validate
 from edgevid_train.losses.tasks import MemoryTask
@@ -21,6 +22,8 @@ def train_memory(student: Student, fold: Fold, setting: Setting, validate: Valid
     last = fold.folder / MEMORY / "last"
     if setting.resume and is_finished(last.parent, "student"):
         return load_student(last).student
+    # A student from a checkpoint looks where, and as fast as, one that has just been trained
+    channels_last(student.to(make_accelerator(setting.device, recipe.precision).device))
     own, extra = _look(student.eval(), fold, setting)
     background = setting.labels.index(BACKGROUND)
     streams = SightStreams(
