@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgevid.commands.options import Gate
+from edgevid.commands.options import Gate, Threshold, stopping
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def detect(
     model: Annotated[str, typer.Option(help="A bundled model's name, or a file.")] = DEFAULT_MODEL,
     events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write events as JSON lines.")] = None,
     gate: Gate = True,
+    threshold: Threshold = None,
     on: On = None,
     off: Off = None,
     min_s: MinS = None,
@@ -56,7 +57,7 @@ def detect(
     if json:
         check_file(json, force=force)
     cv2.setNumThreads(threads)
-    network = load(model, threads=threads)
+    network = stopping(load(model, threads=threads), threshold)
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
     options = Options(every_frame=True, paced=False, rule=rule, gate=gate, only_sampled=True)
     lines = JsonLines.open(events, sources=tuple(files), force=force) if events else None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgevid.commands.options import Gate
+from edgevid.commands.options import Gate, Threshold, stopping
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
 
@@ -36,6 +36,7 @@ def live(
         typer.Option(help="Seconds from one window of a clip model to the next. Default: a quarter of one."),
     ] = None,
     gate: Gate = True,
+    threshold: Threshold = None,
     on: On = None,
     off: Off = None,
     min_s: MinS = None,
@@ -79,7 +80,7 @@ def live(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     cv2.setNumThreads(threads)
 
-    network = load(model, threads=threads)
+    network = stopping(load(model, threads=threads), threshold)
     if stride and network.manifest.kind == "stream":
         raise InputError(f"--stride is for clip models; {network.manifest.name} is a stream model and takes each frame")
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgevid import cli
-from tests.tiny_models import coloured_frames, tiny_stream_model
+from tests.tiny_models import coloured_frames, tiny_clip_model, tiny_conditional_model, tiny_stream_model
 from tests.videos import truncate, write_video
 
 
@@ -72,6 +72,27 @@ def test_live_at_full_speed_gives_the_same_events(here: Path, tmp_path: Path, mo
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize(("threshold", "exits"), [([], ["final"]), (["--threshold", "0"], ["early"])])
+def test_a_threshold_lets_an_earlier_exit_decide(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threshold: list[str], exits: list[str]
+) -> None:
+    tiny_conditional_model(tmp_path / "two.onnx")
+    monkeypatch.chdir(here)
+    result = tmp_path / "j.json"
+    assert cli.run(["detect", "a.mp4", "--model", str(tmp_path / "two.onnx"), "--json", str(result), *threshold]) == 0
+    (file,) = json.loads(result.read_text())["files"]
+    assert [name for name, count in file["exits"].items() if count] == exits
+
+
+def test_a_threshold_without_an_exit_for_it(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_clip_model(tmp_path / "clip.onnx")
+    monkeypatch.chdir(here)
+    assert cli.run(["detect", "a.mp4", "--model", str(tmp_path / "clip.onnx"), "--threshold", "0.5"]) == 2
+    assert "--threshold is for stream models with several exits, and tiny-clip is none" in capsys.readouterr().err
+
+
 def test_events_on_standard_output_and_the_table_on_the_other(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +124,8 @@ def test_a_truncated_file_gives_what_comes_before_and_says_so(
         (["a.mp4", "--events", "a.mp4"], "it is the source"),
         (["a.mp4", "--events", "no/e.jsonl"], "No such file or directory"),
         (["a.mp4", "--json", "b.mp4"], "--force"),
+        (["a.mp4", "--threshold", "nan"], "--threshold is a score from 0 to 1, not nan"),
+        (["a.mp4", "--threshold", "1.5"], "--threshold is a score from 0 to 1, not 1.5"),
         (["a.mp4", "--off", "0.9"], "--off 0.9 would be above --on 0.6; give both"),
     ],
 )
