@@ -8,7 +8,7 @@ import pytest
 import torch
 from command_runs import Ran
 from safetensors.torch import load_file
-from tiny_run import RECIPE, distill, tiny_recipe
+from tiny_run import RECIPE, distill, settings, tiny_recipe
 from torch import Tensor
 
 from edgevid_train.checkpoint import load_student
@@ -174,7 +174,7 @@ def test_students_share_answers_and_learn_what_they_would_have_learned_without(
     def run(*changes: str, teacher: Path | None = None) -> tuple[Path, Ran]:
         out = tmp_path / f"run-{next(numbers)}"
         given = ("--teacher", teacher) if teacher else ()
-        words = [w for change in (f"mix.mixup={mixup}", "data.seed=5", *changes) for w in ("--set", change)]
+        words = settings(f"mix.mixup={mixup}", "data.seed=5", *changes)
         ran = distill("--recipe", tmp_path / "tiny.toml", "--data", clips, "--out", out, *given, *words)
         assert ran.status == 0, ran.err
         return out, ran
@@ -206,7 +206,7 @@ def test_seeds_of_students_see_the_same_clips_where_the_data_has_a_seed(clips: P
     (tmp_path / "tiny.toml").write_text(RECIPE)
     off = ("distill.response=0", "distill.feature=0", "optim.epochs=1")
     for name, changes in {"a": ("seed=3",), "b": ("data.seed=3",), "c": ("seed=1", "data.seed=3")}.items():
-        words = [word for change in (*off, *changes) for word in ("--set", change)]
+        words = settings(*off, *changes)
         ran = distill("--recipe", tmp_path / "tiny.toml", "--data", clips, "--out", tmp_path / name, *words)
         assert ran.status == 0, ran.err
     splits = [load_student(tmp_path / name).info.split for name in "abc"]

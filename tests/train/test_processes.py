@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from safetensors.torch import load_file
 from test_trainer import Linear, ToyTask, after, assert_equal, everything, job
-from tiny_run import RECIPE
+from tiny_run import RECIPE, settings
 
 from edgevid.errors import InputError
 from edgevid_train import commands
@@ -78,7 +78,7 @@ def words(folder: Path, clips: Path, count: int) -> list[str]:
     (folder / "tiny.toml").write_text(RECIPE)
     given = ["--recipe", folder / "tiny.toml", "--data", clips, "--out", folder / f"by-{count}"]
     given += ["--json", folder / f"{count}.json", "--device", "cpu"]
-    return ["train-distill", *map(str, given), *(word for change in SAME for word in ("--set", change))]
+    return ["train-distill", *map(str, given), *settings(*SAME)]
 
 
 def distill(given: list[str]) -> Ran:

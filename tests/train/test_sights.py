@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny_run import distill, interrupt_at
+from tiny_run import distill, interrupt_at, settings
 
 from edgevid.manifest import InputSpec
 from edgevid_train.checkpoint import find_checkpoint, load_student
@@ -18,10 +18,6 @@ from edgevid_train.samples.sights import MemoryConfig, Seen, SightPlans, SightSt
 
 LESSON = ("memory.streams=6", "memory.steps=20", "memory.views=2", "memory_optim.epochs=2", "memory_optim.batch=4")
 ALONE = ("distill.response=0", "distill.feature=0", "optim.epochs=1")
-
-
-def settings(*changes: str) -> list[str]:
-    return [word for change in changes for word in ("--set", change)]
 
 
 def seen(label: int, mark: float, steps: int = 8, before: int = 2, after: int = 4) -> Seen:

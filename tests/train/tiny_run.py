@@ -64,6 +64,11 @@ def distill(*args: object) -> Ran:
     return run_command(commands.register, "train-distill", "--device", "cpu", *args)
 
 
+def settings(*changes: str) -> list[str]:
+    """`--set` before each of the changes."""
+    return [word for change in changes for word in ("--set", change)]
+
+
 def train_stream(label: int, pixels: Pixels) -> TrainStream:
     """A stream of `pixels` `(T, H, W, 3)` that is about `label` all the time."""
     steps = len(pixels)

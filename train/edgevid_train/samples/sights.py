@@ -155,11 +155,8 @@ class SightStreams:
             seen = self._any(rng)
             part = slice(int(rng.integers(0, seen.before + 1)), len(seen.since_s) - seen.after + self._rest(seen, rng))
             since_s = seen.since_s[part]
-            targets, weights, decisive = step_targets(
-                since_s, seen.length_s, seen.label, self.background, self.stream, self.rate_hz
-            )
+            asked = step_targets(since_s, seen.length_s, seen.label, self.background, self.stream, self.rate_hz)
             after_s = since_end_s + (np.arange(len(since_s)) + 1) / self.rate_hz
-            asked = targets, weights, decisive
             targets, weights, _ = hold_on(told, after_s, asked, self.background, self.stream)
             what = seen.what[part].astype(np.float32)
             parts.append((what, seen.places[part], seen.pointing[part], targets, weights))
