@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from edgevid.errors import InputError
 from edgevid.manifest import ExitSpec, Manifest
-from edgevid.models.contract import Outputs
+from edgevid.models.contract import ClipModel, Outputs, StreamModel
 from edgevid.models.scores import Scores, activate
 
 
@@ -54,3 +55,19 @@ def sureness(scores: Scores, activation: str) -> Scores:
     if activation == "sigmoid":
         return np.asarray(np.maximum(scores, 1 - scores).min(axis=-1), np.float32)
     return np.asarray(scores.max(axis=-1), np.float32)
+
+
+def stopping(network: StreamModel | ClipModel, threshold: float | None) -> StreamModel | ClipModel:
+    """The network with this threshold at every exit but the last; as it is where none is given.
+
+    Raises:
+        InputError: no such score, or no exit before the last.
+    """
+    if threshold is None:
+        return network
+    if not 0 <= threshold <= 1:
+        raise InputError(f"--threshold is a score from 0 to 1, not {threshold}")
+    exits = network.manifest.exits
+    if not isinstance(network, StreamModel) or len(exits) < 2:
+        raise InputError(f"--threshold is for stream models with several exits, and {network.manifest.name} is none")
+    return network.with_thresholds([threshold] * len(exits))

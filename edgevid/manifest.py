@@ -226,6 +226,14 @@ class Manifest(_Part):
         changed = [ExitSpec(name=e.name, macs=e.macs, threshold=t) for e, t in pairs]
         return self.model_copy(update={"exits": (*changed, last), "calibration": None})
 
+    def with_events(self, rule: EventRule) -> Self:
+        """The same with another event rule.
+
+        A calibration whose units are events is a promise about the rule before, so it is left out.
+        """
+        broken = self.calibration is not None and self.calibration.unit == "event" and rule != self.events
+        return self.model_copy(update={"events": rule} | ({"calibration": None} if broken else {}))
+
     def to_json(self) -> str:
         """One line of JSON: what is embedded in a model file."""
         return self.model_dump_json()

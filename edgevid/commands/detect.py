@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgevid.commands.options import Gate, Threshold, stopping
+from edgevid.commands.options import Gate, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def detect(
     """
     import cv2
 
+    from edgevid.cascade import stopping
     from edgevid.errors import InputError
     from edgevid.files import check_file, write_json
     from edgevid.live import Options, Pipeline, run

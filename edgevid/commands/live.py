@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgevid.commands.options import Gate, Threshold, stopping
+from edgevid.commands.options import Gate, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
 
@@ -54,6 +54,7 @@ def live(
 
     import cv2
 
+    from edgevid.cascade import stopping
     from edgevid.errors import CheckFailedError, InputError
     from edgevid.files import check_file, write_json
     from edgevid.live import Options, Pipeline, run

@@ -167,6 +167,16 @@ def test_other_thresholds_leave_everything_else_as_it_is_but_the_promise_about_t
         manifest.with_thresholds([0.5, 0.5, 0.5])
 
 
+def test_another_event_rule_breaks_a_promise_about_events_only() -> None:
+    rule = EventRule(on=0.9)
+    for unit, kept in (("recording", True), ("event", False)):
+        promise = Calibration(risk=0.02, confidence=0.95, n=149, unit=unit)
+        manifest = tiny_manifest("stream", calibration=promise)
+        assert manifest.with_events(manifest.events) == manifest
+        changed = manifest.with_events(rule)
+        assert changed == manifest.model_copy(update={"events": rule, "calibration": promise if kept else None})
+
+
 def test_background_and_id() -> None:
     manifest = tiny_manifest("stream", labels=("other", "wave"), digest="ab" * 32)
     assert manifest.background == 0

@@ -12,7 +12,13 @@ import pytest
 from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import coloured_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import (
+    coloured_frames,
+    tiny_clip_model,
+    tiny_conditional_model,
+    tiny_manifest,
+    tiny_stream_model,
+)
 from videos import truncate, write_video
 
 from edgevid.commands import detect as detect_command
@@ -302,6 +308,30 @@ def test_fit_events_writes_a_model_with_a_better_rule(tmp_path: Path, colours: P
     assert json.loads(file.read_text())["recall"] == 1
 
 
+def test_a_rule_is_fitted_to_the_cascade_that_will_run(tmp_path: Path, colours: Path, negatives: Path) -> None:
+    model = tiny_conditional_model(tmp_path / "deaf.onnx", tiny_manifest("stream", conditional=True, events=DEAF))
+    fitted, told = tmp_path / "fitted.onnx", tmp_path / "fit.json"
+    ran = command(
+        *("fit-events", model, colours, "--negatives", negatives / "a_grey.mp4", "--threshold", 0.75),
+        *("--out", fitted, "--json", told),
+    )
+    assert ran.status == 0, ran.err
+    after = load(fitted).manifest
+    assert [e.threshold for e in after.exits] == [0.75, None]
+    assert after.events.model_dump() == json.loads(told.read_text())["rule"] != DEAF.model_dump()
+    shares = []
+    for words in ((), ("--threshold", 1)):
+        ran = command("evaluate", fitted, colours, "--stream", *words, "--json", tmp_path / "e.json", "--force")
+        found = json.loads((tmp_path / "e.json").read_text())
+        assert f"{found['macs_share']:.0%} of the multiply-accumulates of" in ran.out
+        shares.append((found["recall"], found["macs_share"], found["exits"]))
+    (recall, share, exits), whole = shares
+    assert recall == 1
+    assert share < 0.6 < 1 == whole[1], "the early exit costs half"
+    assert exits["early"] > exits["final"]
+    assert whole[2]["early"] == 0
+
+
 def trace(manifest_labels: int, on: list[tuple[float, float]], peak: float, actions: list[Action]) -> Trace:
     """Ten steps a second for 20 s: `red` at `peak` in the spans given, `other` else."""
     times_s = np.arange(200) / 10
@@ -371,6 +401,9 @@ def test_nor_is_one_to_negatives_that_it_was_trained_on(tmp_path: Path, colours:
         (("evaluate", "EMPTY", "DATA", "--stream"), "is no student checkpoint: holds no model.safetensors"),
         (("fit-events", "EMPTY", "DATA", "--out", "x.onnx"), "`edgevid export` it first"),
         (("fit-events", "MODEL", "DATA", "--out", "DATA"), "is a folder"),
+        (("fit-events", "MODEL", "DATA", "--out", "x.onnx", "--threshold", "2"), "is a score from 0 to 1, not 2"),
+        (("evaluate", "MODEL", "DATA", "--stream", "--threshold", "nan"), "is a score from 0 to 1, not nan"),
+        (("evaluate", "MODEL", "DATA", "--threshold", "0.9"), "--threshold is for --stream"),
     ],
 )
 def test_wrong_words_are_one_line(tmp_path: Path, colours: Path, tiny: Path, args: tuple[str, ...], says: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edgevid.commands.options import Gate
+from edgevid.commands.options import Gate, Threshold
 from edgevid_train.commands.calibrate import add_to as add_calibrate
 from edgevid_train.commands.options import (
     Classes,
@@ -61,6 +61,7 @@ def evaluate(
     laps: Laps = 1,
     seed: Seed = 0,
     gate: Gate = True,
+    threshold: Threshold = None,
     threads: Threads = 1,
     format_: Format = None,
     group: Group = None,
@@ -87,7 +88,7 @@ def evaluate(
     """How often a model, a student or a teacher is right on labelled clips. A model file is scored as on a device.
 
     With --stream the clips stand in long streams between gaps, the live path runs over them, and its events are judged;
-    --negatives, --minutes, --laps, --seed and --no-gate are for that.
+    --negatives, --minutes, --laps, --seed, --threshold and --no-gate are for that.
     """
     from rich.console import Console
 
@@ -120,6 +121,7 @@ def evaluate(
             negatives=negatives or [],
             split=split,
             gate=gate,
+            threshold=threshold,
             threads=threads,
             out=out,
             json=json,
@@ -127,6 +129,8 @@ def evaluate(
         return
     if negatives:
         raise InputError("--negatives is for --stream")
+    if threshold is not None:
+        raise InputError("--threshold is for --stream")
     console = Reporter(Console())
     report = evaluate_model(
         model,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevid.commands.options import Gate
+from edgevid.commands.options import Gate, Threshold
 from edgevid_train.commands.options import (
     Classes,
     Force,
@@ -50,6 +50,7 @@ def evaluate_streams(
     negatives: list[Path],
     split: str | None,
     gate: bool,
+    threshold: float | None,
     threads: int,
     out: Path | None,
     json: Path | None,
@@ -65,7 +66,16 @@ def evaluate_streams(
     cv2.setNumThreads(threads)
     report = Reporter(Console())
     found = streams.evaluate_streams(
-        model, data, options, settings, negatives=negatives, split=split, gate=gate, threads=threads, report=report
+        model,
+        data,
+        options,
+        settings,
+        negatives=negatives,
+        split=split,
+        gate=gate,
+        threshold=threshold,
+        threads=threads,
+        report=report,
     )
     streams.show(found, report)
     if out:
@@ -84,6 +94,7 @@ def fit_events(
     laps: Laps = 1,
     seed: Seed = 0,
     gate: Gate = True,
+    threshold: Threshold = None,
     threads: Threads = 1,
     format_: Format = None,
     group: Group = None,
@@ -97,7 +108,8 @@ def fit_events(
 ) -> None:
     """Choose the numbers of the event rule on streams made of validation clips, and write the model again with them.
 
-    What they are chosen on cannot tell how good they are: `evaluate --stream` on other clips and negatives does.
+    What they are chosen on cannot tell how good they are: `evaluate --stream` on other clips and negatives does. With
+    --threshold that goes into the file too: the model then stops early, and no promise stands behind it.
     """
     import cv2
     from rich.console import Console
@@ -122,11 +134,12 @@ def fit_events(
         negatives=negatives or [],
         split=split,
         gate=gate,
+        threshold=threshold,
         threads=threads,
         report=report,
     )
     show(fitted, report)
-    written = write_fitted(model, fitted, out, force=force)
+    written = write_fitted(model, fitted, out, threshold=threshold, force=force)
     report.say(f"wrote {out}: {written.id}")
     if json:
         write_json(

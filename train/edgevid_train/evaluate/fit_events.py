@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.cascade import stopping
 from edgevid.errors import InputError
 from edgevid.manifest import EventRule, Manifest
 from edgevid.models.load import load
@@ -128,10 +129,13 @@ def fit_model(
     negatives: Sequence[Path] = (),
     split: str | None = None,
     gate: bool = True,
+    threshold: float | None = None,
     threads: int = 1,
     report: Reporter,
 ) -> Fitted:
     """Run the model once over streams of the clips of `data` and over the negatives, and fit its rule to what it says.
+
+    `threshold`: of every exit but the last, instead of the model's own; what is said early is said differently.
 
     Raises:
         InputError: as `evaluate_streams`; or the model is a checkpoint, or was trained on some of the clips.
@@ -146,6 +150,7 @@ def fit_model(
         negatives=negatives,
         split=split,
         gate=gate,
+        threshold=threshold,
         threads=threads,
         report=report,
         unseen=True,
@@ -157,13 +162,18 @@ def fit_model(
         return fit_rule(played.traces, played.manifest, between=lambda: advance(""))
 
 
-def write_fitted(model: str, fitted: Fitted, out: Path, *, force: bool = False) -> Manifest:
-    """Write the model again with the fitted rule; gives back the sealed manifest.
+def write_fitted(
+    model: str, fitted: Fitted, out: Path, *, threshold: float | None = None, force: bool = False
+) -> Manifest:
+    """Write the model again with the fitted rule and the threshold that it was fitted under; gives back the sealed
+    manifest.
+
+    A calibration that either of them breaks is left out.
 
     Raises:
         InputError: `out` exists and `force` is not given, or cannot be written.
     """
-    manifest = load(model).manifest.model_copy(update={"events": fitted.rule})
+    manifest = stopping(load(model), threshold).manifest.with_events(fitted.rule)
     return rewrite(model, manifest, out, force=force)
 
 

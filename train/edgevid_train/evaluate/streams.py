@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgevid.cascade import stopping
 from edgevid.errors import InputError
 from edgevid.files import replacing, write_json
 from edgevid.manifest import Manifest
@@ -79,6 +80,7 @@ class StreamReport:
         lost = [label for r in self.unreadable for label in (r.labels if several else r.labels[:1])]
         lost *= self.settings.laps
         runs = [one.watched for one in self.played]
+        exits = _summed(one.metrics["exits"] for one in runs)
         return {
             "model": self.name,
             "data": self.data,
@@ -91,7 +93,8 @@ class StreamReport:
             "negative_hours": hours,
             "false_alarms_per_hour": alarms / hours if hours else None,
             "frames": _summed(one.metrics["frames"] for one in runs),
-            "exits": _summed(one.metrics["exits"] for one in runs),
+            "exits": exits,
+            "macs_share": _macs_share(exits, self.manifest),
             "resets": sum(one.metrics["state_resets"] for one in runs),
             "trained_on": self.trained_on,
             "negatives_trained_on": self.negatives_trained_on,
@@ -125,6 +128,7 @@ def evaluate_streams(
     negatives: Sequence[Path] = (),
     split: str | None = None,
     gate: bool = True,
+    threshold: float | None = None,
     threads: int = 1,
     unseen: bool = False,
     report: Reporter,
@@ -132,15 +136,17 @@ def evaluate_streams(
     """Make streams of the clips of `data` and run a model over them and over the negatives.
 
     `model`: a bundled model's name, a model file, or a student's checkpoint, whose stream graph torch then computes.
+    `threshold`: of every exit but the last, instead of the model's own.
     `unseen`: refuse clips and negatives that the model says it was trained on.
 
     Raises:
-        InputError: no such model, data or negatives, a model that does not step, no clip in `split`, or no action that
-            the model knows.
+        InputError: no such model, data or negatives, a model that does not step, no clip in `split`, no action that
+            the model knows, or no exit for the threshold.
         EdgevidError: the model computed NaN or infinity.
         KeyboardInterrupt: Ctrl-C.
     """
     name, network = _open(model, threads)
+    network = stopping(network, threshold)
     several = network.manifest.activation == "sigmoid"
     records = clips_to_judge(data, options, split, report.say, several=several)
     say_unknown(name, network.manifest.labels, records, data, report.say)
@@ -268,6 +274,8 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         f"{name} {n / max(1, sum(figures['exits'].values())):.0%}" for name, n in figures["exits"].items()
     )
     lines.append(f"gated {gated / max(1, computed + gated):.0%} of sampled frames; decided by {exits}")
+    if len(figures["exits"]) > 1 and figures["macs_share"] is not None:
+        lines.append(f"{figures['macs_share']:.0%} of the multiply-accumulates of going to the last exit at every step")
     return lines
 
 
@@ -317,3 +325,9 @@ def _summed(tables: Any) -> dict[str, int]:
     for table in tables:
         total.update(table)
     return dict(total)
+
+
+def _macs_share(exits: dict[str, int], manifest: Manifest) -> float | None:
+    """What the computed steps cost of what they would have cost without an exit before the last."""
+    steps, last = sum(exits.values()), manifest.exits[-1].macs
+    return sum(exits[e.name] * e.macs for e in manifest.exits) / (steps * last) if steps and last else None
