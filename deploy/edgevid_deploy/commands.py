@@ -35,6 +35,12 @@ def export(
     measured: Path | None = typer.Option(
         None, help="JSON list of measured figures for the manifest.", show_default=False
     ),
+    data: str | None = typer.Option(
+        None, help="What the model says it was trained on.", show_default="what the recipe says"
+    ),
+    licences: str | None = typer.Option(
+        None, help="What it says of the licences of that and of its weights.", show_default="what the recipe says"
+    ),
     force: bool = _FORCE,
     json: Path | None = _JSON,
 ) -> None:
@@ -54,6 +60,8 @@ def export(
         name=name,
         clip_frames=clip_frames,
         measured=measured,
+        data=data,
+        licences=licences,
         force=force,
     )
     for file in written:

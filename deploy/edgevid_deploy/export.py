@@ -38,6 +38,8 @@ def export(
     name: str | None = None,
     clip_frames: int | None = None,
     measured: Path | None = None,
+    data: str | None = None,
+    licences: str | None = None,
     force: bool = False,
 ) -> list[Exported]:
     """Write `out/NAME.onnx` and `out/NAME.clip.onnx`, or `out/NAME.mlpackage`.
@@ -50,6 +52,7 @@ def export(
         name: of the model; the recipe's unless given.
         clip_frames: T of the clip graph; the window that the student sees unless given.
         measured: a JSON file with a list of `Measurement`s for the manifest.
+        data, licences: what the manifest says of what it was trained on; what the recipe says unless given.
 
     Raises:
         InputError: no such checkpoint, a file is there already, or cannot be written.
@@ -57,6 +60,8 @@ def export(
     """
     student, recipe, labels, info = load_student(checkpoint)
     figures = read_measurements(measured) if measured else ()
+    stated = {key: text for key, text in (("data", data), ("licences", licences)) if text is not None}
+    recipe = recipe.model_copy(update={"about": recipe.about.model_copy(update=stated)})
     manifest = _renamed(describe(student, recipe, labels, figures, info.split.trained_on), name)
 
     if to == "coreml":

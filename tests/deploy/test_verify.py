@@ -106,6 +106,15 @@ def test_export_says_what_it_wrote_and_writes_the_same_bytes_every_time(checkpoi
         assert path.read_bytes() == (exported / path.name).read_bytes()
 
 
+def test_what_a_model_says_of_its_data_is_said_at_export(checkpoint, exported, tmp_path):
+    before = load(exported / "small.onnx").manifest.provenance
+    ran = run("export", checkpoint, "--to", "onnx", "--out", tmp_path, "--data", "ours", "--licences", "MIT")
+    assert (ran.status, ran.err) == (0, "")
+    for file in ("small.onnx", "small.clip.onnx"):
+        said = load(tmp_path / file).manifest.provenance
+        assert said == before.model_copy(update={"data": "ours", "licences": "MIT"})
+
+
 def test_measured_figures_go_into_the_manifest(tmp_path):
     measured = tmp_path / "measured.json"
     figure = {"metric": "top1", "value": 0.9, "split": "fold 1 of 5", "n": 35, "command": "edgevid evaluate …"}

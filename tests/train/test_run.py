@@ -15,6 +15,7 @@ from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
 from edgevid_train.describe import describe
 from edgevid_train.marks import trained_among
+from edgevid_train.recipe import AboutConfig
 from edgevid_train.synthetic.write import Request, write_dataset
 
 
@@ -43,6 +44,8 @@ def test_a_run_leaves_what_it_promises(finished: Path, clips: Path) -> None:
     seen = trained_among(read_data(clips), info.split.trained_on)
     assert {record.group for record in seen} == set(info.split.train_groups)
     assert describe(student, recipe, labels, (), info.split.trained_on).provenance.trained_on == info.split.trained_on
+    silent = recipe.model_copy(update={"about": AboutConfig()})
+    assert describe(student, silent, labels).provenance.licences == "not stated"
     teacher = load_teacher(run)
     assert teacher.labels == labels
     for phase in ("teacher", "student"):

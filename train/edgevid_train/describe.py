@@ -4,6 +4,9 @@ from edgevid.manifest import ExitSpec, Manifest, Measurement, Provenance, StateS
 from edgevid_train.models.student import Student, macs_per_exit
 from edgevid_train.recipe import Recipe
 
+NOT_STATED = "not stated"
+"""What a manifest says of data and licences when a recipe says nothing: a recipe may be for anybody's videos."""
+
 
 def describe(
     student: Student,
@@ -32,9 +35,9 @@ def describe(
         embedding_size=student.embedding_size,
         events=recipe.events,
         provenance=Provenance(
-            data=recipe.about.data,
+            data=recipe.about.data or NOT_STATED,
             weights=f"{config.backbone}: {student.weights_from}",
-            licences=recipe.about.licences,
+            licences=recipe.about.licences or NOT_STATED,
             recipe=recipe.name,
             trained_on=trained_on,
         ),
