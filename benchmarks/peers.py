@@ -15,7 +15,6 @@ a whole clip anew, a streaming one by one step. X3D is shown where an action beg
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 import torch
+from finished import figures_of, predictions_of
 from rich.console import Console
 from timing import p50_p95, timed_ms
 from torch import Tensor, nn
@@ -35,17 +35,16 @@ from edgevid.files import write_json
 from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
 from edgevid_deploy.export import export
-from edgevid_train.checkpoint import ROOMS, Kind, load_teacher
+from edgevid_train.checkpoint import Kind, load_teacher
 from edgevid_train.evaluate.paired import mcnemar_exact
 from edgevid_train.given import teacher_for
 from edgevid_train.loop.allocator import keep_freed_memory
 from edgevid_train.loop.interrupt import interruptible
 from edgevid_train.loop.progress import Reporter
 from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.phases import PREDICTIONS
 from edgevid_train.recipe import load_recipe
 from edgevid_train.request import RUN, RunRequest, begun, resumed
-from edgevid_train.run import CV, train_folds
+from edgevid_train.run import train_folds
 
 STEPS = 5  # of each turn
 OURS = "ours"
@@ -177,15 +176,19 @@ def run(
 def compare(runs: Mapping[str, Path], folder: Path, rounds: int) -> list[Row]:
     """Raises InputError when a run is not finished, or was judged by other clips than ours."""
     figures = {name: figures_of(path, PEERS[name].kind) for name, path in runs.items()}
-    ours = right_of(figures[OURS])
-    for name, values in figures.items():
-        if right_of(values).keys() != ours.keys():
+    right = {
+        name: {clip: said["predicted"] == said["label"] for clip, said in predictions_of(values).items()}
+        for name, values in figures.items()
+    }
+    ours = right[OURS]
+    for name, theirs in right.items():
+        if theirs.keys() != ours.keys():
             raise InputError(f"{runs[name]} and {runs[OURS]} were judged by different clips")
     files = {name: as_onnx(PEERS[name], path, folder / name) for name, path in runs.items()}
     times = interleaved({name: decision(PEERS[name], file) for name, file in files.items()}, rounds)
     rows = []
     for name, values in figures.items():
-        theirs = right_of(values)
+        theirs = right[name]
         better = sum(theirs[clip] and not ours[clip] for clip in ours)
         worse = sum(ours[clip] and not theirs[clip] for clip in ours)
         shares = {key: values[key] for key in ("n", "top1", "top1_low", "top1_high")}
@@ -194,21 +197,6 @@ def compare(runs: Mapping[str, Path], folder: Path, rounds: int) -> list[Row]:
             Row(name, PEERS[name].takes, **shares, better=better, worse=worse, p_value=p_value, ms=times[name], mb=mb)
         )
     return rows
-
-
-def figures_of(path: Path, kind: Kind) -> dict[str, Any]:
-    for file in (path / CV, *(path / room / PREDICTIONS for room in ROOMS[kind])):
-        if file.is_file():
-            found: dict[str, Any] = json.loads(file.read_text())
-            return found
-    raise InputError(f"{path}: neither {CV} nor {ROOMS[kind][-1]}/{PREDICTIONS}: no finished run with held-out clips")
-
-
-def right_of(figures: Mapping[str, Any]) -> dict[tuple[str, float], bool]:
-    """Whether each held-out clip was told rightly, by file and start."""
-    return {
-        (clip["file"], clip.get("start_s", 0.0)): clip["predicted"] == clip["label"] for clip in figures["predictions"]
-    }
 
 
 def as_onnx(peer: Peer, path: Path, folder: Path) -> Path:

@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from finished import figures_of
 
 from edgevid.errors import EdgevidError, InputError
 from edgevid.files import write_json
 from edgevid_train.checkpoint import WEIGHTS, load_teacher
 from edgevid_train.given import teacher_for
 from edgevid_train.models.ensemble import taken
-from edgevid_train.phases import PREDICTIONS
-from edgevid_train.run import CV
+from edgevid_train.request import RUN
 
 ROUNDS = 7
 
@@ -89,11 +89,10 @@ def compare(runs: list[Path]) -> list[Row]:
 
 
 def _figures(run: Path) -> dict[str, float]:
-    for path in (run / CV, run / "teacher" / PREDICTIONS):
-        if path.is_file():
-            values = json.loads(path.read_text())
-            return {key: values[key] for key in ("n", "top1", "top1_low", "top1_high", "macro_f1")}
-    raise InputError(f"{run}: neither {CV} nor teacher/{PREDICTIONS}: not a run of train-teacher with held-out clips")
+    if (run / RUN).is_file() and json.loads((run / RUN).read_bytes()).get("command") == "train-distill":
+        raise InputError(f"{run} is a run of train-distill, whose figures are its student's; give one of train-teacher")
+    values = figures_of(run, "teacher")
+    return {key: values[key] for key in ("n", "top1", "top1_low", "top1_high", "macro_f1")}
 
 
 def as_markdown(rows: list[Row]) -> str:

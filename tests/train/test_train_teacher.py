@@ -230,6 +230,7 @@ def recipe_of_two(tmp_path: Path) -> Path:
 def test_the_table_of_teachers(done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     script = Path(__file__).parents[2] / "benchmarks" / "teachers.py"
     runs = [str(done / "tsm"), str(done / "masked")]
+    monkeypatch.syspath_prepend(str(script.parent))  # its neighbour finished.py
     monkeypatch.setattr("sys.argv", [str(script), *runs, "--json", str(tmp_path / "table.json")])
     runpy.run_path(str(script), run_name="__main__")
     rows = json.loads((tmp_path / "table.json").read_text())
@@ -241,8 +242,12 @@ def test_the_table_of_teachers(done: Path, tmp_path: Path, monkeypatch: pytest.M
         assert row["mb"] == pytest.approx(4e-6 * row["parameters"], rel=0.2)
         assert row["ms"] > 0
     assert "| 4 frames of 32x32 (stretch) |" in capsys.readouterr().out
-    monkeypatch.setattr("sys.argv", [str(script), str(tmp_path)])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(script), run_name="__main__")
-    assert ended.value.code == 2
-    assert "not a run of train-teacher with held-out clips" in capsys.readouterr().err
+    distilled = tmp_path / "distilled"
+    distilled.mkdir()
+    (distilled / "run.json").write_text('{"command": "train-distill"}')
+    for run, says in ((tmp_path, "no finished run with held-out clips"), (distilled, "give one of train-teacher")):
+        monkeypatch.setattr("sys.argv", [str(script), str(run)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(script), run_name="__main__")
+        assert ended.value.code == 2
+        assert says in capsys.readouterr().err

@@ -1,0 +1,32 @@
+"""What finished runs say of their held-out clips: what the other benchmarks here read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgevid.errors import InputError
+from edgevid_train.checkpoint import ROOMS, Kind
+from edgevid_train.phases import PREDICTIONS
+from edgevid_train.run import CV
+
+Clip = tuple[str, float]
+"""A held-out clip: its file and where it starts, in seconds."""
+
+
+def figures_of(run: Path, kind: Kind) -> dict[str, Any]:
+    """Figures and predictions of a run, cross-validated or with one fold held out, after its last phase.
+
+    Raises:
+        InputError: there are none.
+    """
+    for file in (run / CV, *(run / room / PREDICTIONS for room in ROOMS[kind])):
+        if file.is_file():
+            found: dict[str, Any] = json.loads(file.read_text())
+            return found
+    raise InputError(f"{run}: neither {CV} nor {ROOMS[kind][-1]}/{PREDICTIONS}: no finished run with held-out clips")
+
+
+def predictions_of(figures: Mapping[str, Any]) -> dict[Clip, dict[str, Any]]:
+    """What was said of each clip."""
+    return {(said["file"], said.get("start_s", 0.0)): said for said in figures["predictions"]}
