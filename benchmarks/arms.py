@@ -83,7 +83,7 @@ def arm_of(name: str, runs: Sequence[Path], groups: Mapping[str, str]) -> Arm:
     clips: Counter[Clip] = Counter()
     right, loss, group, by_run = [], [], [], []
     for run in runs:
-        said = predictions_of(figures_of(run, "student"))
+        said = predictions_of(figures_of(run))
         if lost := [clip for clip, _ in said if clip not in groups]:
             raise InputError(f"{run}: {lost[0]} is not among the data's clips")
         clips.update(said.keys())

@@ -14,17 +14,20 @@ Clip = tuple[str, float]
 """A held-out clip: its file and where it starts, in seconds."""
 
 
-def figures_of(run: Path, kind: Kind) -> dict[str, Any]:
+def figures_of(run: Path, kind: Kind | None = None) -> dict[str, Any]:
     """Figures and predictions of a run, cross-validated or with one fold held out, after its last phase.
+
+    `kind`: of the network meant; of a run that trained both a teacher and a student the student when not given.
 
     Raises:
         InputError: there are none.
     """
-    for file in (run / CV, *(run / room / PREDICTIONS for room in ROOMS[kind])):
+    rooms = ROOMS[kind] if kind is not None else (*ROOMS["student"], *ROOMS["teacher"])
+    for file in (run / CV, *(run / room / PREDICTIONS for room in rooms)):
         if file.is_file():
             found: dict[str, Any] = json.loads(file.read_text())
             return found
-    raise InputError(f"{run}: neither {CV} nor {ROOMS[kind][-1]}/{PREDICTIONS}: no finished run with held-out clips")
+    raise InputError(f"{run}: neither {CV} nor {rooms[-1]}/{PREDICTIONS}: no finished run with held-out clips")
 
 
 def predictions_of(figures: Mapping[str, Any]) -> dict[Clip, dict[str, Any]]:

@@ -50,7 +50,7 @@ def folds_of(run: Path) -> list[Fold]:
         raise InputError(f"{run}: no cross-validation")
     return [
         {clip: (said["predicted"] == said["label"], log_loss(said)) for clip, said in predictions_of(figures).items()}
-        for figures in (figures_of(folder, "student") for folder in folders)
+        for figures in (figures_of(folder) for folder in folders)
     ]
 
 

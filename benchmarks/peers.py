@@ -131,7 +131,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("recipe")
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="a run for each network, begun or finished")
-    parser.add_argument("--cv", type=int, help="folds; one split when not given")
+    parser.add_argument("--cv", type=int, help="folds; one split when neither this nor --fold is given")
+    parser.add_argument("--folds", type=int, help="with --fold: hold out one of so many")
+    parser.add_argument("--fold", type=int, help="which one, counting from 1")
     parser.add_argument("--extra", type=Path, action="append", default=[], help="clips that are only trained on")
     parser.add_argument("--first", help="recipe by which each network is trained before, on --first-data alone")
     parser.add_argument("--first-data", type=Path, help="drawn clips; may be left out where that recipe draws its own")
@@ -151,7 +153,8 @@ def trained(name: str, args: argparse.Namespace, report: Reporter, stop: Callabl
     if args.first is not None:
         data = args.first_data and args.first_data.absolute()
         init = run(name, args.first, args, {"data": data, "all": True}, args.out / f"{name}-first", report, stop)
-    asked = {"data": args.data.absolute(), "cv": args.cv, "extra": tuple(folder.absolute() for folder in args.extra)}
+    asked = {"data": args.data.absolute(), "extra": tuple(folder.absolute() for folder in args.extra)}
+    asked |= {"cv": args.cv, "folds": args.folds, "fold": args.fold}
     return run(name, args.recipe, args, asked | {"init": init and init.absolute()}, args.out / name, report, stop)
 
 
