@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevid.errors import InputError
-from edgevid_train.recipe import Recipe, dump_toml, load_recipe, read_resolved, recipe_names
+from edgevid_train.recipe import Recipe, load_recipe, read_resolved, recipe_names
 from edgevid_train.samples.dataset import changes_among
+from edgevid_train.toml import dump_toml
 
 
 def test_the_bundled_recipes_are_valid_and_come_back_from_what_is_saved(tmp_path: Path) -> None:

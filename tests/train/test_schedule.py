@@ -18,12 +18,12 @@ from edgevid.errors import InputError
 from edgevid_train.checkpoint import load_trainer
 from edgevid_train.loop.groups import parameter_groups
 from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.optim import OptimConfig
 from edgevid_train.loop.schedule import is_plateau, learning_rate
 from edgevid_train.losses.tasks import StudentTask, TeacherTask
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import TeacherConfig, build_teacher
 from edgevid_train.phases.phase import _backbone
-from edgevid_train.recipe import OptimConfig
 
 
 def rates(optim: OptimConfig, per_epoch: int) -> list[float]:

@@ -24,13 +24,13 @@ from edgevid_train.evaluate.curves import read_curves
 from edgevid_train.loop.devices import make_accelerator
 from edgevid_train.loop.interrupt import StoppedError, interruptible
 from edgevid_train.loop.job import Job
+from edgevid_train.loop.optim import OptimConfig
 from edgevid_train.loop.progress import Meter, Reporter
 from edgevid_train.loop.random_states import random_states, set_random_states
 from edgevid_train.loop.scalars import check_log
 from edgevid_train.loop.schedule import better
 from edgevid_train.loop.trainer import train
 from edgevid_train.losses.counts import Counts
-from edgevid_train.recipe import OptimConfig
 from edgevid_train.samples.batch import Batch
 from edgevid_train.samples.sampler import BatchPlan, Sampler
 

@@ -1,9 +1,6 @@
 """A recipe: one way of training, in one TOML file that is a small diff against the defaults written here."""
 
-import json
 import math
-import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from edgevid.errors import InputError
 from edgevid.manifest import ClipPool, EventRule
 from edgevid_train.loop.curriculum import CurriculumConfig
+from edgevid_train.loop.optim import MemoryOptimConfig, OptimConfig, PretrainOptimConfig
 from edgevid_train.losses.distill import DistillConfig
 from edgevid_train.losses.label_loss import TaskConfig
 from edgevid_train.masked import PretrainConfig
@@ -26,6 +24,7 @@ from edgevid_train.samples.mix import MixConfig
 from edgevid_train.samples.sequence import StreamConfig
 from edgevid_train.samples.sights import MemoryConfig
 from edgevid_train.storage import is_written
+from edgevid_train.toml import apply, dump_toml, parse_toml
 
 LARGEST_SEED = 2**31
 """Of everything that takes seeds numpy's old generator takes the smallest ones; processes count on from theirs."""
@@ -85,70 +84,6 @@ class DataConfig(_Part):
         if value is not None and is_written(value) and "?" in value:
             raise ValueError("a recipe is kept with its runs, and a signature is not to be: give the address by --data")
         return value
-
-
-class OptimConfig(_Part):
-    """AdamW, whose rate goes by `schedule`, from `lr` down to `least_lr`, after `warmup_epochs` of linear warm-up.
-
-    `schedule`: a `cosine`; `step`: times `factor` after each of the epochs in `drops`; `plateau`: times `factor` after
-    `wait_epochs` epochs without a better figure of the held-out clips; `one_cycle`: up for a share `rise` of all steps,
-    instead of a warm-up, then down. `patience`: so many epochs without a better figure, and the training is over.
-
-    `micro_batch`: clips that go through the network at once, gradients are accumulated over `batch`; None: all of it.
-    `clip_norm`: largest norm of the gradient, 0 for no limit. `ema`: the weights that are validated and saved are a
-    moving average with this decay (which warms up); 0 for none. `backbone_lr`: rate of the backbone's weights, which
-    come from elsewhere, as a share of the others'. `layer_decay`: and each of its layers, as a share of the layer after
-    it. `epoch_clips`: clips an epoch takes, all of them when None.
-    `extra_share`: share of an epoch's clips that come from `--extra`; None takes those as they are, one among others.
-    """
-
-    epochs: int = Field(default=30, gt=0)
-    batch: int = Field(default=16, gt=0)
-    micro_batch: int | None = Field(default=None, gt=0)
-    lr: float = Field(default=1e-3, gt=0)
-    least_lr: float = Field(default=1e-5, ge=0)
-    schedule: Literal["cosine", "one_cycle", "step", "plateau"] = "cosine"
-    drops: tuple[float, ...] = ()
-    factor: float = Field(default=0.1, gt=0, lt=1)
-    wait_epochs: int = Field(default=5, gt=0)
-    rise: float = Field(default=0.3, gt=0, lt=1)
-    patience: int | None = Field(default=None, gt=0)
-    warmup_epochs: float = Field(default=1.0, ge=0)
-    weight_decay: float = Field(default=0.05, ge=0)
-    clip_norm: float = Field(default=1.0, ge=0)
-    ema: float = Field(default=0.998, ge=0, lt=1)
-    backbone_lr: float = Field(default=1.0, ge=0, le=1)
-    layer_decay: float = Field(default=1.0, gt=0, le=1)
-    epoch_clips: int | None = Field(default=None, gt=0)
-    extra_share: float | None = Field(default=None, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _downwards(self) -> Self:
-        if self.least_lr > self.lr:
-            raise ValueError(f"least_lr = {self.least_lr:g} is more than lr = {self.lr:g}")
-        return self
-
-    @model_validator(mode="after")
-    def _drops(self) -> Self:
-        if bool(self.drops) != (self.schedule == "step"):
-            raise ValueError("schedule = step and drops go together, for example drops = [20, 26]")
-        if list(self.drops) != sorted(set(self.drops)) or not all(0 < epoch < self.epochs for epoch in self.drops):
-            raise ValueError(f"drops must be rising epochs between 0 and {self.epochs}")
-        return self
-
-
-class PretrainOptimConfig(OptimConfig):
-    """As `OptimConfig`; the weights themselves are saved."""
-
-    ema: float = Field(default=0.0, ge=0, lt=1)
-
-
-class MemoryOptimConfig(OptimConfig):
-    """As `OptimConfig`, for the memory's lesson, whose epochs are short; `MemoryConfig.streams` is an epoch."""
-
-    epochs: int = Field(default=4, gt=0)
-    ema: float = Field(default=0.98, ge=0, lt=1)
-    extra_share: float | None = Field(default=0.5, ge=0, le=1)
 
 
 class Recipe(_Part):
@@ -262,9 +197,9 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         text = (_bundled() / f"{name}.toml").read_text(encoding="utf-8")
     else:
         raise InputError(f"recipe {name!r} is neither a .toml file nor one of {', '.join(recipe_names())}")
-    values = _parse(text, f"recipe {name}")
+    values = parse_toml(text, f"recipe {name}")
     for change in changes:
-        _apply(values, change)
+        apply(values, change)
     return Recipe.from_values({"name": Path(name).stem, **values}, f"recipe {name}")
 
 
@@ -274,71 +209,8 @@ def read_resolved(path: Path) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    return Recipe.from_values(_parse(text, str(path)), str(path))
-
-
-def dump_toml(values: Mapping[str, Any]) -> str:
-    """TOML of nested mappings, lists and plain values. None has no TOML and is left out: it is every such default."""
-    lines: list[str] = []
-
-    def table(prefix: tuple[str, ...], content: Mapping[str, Any]) -> None:
-        plain = {k: v for k, v in content.items() if not isinstance(v, Mapping) and v is not None}
-        if prefix and (plain or not content):
-            lines.extend(["", f"[{'.'.join(map(_key, prefix))}]"])
-        lines.extend(f"{_key(k)} = {_value(v)}" for k, v in plain.items())
-        for name, inner in content.items():
-            if isinstance(inner, Mapping):
-                table((*prefix, name), inner)
-
-    table((), values)
-    return "\n".join(lines).lstrip("\n") + "\n"
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _string(name)
-
-
-def _string(text: str) -> str:
-    # JSON's escapes are TOML's, but TOML wants the delete character escaped too.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items() if v is not None)} }}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, str):
-        return _string(value)
-    return repr(value)
+    return Recipe.from_values(parse_toml(text, str(path)), str(path))
 
 
 def _bundled() -> Any:
     return files("edgevid_train") / "recipes"
-
-
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: not TOML: {error}") from None
-
-
-def _apply(values: dict[str, Any], change: str) -> None:
-    """`optim.lr=3e-4`: the value is TOML, or else a string, so that `student.backbone=resnet18` needs no quotes."""
-    key, equals, text = change.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise InputError(f"--set {change!r}: expected key=value, for example optim.epochs=3")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    inner = values
-    for part in parts[:-1]:
-        inner = inner.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise InputError(f"--set {change!r}: {part} is a value, not a section")
-    inner[parts[-1]] = value

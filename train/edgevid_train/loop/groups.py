@@ -8,7 +8,7 @@ from timm.models import group_parameters
 from torch import nn
 
 from edgevid.errors import InputError
-from edgevid_train.recipe import OptimConfig
+from edgevid_train.loop.optim import OptimConfig
 
 _STEM = re.compile(r"\b(?:stem|conv_proj|patch_embed|embeddings|pos_encoding)\b")
 _LAYER = re.compile(r"\b(?:stages|blocks|layers?|features)\.?(\d+)\.")

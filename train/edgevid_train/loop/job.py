@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from edgevid_train.checkpoint import CheckpointInfo
+from edgevid_train.loop.optim import OptimConfig
 from edgevid_train.losses.counts import Counts
-from edgevid_train.recipe import OptimConfig, Recipe
+from edgevid_train.recipe import Recipe
 from edgevid_train.samples.batch import Samples
 from edgevid_train.samples.sampler import BatchPlan
 

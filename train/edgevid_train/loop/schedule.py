@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from edgevid.errors import InputError
 from edgevid_train.evaluate.metrics import leading
-from edgevid_train.recipe import OptimConfig
+from edgevid_train.loop.optim import OptimConfig
 
 _BEGIN = 25.0
 """A one-cycle rate begins at its highest divided by this, as torch's does."""

@@ -26,11 +26,12 @@ from edgevid_train.loop import processes
 from edgevid_train.loop.devices import channels_last, make_accelerator
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.job import Job, Plans, Validate
+from edgevid_train.loop.optim import OptimConfig
 from edgevid_train.loop.trainer import train
 from edgevid_train.losses.label_loss import LabelLoss, class_weights
 from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.phases.fold import Fold, Setting
-from edgevid_train.recipe import OptimConfig, Recipe
+from edgevid_train.recipe import Recipe
 from edgevid_train.samples.balance import kinds_of
 from edgevid_train.samples.batch import Samples
 from edgevid_train.samples.dataset import HeldOutClips, TrainingClips, shards_of
