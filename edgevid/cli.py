@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ _OF_EXTRAS: Final = {
 
 def main() -> None:
     """Entry point of the `edgevid` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A label or a name that a pipe's code page lacks is no reason to lose what else is said.
+        sys.stdout.reconfigure(errors="backslashreplace")
     status = run(sys.argv[1:])
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -84,8 +84,8 @@ class Event:
         return fields
 
     def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        """One line of JSON, in ASCII: any pipe takes it, and any file's name."""
+        return json.dumps(self.to_dict())
 
 
 @dataclass(slots=True)

@@ -13,18 +13,34 @@ from pathlib import Path
 from edgevid.errors import InputError
 
 
+def exists(path: str | Path) -> bool:
+    """Whether something is there; no where nobody may look, or the name is longer than any could be."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder is there; no where nobody may look, or the name is longer than any could be."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
+
+
 def check_output(path: Path, *, force: bool) -> None:
     """Fail now, not after hours of work, when `path` could not be written at the end.
 
     Raises:
         InputError: `path` exists and `force` is not given, or its folder can neither be written nor be made.
     """
-    if path.exists() and not force:
+    if exists(path) and not force:
         raise InputError(f"{path} exists; give --force to replace it")
     folder = path.parent
-    while not folder.exists():
+    while not exists(folder) and folder != folder.parent:
         folder = folder.parent
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"cannot write {path}: {folder} is not a folder")
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -33,9 +49,16 @@ def check_output(path: Path, *, force: bool) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
+def check_different(*outputs: str | Path | None) -> None:
+    """Raises InputError when two of these outputs are one file; `-` and None are none."""
+    files = [os.path.realpath(path) for path in outputs if path is not None and str(path) != "-"]
+    if len(set(files)) < len(files):
+        raise InputError("two outputs are one file: name another for each")
+
+
 def check_file(path: Path, *, force: bool) -> None:
     """As `check_output`, for a single file. Raises InputError, of a folder too, whatever `force` says."""
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{path} is a folder; give the name of a file")
     check_output(path, force=force)
 
@@ -50,10 +73,10 @@ def check_folder(path: Path, mark: str, parts: Collection[str] = (), *, force: b
     Raises:
         InputError: as above, or as `check_output`.
     """
-    if not path.exists():
+    if not exists(path):
         check_output(path, force=force)
         return
-    if not path.is_dir():
+    if not is_folder(path):
         raise InputError(f"{path} is a file, and what is written is a folder")
     here = Path.cwd()
     if path.resolve() in (here, *here.parents):
@@ -103,5 +126,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, data: object) -> None:
-    """Write `data` as indented JSON through a temporary name. Raises InputError when that is impossible."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    """Write `data` as indented JSON, in ASCII, through a temporary name. Raises InputError when that is impossible."""
+    write_text(path, json.dumps(data, indent=2) + "\n")

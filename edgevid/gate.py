@@ -55,7 +55,7 @@ class MotionSense:
         """Whether anything in the picture `now`, of `time_s`, is elsewhere than in the picture `before`."""
         if now.shape != before.shape:
             return True
-        gain = cv2.mean(now)[0] / max(1.0, cv2.mean(before)[0])
+        gain = max(1.0, cv2.mean(now)[0]) / max(1.0, cv2.mean(before)[0])
         if abs(gain - 1) > EXPOSURE:
             return True
         places = np.abs(cv2.blur(now - np.float32(gain) * before, (PLACE, PLACE)))

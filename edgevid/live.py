@@ -131,9 +131,9 @@ class Pipeline:
         frame = next(self._frames, None)
         if frame is None:
             return False
-        if self._ring is None:
+        if self._ring is None or 2 * frame.pixels.nbytes > self._ring.max_bytes:
             frames = self._ring_frames(frame)
-            self._ring = Ring(frames * frame.pixels.nbytes)
+            self._ring = Ring(frames * frame.pixels.nbytes, max_s=math.inf)  # what it holds is bounded by its bytes
             self.flow.most_ahead = frames // 2
         if frame.pixels.size:
             self._ring.put(frame)
@@ -233,17 +233,21 @@ class Pipeline:
             "event_counts": dict(self.event_counts),
             "notices": [notice.to_dict() for notice in self.notices],
             "reconnects": 0,
-            "rss_mb": round(rss_mb(), 1),
+            "rss_mb": rss_mb(),
             "seconds": round(self._clock() - self._began_s, 3),
         }
 
     def _ring_frames(self, frame: Frame) -> int:
         """Room for what may be asked for, a window and what waits behind it, twice over; and not much more.
 
-        Memory that is touched for the first time costs ten times what copying a frame into it does.
+        Memory that is touched for the first time costs ten times what copying a frame into it does. But a window must
+        fit, also where frames come faster than a source says, which is a mean at best.
         """
         reach_s = max(KEPT_S, self._window_s + (self._depth + 2) * self._due_every_s)
-        frames = 16 + math.ceil(2 * reach_s * (self.source.info.rate_hz or FASTEST_HZ))
+        rate_hz = self.source.info.rate_hz or FASTEST_HZ
+        if self.manifest.kind == "clip":
+            rate_hz = max(rate_hz, FASTEST_HZ)
+        frames = 16 + math.ceil(2 * reach_s * rate_hz)
         return max(2, min(frames, MOST_RING_BYTES // frame.pixels.nbytes))
 
     def _look_at(self, frame: Frame) -> None:

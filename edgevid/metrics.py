@@ -57,16 +57,16 @@ class Rates:
         return tuple((now - then) / (time_s - before_s) for now, then in zip(counters, before, strict=True))
 
 
-def rss_mb() -> float:
-    """Resident memory of this process in 10^6 bytes; where the system tells only the highest so far, that."""
+def rss_mb() -> float | None:
+    """Resident memory of this process in 10^6 bytes, where the system tells it; else the highest so far, or nothing."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         import os
 
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return round(int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
     if sys.platform == "win32":
-        return math.nan
+        return None
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+    return round(peak / 1e6 if sys.platform == "darwin" else peak / 1e3, 1)

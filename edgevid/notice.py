@@ -32,5 +32,5 @@ class Notice:
         return {"schema": SCHEMA, "type": "notice"} | asdict(self) | {"time_s": round(self.time_s, 3)}
 
     def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        """One line of JSON, in ASCII: any pipe takes it, and any file's name."""
+        return json.dumps(self.to_dict())

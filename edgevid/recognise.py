@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgevid.cascade import deciding_exit
 from edgevid.errors import InputError
+from edgevid.files import is_folder
 from edgevid.frame import Frame
 from edgevid.manifest import Manifest
 from edgevid.models.contract import ClipModel, StreamModel
@@ -78,7 +79,7 @@ def score_file(file: Path, model: StreamModel | ClipModel) -> FileScores:
         InputError: one line that says why there is nothing to score.
         EdgevidError: the model computed NaN or infinity.
     """
-    if file.is_dir():
+    if is_folder(file):
         raise InputError(f"{file} is a folder, not a video file")
     with open_source(file, pace="fast") as source:
         try:

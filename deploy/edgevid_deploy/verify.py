@@ -49,6 +49,8 @@ def verify(
 ) -> Verification | Structure:
     """Compare `package`, an ONNX model or a Core ML package, with `against`, a checkpoint or an ONNX model.
 
+    Every step goes to the last exit, whatever thresholds a model has: of one that stops there is little to compare.
+
     Args:
         videos: played one after the other, and again from the first, until `steps` frames have been taken.
         tolerance: None for the one in `TOLERANCES`.
@@ -64,12 +66,16 @@ def verify(
         check_same_model(manifest, reference)
         states, exits = len(manifest.states), len(manifest.exits)
         return Structure(manifest.id, _name(against, reference), inputs=1 + states, outputs=exits + 1 + states)
-    model, other = load(package, threads=threads), open_reference(against, threads)
+    model, other = _unstopped(load(package, threads=threads)), _unstopped(open_reference(against, threads))
     if tolerance is None:
         files = [find_model(package), *([find_model(against)] if is_model(against) else [])]
         tolerance = max(TOLERANCES[stored_precision(file)] for file in files)
     frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
     return replace(compare(model, other, frames, tolerance=tolerance), against=_name(against, other.manifest))
+
+
+def _unstopped(model: StreamModel | ClipModel) -> StreamModel | ClipModel:
+    return model.with_thresholds([None] * len(model.manifest.exits)) if isinstance(model, StreamModel) else model
 
 
 def is_model(against: str | Path) -> bool:

@@ -63,7 +63,8 @@ def _show(result: "Bench") -> None:
     if result.step_ms and result.clip_ms:
         ratio = result.clip_ms.p50 / result.step_ms.p50
         console.print(f"a decision by one step takes {ratio:.1f} times less time than by one clip")
-    console.print(f"loaded in {result.load_ms:.0f} ms; the process holds {result.rss_mb:.0f} MB of memory")
+    holds = "" if result.rss_mb is None else f"; the process holds {result.rss_mb:.0f} MB of memory"
+    console.print(f"loaded in {result.load_ms:.0f} ms{holds}")
 
 
 def _both(latency: "Latency | None") -> tuple[str, str]:

@@ -46,7 +46,7 @@ def detect(
 
     from edgevid.cascade import stopping
     from edgevid.errors import InputError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_different, check_file, is_folder, write_json
     from edgevid.live import Options, Pipeline, run
     from edgevid.models.load import load
     from edgevid.sinks.collected import Collected
@@ -55,6 +55,7 @@ def detect(
     from edgevid.sinks.queued import QueuedSink
     from edgevid.sources import open_source
 
+    check_different(events, json)
     if json:
         check_file(json, force=force)
     cv2.setNumThreads(threads)
@@ -70,7 +71,7 @@ def detect(
             collected = Collected()
             sinks: list[Sink] = [collected, queue] if queue else [collected]
             try:
-                if Path(file).is_dir():
+                if is_folder(file):
                     raise InputError(f"{file} is a folder, not a video file")
                 with open_source(file, pace="fast", threads=threads) as source:
                     pipeline = Pipeline(source, network, options, sinks)
@@ -79,6 +80,9 @@ def detect(
                 typer.echo(f"edgevid: {error}", err=True)
                 skipped.append({"file": file, "reason": str(error)})
                 continue
+            except KeyboardInterrupt:  # between two runs: what is done already is told all the same
+                interrupted = True
+                break
             for note in _notes(pipeline):
                 typer.echo(f"edgevid: {file}: {note}", err=True)
             done.append(_result(file, pipeline, collected))

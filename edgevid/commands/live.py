@@ -56,7 +56,7 @@ def live(
 
     from edgevid.cascade import stopping
     from edgevid.errors import CheckFailedError, InputError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_different, check_file, write_json
     from edgevid.live import Options, Pipeline, run
     from edgevid.models.load import load
     from edgevid.sinks import screens
@@ -71,9 +71,7 @@ def live(
     for option, value in (("--seconds", seconds), ("--stride", stride), ("--rate", rate)):
         if value is not None and not 0 < value < float("inf"):
             raise InputError(f"{option} is a number above 0, not {value}")
-    files = [path.absolute() for path in (Path(events) if events else None, metrics, json) if path]
-    if len(set(files)) < len(files):
-        raise InputError("--events, --metrics and --json are different files")
+    check_different(events, metrics, json)
     for path in (metrics, json):
         if path:
             check_file(path, force=force)
@@ -89,13 +87,14 @@ def live(
     assert looked_at is not None, "one of the two was given"
     with open_source(looked_at, pace=pace, loop=loop, rate_hz=rate, threads=threads) as opened:
         every_frame = pace == "fast" and not opened.info.live
+        shown = screens.window(window)  # or there is none, which is said before a file is emptied
         queues: list[QueuedSink] = []
         if events:
             lines = JsonLines.open(events, sources=(source,) if source else (), force=force)
             queues.append(QueuedSink(lines, f"events to {events}"))
         if terminal := screens.terminal(stdout_is_taken=events == "-"):
             queues.append(QueuedSink(terminal, "events to the terminal"))
-        outputs = Outputs(queues, screens.window(window))
+        outputs = Outputs(queues, shown)
         collected = Collected()
         options = Options(
             every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride, gate=gate, watch_picture=True

@@ -61,7 +61,7 @@ class Bench:
     clip_ms: Latency | None
     exits: tuple[ExitCost, ...]
     load_ms: float
-    rss_mb: float
+    rss_mb: float | None
     steps: int
     clips: int
     clip_frames: int
@@ -116,7 +116,7 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
         clip_ms=Latency.of(clip_s) if clip_s else None,
         exits=tuple(ExitCost(e.name, e.macs, exit_ms.get(e.name)) for e in manifest.exits),
         load_ms=round(load_ms, 1),
-        rss_mb=round(memory_mb, 1),
+        rss_mb=memory_mb,
         steps=steps if exit_s else 0,
         clips=len(clip_s),
         clip_frames=clip_frames,

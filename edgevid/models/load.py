@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgevid.assets import asset
 from edgevid.errors import InputError
+from edgevid.files import exists, is_folder
 from edgevid.manifest import METADATA_KEY, Manifest, digest_of, read_sealed
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.metadata import read_metadata
@@ -34,11 +35,11 @@ def find_model(model: str | Path) -> Path:
     if str(model) in bundled:
         return bundled[str(model)]
     path = Path(model)
-    if path.suffix == ".mlpackage" and path.is_dir():
+    if path.suffix == ".mlpackage" and is_folder(path):
         raise InputError(f"{path} is a Core ML package, for apps on Apple devices; edgevid runs the .onnx made with it")
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{path} is a directory, not a model file")
-    if path.exists():
+    if exists(path):
         return path
     if path.suffix in (".onnx", ".mlpackage") or len(path.parts) > 1:
         raise InputError(f"{path}: no such model file")

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from edgevid.errors import InputError
 from edgevid.events import Event
+from edgevid.files import exists
 from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 
@@ -29,7 +30,7 @@ class JsonLines:
         if target == "-":
             return cls(sys.stdout)
         path = Path(target)
-        if any(Path(source).exists() and path.exists() and path.samefile(source) for source in sources):
+        if any(exists(source) and exists(path) and path.samefile(source) for source in sources):
             raise InputError(f"cannot write events to {target}: it is the source")
         try:
             if path.is_file() and not force:

@@ -1,14 +1,18 @@
 """From what a person writes to an opened source."""
 
+import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
 from edgevid.assets import asset
 from edgevid.errors import InputError
+from edgevid.files import is_folder
 from edgevid.sources.camera import CameraSource
 from edgevid.sources.contract import Source, SourceCounts
 from edgevid.sources.images import ImageSource
@@ -51,10 +55,10 @@ def open_source(
     is_address = isinstance(spec, str) and "://" in spec
     name = printable(str(spec)) if is_address else str(spec)
     path = asset(DEMO_CLIP) if spec == DEMO else Path(str(spec))
-    is_folder = isinstance(spec, str | Path) and not is_address and _is_folder(path)
-    if is_folder and rate_hz is None:
+    is_images = isinstance(spec, str | Path) and not is_address and is_folder(path)
+    if is_images and rate_hz is None:
         raise InputError(f"{name}: a folder of images needs a rate in frames per second: --rate")
-    if rate_hz is not None and not is_folder:
+    if rate_hz is not None and not is_images:
         raise InputError(f"{name}: a rate is for folders of images; this has times of its own")
     if rate_hz is not None and not (math.isfinite(rate_hz) and rate_hz > 0):
         raise InputError(f"{name}: the rate must be above 0, not {rate_hz}")
@@ -67,9 +71,13 @@ def open_source(
         if rate_hz is not None:
             return ImageSource(path, rate_hz, short_side=short_side, counts=counts, clock=clock)
         location = spec if not isinstance(spec, str | Path) else str(spec) if is_address else path
-        return VideoSource(
-            location, name, short_side=short_side, threads=threads, timeout_s=timeout_s, counts=counts, clock=clock
-        )
+
+        def video() -> Source:
+            return VideoSource(
+                location, name, short_side=short_side, threads=threads, timeout_s=timeout_s, counts=counts, clock=clock
+            )
+
+        return _interruptible(video) if is_address else video()
 
     source = open_once(SourceCounts())
     if not source.info.live:
@@ -93,8 +101,21 @@ def printable(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name too long, a folder above it that may not be entered: said when it is opened
-        return False
+def _interruptible(open_: Callable[[], Source]) -> Source:
+    """What `open_` gives or raises; Ctrl-C does not wait for it.
+
+    While FFmpeg waits for an answer it swallows the KeyboardInterrupt of the thread that it is called on. One that is
+    left behind ends with the process, or with its own timeout.
+    """
+    opened: Future[Source] = Future()
+
+    def run() -> None:
+        try:
+            opened.set_result(open_())
+        except BaseException as error:
+            opened.set_exception(error)
+
+    threading.Thread(target=run, name="opening", daemon=True).start()
+    while True:
+        with contextlib.suppress(TimeoutError):
+            return opened.result(timeout=0.1)  # in slices: on Windows a wait without end cannot be interrupted

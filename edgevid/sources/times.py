@@ -4,7 +4,9 @@ BACKWARD_JUMP_S = 1.0
 """A step back of more than this is a new beginning (recordings joined, a stream restarted), a smaller one a slip."""
 
 CLOCK_TOLERANCE_S = 1.0
-"""A camera's clock that disagrees by more than this with ours about the time between two frames is not believed."""
+"""A camera's clock that disagrees by more than this with ours about the time between two frames is not believed,"""
+CLOCK_DRIFT = 0.02
+"""nor one that disagrees by more than that and this share of the time since the first frame."""
 
 
 class PresentationTimes:
@@ -55,15 +57,20 @@ class CameraTimes:
         self._believed = True
         self._device_s: float | None = None
         self._now_s: float | None = None
+        self._first_s = (0.0, 0.0)  # of the first frame, by the camera's clock and by ours
         self._time_s = 0.0
 
     def __call__(self, device_s: float, now_s: float) -> float:
         """Time of a frame. `device_s`: what the camera says, 0 when it says nothing; `now_s`: monotonic clock."""
         if self._now_s is None or self._device_s is None:
             self._believed = device_s > 0
+            self._first_s = device_s, now_s
         else:
             step_s, device_step_s = now_s - self._now_s, device_s - self._device_s
-            if self._believed and (device_step_s <= 0 or abs(device_step_s - step_s) > CLOCK_TOLERANCE_S):
+            passed_s = now_s - self._first_s[1]
+            apart_s = abs(device_s - self._first_s[0] - passed_s)
+            strays = max(abs(device_step_s - step_s), apart_s - CLOCK_DRIFT * passed_s) > CLOCK_TOLERANCE_S
+            if self._believed and (device_step_s <= 0 or strays):
                 self._believed = False
                 self.repaired += 1
             self._time_s += device_step_s if self._believed else max(0.0, step_s)

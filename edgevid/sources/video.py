@@ -79,7 +79,7 @@ class VideoSource(Source):
         except BaseException:
             self._container.close()
             raise
-        duration_s = self._container.duration / av.time_base if self._container.duration else None
+        duration_s = declared_s(self._container) or None
         width, height = self._size
         self.info = SourceInfo(name, width, height, rate_hz, duration_s, live=remote and duration_s is None)
 
@@ -148,13 +148,19 @@ def pixel_aspect(stream: VideoStream) -> float:
 
 def early_end(container: InputContainer, stream: VideoStream, end_s: float) -> str | None:
     """What is wrong with a file whose last picture ends at `end_s`, if it declares that there should be more."""
-    declared_s = 0.0
+    lasts_s = 0.0
     if stream.duration and stream.time_base:
-        declared_s = float(stream.duration * stream.time_base)
+        lasts_s = float(stream.duration * stream.time_base)
     elif len(container.streams) == 1:  # a container's length may be that of its sound
-        declared_s = (container.duration or 0) / av.time_base
-    missing_s = declared_s - end_s
+        lasts_s = declared_s(container)
+    missing_s = lasts_s - end_s
     return f"ends {missing_s:.1f} s too early: the file is truncated or damaged" if missing_s > _EARLY_S else None
+
+
+def declared_s(container: InputContainer) -> float:
+    """How long a container says it lasts, 0 where it says nothing. Matroska tells the end, wherever it begins."""
+    begins = max(0, container.start_time or 0) if "matroska" in container.format.name else 0
+    return max(0, (container.duration or 0) - begins) / av.time_base
 
 
 def open_file(path: Path | Bytes, name: str) -> InputContainer:

@@ -21,6 +21,7 @@ from edgevid_deploy.commands import register
 from edgevid_deploy.export import read_measurements
 from edgevid_deploy.onnx import stored_precision
 from edgevid_deploy.verify import sampled_pixels
+from edgevid_train.rewrite import rewrite
 
 
 def run(*args):
@@ -69,6 +70,14 @@ def test_halved_weights_pass_their_own_tolerance_and_not_that_of_whole_ones(expo
     assert ran.status == 1
     assert "is not verified" in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_a_cascade_that_stops_early_is_compared_to_the_end(exported, checkpoint, video, tmp_path):
+    manifest = load(exported / "small.onnx").manifest
+    eager = tmp_path / "eager.onnx"
+    rewrite(exported / "small.onnx", manifest.with_thresholds([0.0] * len(manifest.exits)), eager)
+    ran = run("verify", eager, "--against", checkpoint, "--frames", video, "--steps", 24)
+    assert (ran.status, ran.err) == (0, "")
 
 
 def test_weights_that_were_wiped_are_found_and_the_figures_are_written_all_the_same(

@@ -117,6 +117,12 @@ def test_slow_motion_adds_up_until_it_is_seen() -> None:
     assert not all(closed[:25]), "a fingertip's breadth is seen"
 
 
+@pytest.mark.parametrize("level", [0, 1, 20])
+def test_it_closes_on_a_dark_picture_and_opens_for_light(level: int) -> None:
+    gate = closed_gate(np.full((240, 320, 3), level, np.uint8))
+    assert looks(gate, [room(240, 320)], RESTING) == [False]
+
+
 def test_a_light_that_goes_on_opens_it() -> None:
     scene = room(240, 320) // 2
     gate = closed_gate(scene)

@@ -399,6 +399,30 @@ def test_a_run_stops_when_it_is_told_to(stream: StreamModel) -> None:
     assert counts.captured < 18000
 
 
+def test_a_window_of_minutes_fits_where_there_is_memory() -> None:
+    model = StillClip(tiny_manifest("clip", rate_hz=1.0, clip_frames=64))
+    pipeline, _ = through(model, coloured(("other", 100), rate_hz=4.0), FILE)
+    assert pipeline.flow.counts.computed >= 2
+
+
+def test_frames_may_come_faster_than_the_source_says() -> None:
+    model = StillClip(tiny_manifest("clip", rate_hz=30.0, clip_frames=60))
+    frames = Frames(coloured(("other", 6), rate_hz=30.0), rate_hz=2.5)
+    pipeline = Pipeline(frames, model, FILE, [Collected()], clock=lambda: 0.0)
+    while pipeline.read():
+        while pipeline.compute(wait=False):
+            pass
+    assert pipeline.flow.counts.computed > 5
+
+
+def test_frames_may_be_larger_than_the_first(stream: StreamModel) -> None:
+    small, *rest = coloured(*PLAY)
+    large = [Frame(np.repeat(np.repeat(f.pixels, 20, 0), 20, 1), f.time_s, f.index) for f in rest]
+    pipeline, sink = through(stream, [Frame(small.pixels[::6, ::8], small.time_s, small.index), *large], FILE)
+    assert sink.brief() == [("start", "red"), ("end", "red"), ("start", "blue"), ("end", "blue")]
+    assert pipeline.flow.counts.dropped == 0
+
+
 def test_a_window_that_outlives_the_ring_is_said_in_files_and_counted_in_live(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgevid.live.MOST_RING_BYTES", 40 * 24 * 32 * 3)
     model = StillClip(tiny_manifest("clip", rate_hz=1.0))

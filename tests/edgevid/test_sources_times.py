@@ -71,6 +71,14 @@ def test_a_camera_clock_that_stands_goes_back_or_leaps_is_left_for_good(device_s
     assert times.repaired == 1
 
 
+@pytest.mark.parametrize(("speed", "believed"), [(1.01, True), (0.99, True), (2.0, False), (0.5, False)])
+def test_a_camera_clock_that_runs_at_another_speed_is_not_believed_for_long(speed: float, believed: bool) -> None:
+    times = CameraTimes()
+    last_s = [times(10 + speed * i / 30, 5 + i / 30) for i in range(18_000)][-1]
+    assert (times.repaired == 0) is believed
+    assert last_s == pytest.approx(600 * speed if believed else 600, abs=1.2)
+
+
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 100)), min_size=1, max_size=50))
 def test_whatever_a_camera_says_time_never_goes_back(reads: list[tuple[float, float]]) -> None:
     times, now_s, given_s = CameraTimes(), 0.0, []

@@ -6,8 +6,11 @@ import gc
 import http.server
 import os
 import resource
+import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -69,8 +72,10 @@ def test_uneven_times_are_the_files_own(tmp_path: Path, ending: str) -> None:
 
 def test_times_start_at_zero_though_the_file_starts_later(tmp_path: Path) -> None:
     late = [100 + t for t in UNEVEN_S]
-    frames, _ = read(write_video(tmp_path / "a.mkv", numbered_frames(10), times_s=late))
+    frames, source = read(write_video(tmp_path / "a.mkv", numbered_frames(10), times_s=late))
     assert [f.time_s for f in frames] == pytest.approx(UNEVEN_S, abs=2e-3)
+    assert source.fault is None, "Matroska says when it ends, not how long it lasts"
+    assert source.info.duration_s == pytest.approx(1.94, abs=0.05)
 
 
 def test_a_stream_without_times_or_duration_runs_at_its_rate(tmp_path: Path) -> None:
@@ -300,6 +305,25 @@ def test_a_server_that_never_answers_is_given_up(scheme: str) -> None:
         with pytest.raises(InputError, match=r"no answer within 0\.2 s") as refusal:
             open_source(address, timeout_s=0.2)
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_does_not_wait_for_a_server_that_never_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+
+        def interrupt() -> None:
+            with silent.accept()[0]:
+                time.sleep(0.2)
+                signal.raise_signal(signal.SIGINT)
+                ended.wait(30)
+
+        ended = threading.Event()
+        threading.Thread(target=interrupt, daemon=True).start()
+        began_s = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            open_source(f"http://127.0.0.1:{silent.getsockname()[1]}/stream", timeout_s=20)
+        ended.set()
+    assert time.monotonic() - began_s < 10
 
 
 def test_a_server_that_falls_silent_ends_the_source_with_a_reason(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`edgevid detect` as a person runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,16 @@ def test_events_on_standard_output_and_the_table_on_the_other(
     assert "frames computed" in said.err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a name that is no text")
+def test_a_name_that_is_no_text_loses_nothing(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    odd.write_bytes((here / "a.mp4").read_bytes())
+    events, result = tmp_path / "e.jsonl", tmp_path / "j.json"
+    assert run(monkeypatch, here, odd, "--events", events, "--json", result) == 0
+    assert {json.loads(line)["label"] for line in events.read_text().splitlines()} == {"red"}
+    assert json.loads(result.read_text())["files"][0]["file"] == str(odd)
+
+
 def test_a_truncated_file_gives_what_comes_before_and_says_so(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +135,8 @@ def test_a_truncated_file_gives_what_comes_before_and_says_so(
         (["a.mp4", "--events", "a.mp4"], "it is the source"),
         (["a.mp4", "--events", "no/e.jsonl"], "No such file or directory"),
         (["a.mp4", "--json", "b.mp4"], "--force"),
+        (["a.mp4", "--events", "e.json", "--json", "./e.json"], "two outputs are one file"),
+        (["n" * 300], "File name too long"),
         (["a.mp4", "--threshold", "nan"], "--threshold is a score from 0 to 1, not nan"),
         (["a.mp4", "--threshold", "1.5"], "--threshold is a score from 0 to 1, not 1.5"),
         (["a.mp4", "--off", "0.9"], "--off 0.9 would be above --on 0.6; give both"),
