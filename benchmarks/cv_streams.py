@@ -22,7 +22,7 @@ from edgevid.models.load import load
 from edgevid.sources import open_source
 from edgevid_deploy.export import export
 from edgevid_train.annotations import read_data
-from edgevid_train.checkpoint import ROOMS, load_student
+from edgevid_train.checkpoint import load_student
 from edgevid_train.evaluate.fit_events import fit_rule
 from edgevid_train.evaluate.matching import summarise_streams
 from edgevid_train.evaluate.stream_plan import StreamSettings, plan_streams
@@ -53,10 +53,9 @@ def main(
     with tempfile.TemporaryDirectory() as temporary:
         models, plans, seen = [], [], []
         for folder in folders:
-            checkpoint = _last(folder)
-            written = export(checkpoint, to="onnx", out=Path(temporary) / folder.name)
+            written = export(folder, to="onnx", out=Path(temporary) / folder.name)
             models.append(load(written[0].file))
-            split = load_student(checkpoint).info.split
+            split = load_student(folder).info.split
             seen.append(Known(split.trained_on))
             clips = [record for record in records if record.group in split.val_groups]
             unseen = [file for file in between if as_record(file) not in seen[-1]]
@@ -70,12 +69,6 @@ def main(
                 watched = [play(plan, stopping)[0].watched for plan in of_fold]
                 folds.append(Fold(watched, _negatives(alone, stopping)))
             _report(folds, manifest, level)
-
-
-def _last(fold: Path) -> Path:
-    """The student after its last phase and epoch: the best epoch was chosen by the clips that judge it here."""
-    rooms = [fold / room / "last" for room in ROOMS["student"]]
-    return next((room for room in rooms if room.is_dir()), rooms[-1])
 
 
 def _deal(files: list[Path], seen: list[Known]) -> list[list[Path]]:

@@ -1,11 +1,16 @@
 """From a record to pixels: the runtime's own, once, in bounded memory, or a reason."""
 
+import contextlib
+import io
+import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from videos import number_of, numbered_frames, truncate, write_video
 
 from edgevid.errors import InputError
@@ -15,6 +20,7 @@ from edgevid_train.decode import ClipCache, DecodedClip, DecodeError, IndexStore
 from edgevid_train.decode import cache as decode_cache
 from edgevid_train.decode import clip as decode_clip_module
 from edgevid_train.ledger import Ledger
+from edgevid_train.npz import NpzError, read_npz
 from edgevid_train.samples.dataset import labelled
 from edgevid_train.samples.places import read_places, write_places
 
@@ -170,9 +176,24 @@ def test_places_come_back_and_are_checked(tmp_path: Path) -> None:
     write_places(tmp_path, {"b.mp4": np.zeros((3, 3), np.float32)})
     with pytest.raises(InputError, match=r"places\.npz: 'b\.mp4' is \(3, 3\)"):
         read_places(tmp_path)
-    (tmp_path / "places.npz").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"places\.npz: cannot be read"):
-        read_places(tmp_path)
+    for text in (b"nothing", b"", b"\x93NUMPY"):
+        (tmp_path / "places.npz").write_bytes(text)
+        with pytest.raises(InputError, match=r"places\.npz: cannot be read"):
+            read_places(tmp_path)
+
+
+@given(place=st.integers(0), mask=st.integers(1, 255))
+@settings(max_examples=150, deadline=None)
+def test_damaged_arrays_are_read_or_refused_but_never_crash(place: int, mask: int) -> None:
+    written = io.BytesIO()
+    np.savez_compressed(written, a=np.arange(300), b=np.array(["left", "up"]))
+    damaged = bytearray(written.getvalue())
+    damaged[place % len(damaged)] ^= mask
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "d.npz"
+        file.write_bytes(damaged)
+        with contextlib.suppress(NpzError):
+            read_npz(file)
 
 
 def test_the_ledger_names_and_counts(tmp_path: Path) -> None:

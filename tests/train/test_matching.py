@@ -112,7 +112,7 @@ def test_summary_by_hand() -> None:
         (event("a", 1, 2.5, 1.9), event("b", 5, 7, 6.3), event("b", 8, 9), event("a", 11, 12, 12.5)),
     )
     two = Stream("two", 120.0, (action("c", 5, 6, "park"),), ())
-    found = summarise_streams([one, two], unreadable=["c"])
+    found = summarise_streams([one, two], unreadable=[("c", "hall")])
     assert (found["actions"], found["events"], found["matched"], found["missed"]) == (5, 4, 3, 2)
     assert (found["precision"], found["recall"]) == (3 / 4, 3 / 5)
     assert found["f1"] == pytest.approx(2 * 3 / (5 + 4))
@@ -123,6 +123,23 @@ def test_summary_by_hand() -> None:
     assert found["flicker_per_min"] == pytest.approx(2 / 3)
     assert found["levenshtein_accuracy"] == pytest.approx(1 - 3 / 5)  # a b a -> a b b a, c missed, c unreadable
     assert found["per_label"]["c"] == {"actions": 2, "events": 0, "precision": 0, "recall": 0, "f1": 0}
+
+
+def test_what_cannot_be_read_is_in_the_interval_too() -> None:
+    found = summarise_streams(
+        [Stream(f"{i}", 9.0, (action("a", 0, 2, f"hall{i}"),), (event("a", 0, 2, 2.1),)) for i in range(10)],
+        unreadable=[("a", f"yard{i}") for i in range(10)],
+    )
+    assert found["f1"] == pytest.approx(2 / 3)
+    assert found["f1_low"] < found["f1"] < found["f1_high"]
+
+
+def test_a_clip_shown_again_makes_no_interval_narrower() -> None:
+    one = [Stream(f"{i}", 9.0, (action("a", 0, 2, f"hall{i}"),), ()) for i in range(4)]
+    one += [Stream(f"{i}", 9.0, (action("a", 0, 2, f"hall{i}"),), (event("a", 0, 2, 2.1),)) for i in range(4, 20)]
+    once, thrice = summarise_streams(one), summarise_streams(3 * one, laps=3)
+    for name in ("recall", "recall_low", "recall_high", "precision_low", "precision_high"):
+        assert once[name] == pytest.approx(thrice[name]), name
 
 
 def test_nothing_at_all_is_no_division_by_zero() -> None:

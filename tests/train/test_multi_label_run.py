@@ -1,6 +1,7 @@
 """Several labels a clip, from the data folder to events: train, evaluate, export, detect."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -198,3 +199,17 @@ def test_what_is_said_of_a_longer_span_is_true_of_a_shorter_one_in_it(run: Path,
     )
     assert again.status == 0, again.err
     assert "2 clips bear labels of other spans too" in again.out + again.err
+
+
+def test_a_label_that_is_never_the_first_is_no_answer(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "data", tmp_path / "data")
+    listed = (run / "data" / "clips.csv").read_text().splitlines()
+    rows = [",".join([file, f"{kind};far", scene]) for file, kind, scene in (row.split(",") for row in listed[1:])]
+    (tmp_path / "data" / "clips.csv").write_text("\n".join([listed[0], *rows]) + "\n")
+    ran = train(
+        *("--recipe", run / "tiny.toml", "--data", tmp_path / "data", "--set", "task.kind=one_label", "--all"),
+        *("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0"),
+        *("--out", tmp_path / "one"),
+    )
+    assert ran.status == 0, ran.err
+    assert load_student(tmp_path / "one").labels == ("left", "red", "right", "other")

@@ -86,6 +86,7 @@ def test_changes_from_the_command_line() -> None:
         ("data.seed=99999999999", "data.seed: Input should be less than"),
         ("student.exits=[3, 2]", "student: exits must be stage numbers from 1 on, in rising order"),
         ("teacher.kind=big", "teacher.kind: 'big' is not one of tsm, cnn-lstm, inflated, videomae"),
+        ("student.dilations=[0]", "student.dilations.0: Input should be greater than or equal to 1"),
         ("optim", "expected key=value"),
         ("=3", "expected key=value"),
         ("optim..lr=3", "expected key=value"),
@@ -136,3 +137,9 @@ def test_a_section_that_is_given_in_part_keeps_its_own_defaults(tmp_path: Path) 
     assert (recipe.memory_optim.epochs, recipe.pretrain_optim.ema) == (4, 0)
     assert recipe.memory_optim == whole.memory_optim.model_copy(update={"batch": 3})
     assert recipe.pretrain_optim == whole.pretrain_optim.model_copy(update={"batch": 3})
+
+
+def test_distances_between_clips_need_three_of_them_at_once() -> None:
+    load_recipe("air-gesture", ["distill.relation=0.1", "optim.micro_batch=3"])
+    with pytest.raises(InputError, match=r"optim\.micro_batch must be 3 or more"):
+        load_recipe("air-gesture", ["distill.relation=0.1", "optim.micro_batch=2"])

@@ -112,6 +112,25 @@ def test_a_finished_run_is_resumed_without_training(finished: Path, tmp_path: Pa
     assert (tmp_path / "run" / "student" / "last" / "model.safetensors").read_bytes() == weights
 
 
+def test_a_run_is_not_resumed_with_other_clips(finished: Path, clips: Path, tmp_path: Path) -> None:
+    """One group more cuts other folds, and what a finished fold was trained on would judge it."""
+    data = tmp_path / "data"
+    shutil.copytree(clips, data)
+    shutil.copytree(finished / "run", tmp_path / "run")
+    request = tmp_path / "run" / "run.json"
+    request.write_text(request.read_text().replace(str(clips), str(data)))
+    assert distill("--resume", "--out", tmp_path / "run").status == 0
+    listed = (data / "clips.csv").read_text()
+    file, label, _ = listed.splitlines()[1].split(",")
+    shutil.copy(data / file, data / f"more_{file}")
+    (data / "clips.csv").write_text(f"{listed}more_{file},{label},another_scene\n")
+    ran = distill("--resume", "--out", tmp_path / "run")
+    assert ran.status == 2
+    assert "the clips are not those that the run in" in ran.err
+    (data / "clips.csv").write_text(listed)
+    assert distill("--resume", "--out", tmp_path / "run").status == 0
+
+
 def test_the_number_of_loaders_changes_nothing(finished: Path, recipe: Path, clips: Path, tmp_path: Path) -> None:
     ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--set", "data.loaders=3")
     assert ran.status == 0, ran.err
@@ -185,7 +204,7 @@ def test_a_run_may_begin_from_the_weights_of_another(finished: Path, recipe: Pat
     assert ran.status == 0, ran.err
     assert "student: 1" in ran.out
     assert "begin anew" not in ran.out
-    before = load_file(finished / "run" / "student" / "best" / "model.safetensors")
+    before = load_file(finished / "run" / "student" / "last" / "model.safetensors")
     after = load_file(tmp_path / "same" / "student" / "last" / "model.safetensors")
     assert torch.equal(before["memory.decide.weight"], after["memory.decide.weight"])
     ran = distill(*args, "--out", tmp_path / "two", "--classes", "left,right", *none)

@@ -195,16 +195,15 @@ def write_ensemble(folder: Path, members: Sequence[Path], recipe: Recipe, info: 
 def find_checkpoint(path: Path, kind: Kind) -> Path:
     """The checkpoint folder that `path` means: itself, its `best` or `last`, or those of its `student` or `teacher`.
 
-    Of a teacher `last` comes first: its best epoch was chosen by the held-out clips, by which its student is judged. A
-    run's student is that after the memory's lesson, where it had one.
+    `last` comes first: the best epoch was chosen by the held-out clips, by which network and student are judged; who
+    wants it all the same names it. A run's student is that after the memory's lesson, where it had one.
 
     Raises:
         InputError: there is none.
     """
     folder = path.parent if path.name == WEIGHTS else path
-    names = ("last", "best") if kind == "teacher" else ("best", "last")
     rooms = (folder, *(folder / room for room in ROOMS[kind]))
-    for inner in (folder, *(room / name for room in rooms for name in names)):
+    for inner in (folder, *(room / name for room in rooms for name in ("last", "best"))):
         if (inner / INFO).is_file() and ((inner / WEIGHTS).is_file() or (inner / MEMBERS).is_dir()):
             return inner
     what = "no such file or folder" if not path.exists() else f"holds no {WEIGHTS} with its {INFO}"

@@ -128,6 +128,13 @@ class Recipe(_Part):
         return self
 
     @model_validator(mode="after")
+    def _enough_to_compare(self) -> Self:
+        compares = self.distill.relation > 0 or any(tap.kind == "relation" for tap in self.distill.taps)
+        if compares and min(self.optim.batch, self.optim.micro_batch or self.optim.batch) < 3:
+            raise ValueError("distill.relation compares distances between clips: optim.micro_batch must be 3 or more")
+        return self
+
+    @model_validator(mode="after")
     def _weights_of_exits(self) -> Self:
         weights, inner = self.distill.inner_exits, len(self.student.exits) - 1
         if isinstance(weights, tuple) and len(weights) != inner:

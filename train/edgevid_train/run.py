@@ -23,6 +23,7 @@ from edgevid.files import write_json, write_text
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.overlaps import with_overlapping
+from edgevid_train.begun import SPLITS, keep_splits
 from edgevid_train.checkpoint import (
     ROOMS,
     WEIGHTS,
@@ -87,12 +88,12 @@ def _train_folds(
     make_accelerator(device, recipe.precision)
     check_log(recipe)
     records = read_data(request.data, request.options, report.say) if request.data is not None else []
-    if recipe.task.multi_label:
-        records = with_overlapping(records, report.say)
+    as_many = with_overlapping if recipe.task.multi_label else _with_first_label
+    records = as_many(records, report.say)
     order = request.classes or (sorted(LABELS) if request.data is None else None)
     labels = labels_of(records, order, multi_label=recipe.task.multi_label)
-    for line in _several(recipe, records, labels):
-        report.say(line)
+    if recipe.task.multi_label and len(labels) < 2:
+        raise InputError(f"task.kind = multi_label needs two labels beside {BACKGROUND!r}; the data has {len(labels)}")
     extra = _extra(request, labels, report)
     indexes = IndexStore()
     negatives = read_negatives(request.negatives, indexes, report, stop)
@@ -112,6 +113,7 @@ def _train_folds(
         disk = disk_clips(recipe.data.disk_cache_mb)
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, indexes, disk)
         lengths = usable_clips(everything, cache, recipe, out, report, stop)
+        keep_splits(out, splits, lengths, resume=start.resume)
         if disk is not None and disk.unwritable is not None:
             report.say(f"warning: decoded clips are not kept on disk: {disk.unwritable}")
         seen = seen_before(request, recipe)
@@ -186,17 +188,12 @@ def _drawing(recipe: Recipe, labels: Sequence[str], report: Reporter) -> Iterato
         yield drawn
 
 
-def _several(recipe: Recipe, records: Sequence[ClipRecord], labels: Sequence[str]) -> Iterator[str]:
-    """What a person should know of clips with several labels. Raises InputError when too few are left to tell apart."""
-    if recipe.task.multi_label:
-        if len(labels) < 2:
-            raise InputError(
-                f"task.kind = multi_label needs two labels beside {BACKGROUND!r}; the data has {len(labels)}"
-            )
-        return
+def _with_first_label(records: Sequence[ClipRecord], say: Callable[[str], None]) -> list[ClipRecord]:
+    """What one label a clip leaves of clips with several: no other label becomes an answer that nobody learns."""
     more = sum(len(record.labels) > 1 for record in records)
     if more:
-        yield f"warning: of the labels of {more} clips only the first counts; task.kind = multi_label takes them all"
+        say(f"warning: of the labels of {more} clips only the first counts; task.kind = multi_label takes them all")
+    return [replace(record, labels=record.labels[:1]) for record in records]
 
 
 def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
@@ -205,7 +202,8 @@ def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
     for path in (*(out / room for room in rooms), *out.glob("fold-*")):
         if path.is_dir():
             shutil.rmtree(path)
-    (out / CV).unlink(missing_ok=True)
+    for file in (CV, SPLITS):
+        (out / file).unlink(missing_ok=True)
     write_text(out / RUN, request.model_dump_json(indent=2) + "\n")
     write_text(out / RECIPE, recipe.to_toml())
 
@@ -214,10 +212,11 @@ def _extra(request: RunRequest, labels: Sequence[str], report: Reporter) -> list
     records = []
     for folder in request.extra:
         for record in read_data(folder, say=report.say):
-            for label in record.labels[:1] if BACKGROUND in labels else record.labels:
+            kept = record.labels[:1] if BACKGROUND in labels else record.labels
+            for label in kept:
                 if label not in (*labels, BACKGROUND):
                     raise InputError(f"--extra {folder}: label {label!r} of {record.id} is not one of the data's")
-            records.append(record)
+            records.append(replace(record, labels=kept))
     return records
 
 

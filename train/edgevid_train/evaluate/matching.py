@@ -194,17 +194,22 @@ def flickers(stream: Stream) -> int:
     return sum(not true for true in explained.values())
 
 
-def summarise_streams(streams: Sequence[Stream], unreadable: Sequence[str] = (), seed: int = 0) -> dict[str, Any]:
-    """All figures over all streams; `unreadable`: labels of actions that no stream could show: they count as missed.
+def summarise_streams(
+    streams: Sequence[Stream], unreadable: Sequence[tuple[str, str]] = (), seed: int = 0, laps: int = 1
+) -> dict[str, Any]:
+    """All figures over all streams; `unreadable`: label and unit of actions that no stream could show: they are missed.
 
-    Intervals at 95%: Wilson's for precision and recall, of F1 by drawing units again.
+    Intervals at 95%: Wilson's for precision and recall, of F1 by drawing units again. `laps`: how often every clip was
+    shown; what is shown again says little new, and Wilson's count it once.
     """
     by_unit: dict[str, Counts] = {}
+    for _, unit in unreadable:
+        by_unit[unit] = by_unit.get(unit, Counts()) + Counts(missed=1)
     for stream in streams:
         for unit, part in count_by_unit(stream).items():
             by_unit[unit] = by_unit.get(unit, Counts()) + part
     units = list(by_unit.values())
-    total = sum(units, Counts(missed=len(unreadable)))
+    total = sum(units, Counts())
     minutes = sum(stream.seconds for stream in streams) / 60
     told = [verdict for stream in streams for verdict in verdicts(stream.actions, stream.found)]
     late = [delay_s for stream in streams for delay_s in delays_s(stream)]
@@ -212,8 +217,8 @@ def summarise_streams(streams: Sequence[Stream], unreadable: Sequence[str] = (),
     actions = total.matched + total.missed
     f1_low, f1_high = f1_interval(units, seed)
     precision, recall = (
-        wilson_interval(total.matched, total.matched + total.extra),
-        wilson_interval(total.matched, actions),
+        wilson_interval(total.matched / laps, (total.matched + total.extra) / laps),
+        wilson_interval(total.matched / laps, actions / laps),
     )
     return {
         "actions": actions,
@@ -234,7 +239,7 @@ def summarise_streams(streams: Sequence[Stream], unreadable: Sequence[str] = (),
         "delay_s": {"p50": float(np.median(late)), "p95": float(np.quantile(late, 0.95))} if late else None,
         "flicker_per_min": sum(map(flickers, streams)) / minutes if minutes else 0.0,
         "levenshtein_accuracy": 1 - wrong / actions if actions else None,
-        "per_label": _per_label(streams, unreadable),
+        "per_label": _per_label(streams, [label for label, _ in unreadable]),
     }
 
 

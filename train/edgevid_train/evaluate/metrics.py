@@ -71,7 +71,7 @@ class Prediction:
         return entry | ({"labels": list(self.record.labels)} if self.several else {})
 
 
-def wilson_interval(hits: int, n: int, confidence_z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(hits: float, n: float, confidence_z: float = 1.959964) -> tuple[float, float]:
     """The 95% interval of a share (Wilson 1927), right also near 0 and 1 and for few trials; `(0, 1)` for none.
 
     `confidence_z`: quantile of the normal distribution, 1.959964 for 95%.

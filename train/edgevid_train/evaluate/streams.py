@@ -77,7 +77,7 @@ class StreamReport:
         alarms = sum(len(one.stream.found) for one in self.negatives)
         hours = sum(one.stream.seconds for one in self.negatives) / 3600
         several = self.manifest.activation == "sigmoid"
-        lost = [label for r in self.unreadable for label in (r.labels if several else r.labels[:1])]
+        lost = [(label, r.group) for r in self.unreadable for label in (r.labels if several else r.labels[:1])]
         lost *= self.settings.laps
         runs = [one.watched for one in self.played]
         exits = _summed(one.metrics["exits"] for one in runs)
@@ -87,7 +87,7 @@ class StreamReport:
             "seed": self.settings.seed,
             "rule": self.manifest.events.model_dump(),
             "gate": self.gate,
-            **summarise_streams([one.stream for one in self.played], lost, self.settings.seed),
+            **summarise_streams([one.stream for one in self.played], lost, self.settings.seed, self.settings.laps),
             "gap_share": sum(one.gap_s for one in self.played) / max(1e-9, sum(one.stream.seconds for one in runs)),
             "false_alarms": alarms,
             "negative_hours": hours,

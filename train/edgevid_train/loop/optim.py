@@ -13,6 +13,7 @@ class OptimConfig(BaseModel):
     instead of a warm-up, then down. `patience`: so many epochs without a better figure, and the training is over.
 
     `micro_batch`: clips that go through the network at once, gradients are accumulated over `batch`; None: all of it.
+    Norms that take a batch's statistics take those of the part, and terms that compare clips need three in it.
     `clip_norm`: largest norm of the gradient, 0 for no limit. `ema`: the weights that are validated and saved are a
     moving average with this decay (which warms up); 0 for none. `backbone_lr`: rate of the backbone's weights, which
     come from elsewhere, as a share of the others'. `layer_decay`: and each of its layers, as a share of the layer after

@@ -10,7 +10,7 @@ computes, the stages up to the first exit and the memory; a stage that can be sk
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -24,6 +24,9 @@ from edgevid_train.models.heads import Eye, Memory, Sight
 from edgevid_train.models.temporal import Carry, CausalConv, CausalShift, name_states
 
 State = dict[str, Tensor]
+
+
+Dilation = Annotated[int, Field(ge=1, le=4096)]
 
 
 class StudentConfig(BaseModel):
@@ -49,7 +52,7 @@ class StudentConfig(BaseModel):
     shift_divisor: int = Field(default=8, ge=0)
     points: int = Field(default=16, ge=0)
     size: int = Field(default=128, gt=0)
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
+    dilations: tuple[Dilation, ...] = (1, 2, 4, 8, 16)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     norm: Literal["batch", "frozen", "all-frozen"] = "batch"
 

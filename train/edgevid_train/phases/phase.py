@@ -130,16 +130,19 @@ def job_for(
     folder: str | None = None,
 ) -> Job:
     """What the loop is to do, with what its checkpoints say; `folder`: the phase's, called as its kind if not given."""
+    recipe = setting.recipe
+    # A student was told by a teacher, and its memory goes on from itself: the longest has seen what the others have.
+    epochs = optim.epochs if kind == "teacher" else max(recipe.optim.epochs, recipe.teacher_optim.epochs)
     info = CheckpointInfo(
         kind=kind,
         labels=setting.labels,
         weights_from=weights_from,
-        split=fold.info(setting.seen_before, setting.recipe.drawn.seeds(optim.epochs)),
+        split=fold.info(setting.seen_before, recipe.drawn.seeds(epochs)),
         edgevid=edgevid.__version__,
     )
     held_out = validate if fold.val else None
     where = fold.folder / (folder or kind)
-    return Job(task, optim, setting.recipe, sampler, load, held_out, info, where, _backbone(task))
+    return Job(task, optim, recipe, sampler, load, held_out, info, where, _backbone(task))
 
 
 def _backbone(task: nn.Module) -> tuple[str, ...]:

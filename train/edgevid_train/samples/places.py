@@ -1,6 +1,5 @@
 """Where a hand points in each frame of a clip, for data that knows it: `places.npz` beside clips.csv."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgevid.errors import InputError
 from edgevid.files import replacing
+from edgevid_train.npz import NpzError, read_npz
 
 FILE = "places.npz"
 Places = NDArray[np.float32]
@@ -33,9 +33,8 @@ def read_places(folder: Path) -> dict[Path, Places]:
     if not path.is_file():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            places = {name: np.asarray(stored[name], np.float32) for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        places = {name: np.asarray(values, np.float32) for name, values in read_npz(path).items()}
+    except (OSError, NpzError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
     for name, values in places.items():
         if values.ndim != 2 or values.shape[1] != 2:

@@ -26,8 +26,8 @@ def _scribble(rng: np.random.Generator, aspect: float) -> TimedPath:
     a, b = rng.uniform(0.08, 0.3, 2)
     phase, n = rng.uniform(0, 2 * np.pi), float(rng.integers(2, 6))
     match int(rng.integers(6)):
-        case 0:  # loops the wrong way round, often several
-            angle = phase + 2 * np.pi * t * rng.choice([rng.uniform(1.0, 1.3), n])
+        case 0:  # loops the wrong way round: several, since one alone is a circle in the mirror, and backwards in time
+            angle = phase + 2 * np.pi * t * n
             points = np.stack([a * np.cos(angle), b * np.sin(angle)], axis=1)
         case 1:  # to and fro, as in waving it off
             way = np.array([np.cos(phase), np.sin(phase)]) * a * 1.3

@@ -7,12 +7,12 @@ squares clockwise from the upper left, a delete is an X drawn down to the right,
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.errors import InputError
+from edgevid_train.npz import NpzError, read_npz
 from edgevid_train.synthetic.noise import wander
 
 GESTURES = ("up", "down", "left", "right", "square", "circle", "tick", "caret", "delete", "star")
@@ -167,11 +167,11 @@ class PathBank:
 
     def __init__(self, file: Path) -> None:
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                labels, lengths, xy = (arrays[f"train_{name}"] for name in ("label", "length", "xy"))
+            arrays = read_npz(file)
+            labels, lengths, xy = (arrays[f"train_{name}"] for name in ("label", "length", "xy"))
         except FileNotFoundError:
             raise InputError(f"{file}: no such paths file") from None
-        except (OSError, ValueError, BadZipFile, KeyError, EOFError, TypeError, AttributeError):
+        except (NpzError, KeyError):
             needed = "train_label, train_length and train_xy"
             raise InputError(f"{file}: not a paths file: an .npz with the arrays {needed} is expected") from None
         if (

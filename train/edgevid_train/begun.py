@@ -1,0 +1,53 @@
+"""The clips that a run was begun with: what is held out of a fold stays held out, however often the run is resumed."""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from edgevid.errors import InputError
+from edgevid.files import write_json
+from edgevid_train.annotations import ClipRecord
+from edgevid_train.loop import processes
+from edgevid_train.samples.split import Split
+
+SPLITS = "splits.json"
+
+
+def keep_splits(
+    out: Path, splits: Sequence[tuple[str, str, Split]], readable: Collection[ClipRecord], *, resume: bool
+) -> None:
+    """Write which clips are on which side of every split, as digests; of a run that is resumed compare them.
+
+    One clip more or less cuts other folds: what a finished fold was trained on would be held out of it.
+
+    Raises:
+        InputError: they are others than the run was begun with, or cannot be written.
+    """
+    now = {name: {side: _digest(part, readable) for side, part in _sides(split)} for name, _, split in splits}
+    path = out / SPLITS
+    if resume and path.is_file():
+        try:
+            before = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise InputError(f"--resume: {path} is damaged: {str(error).splitlines()[0]}") from None
+        if before != now:
+            raise InputError(
+                f"--resume: the clips are not those that the run in {out} was begun with, and what it was trained on "
+                "would be held out now; put the data back as it was, or begin a new run"
+            )
+    elif processes.leads():
+        write_json(path, now)
+
+
+def _sides(split: Split) -> tuple[tuple[str, Sequence[ClipRecord]], ...]:
+    return ("train", split.train), ("held_out", split.val)
+
+
+def _digest(records: Sequence[ClipRecord], readable: Collection[ClipRecord]) -> str:
+    """Of names, spans and labels of those that can be read, in order, since the order of training follows from it."""
+    told = hashlib.sha256()
+    for record in records:
+        if record in readable:
+            told.update(f"{record.id}\t{record.group}\t{';'.join(record.labels)}\n".encode(errors="surrogateescape"))
+    return told.hexdigest()[:16]
