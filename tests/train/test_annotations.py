@@ -96,6 +96,12 @@ def test_class_folders(tmp_path: Path) -> None:
     assert found == [("down/3.webm", "down", None), ("up/1.mp4", "up", None), ("up/deep/2.AVI", "up", None)]
 
 
+def test_files_that_are_no_videos_are_said_to_be_left_out(tmp_path: Path) -> None:
+    root, said = files(tmp_path, "up/1.mp4", "up/2.MTS", "down/3.3gp", "down/4.film", "down/notes.txt"), []
+    assert len(read_data(root, say=said.append)) == 3
+    assert said == ["1 file left out: no ending of a video's: .film"]
+
+
 def test_class_folders_below_train_and_val(tmp_path: Path) -> None:
     root = files(tmp_path, "train/up/1.mp4", "val/up/2.mp4", "Test/down/3.mp4")
     found = {record.name: (record.label, record.split) for record in read_data(root)}

@@ -284,6 +284,12 @@ def test_lists_split_from_the_right(tmp_path: Path) -> None:
     assert said == ["folders of images are taken to hold 30 a second"]
 
 
+def test_names_of_labels_have_no_gap(tmp_path: Path) -> None:
+    write_text(tmp_path / "labels.txt", "up\n\ndown\n")
+    with pytest.raises(InputError, match=r"labels\.txt: row 2 is empty"):
+        read_data(write_text(tmp_path / "train.csv", "a.mp4 1\n"), ReadOptions(format="list"))
+
+
 def test_lists_without_names_and_with_paths_in_full(tmp_path: Path) -> None:
     file = write_text(tmp_path / "train.csv", f"\ufeff{tmp_path}/a.mp4 7\r\n\r\nb.mp4 0\r\n")
     said: list[str] = []

@@ -135,11 +135,11 @@ def test_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_class_without_videos_is_named(tmp_path: Path) -> None:
-    put(tmp_path, [(["up", "1"], ".mp4"), (["down", "2"], ".flv"), ([".git", "3"], ".mp4")])
+    put(tmp_path, [(["up", "1"], ".mp4"), (["down", "2"], ".film"), ([".git", "3"], ".mp4")])
     (tmp_path / "left").mkdir()
     said: list[str] = []
     read_data(tmp_path, ReadOptions(), said.append)
-    assert said == ["no video in 2 folders: down, left"]
+    assert said == ["1 file left out: no ending of a video's: .film", "no video in 2 folders: down, left"]
 
 
 def test_only_empty_classes(tmp_path: Path) -> None:

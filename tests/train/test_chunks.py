@@ -34,12 +34,26 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("start_s", "end_s", "first", "last"),
-    [(0.0, 1.0, 0, 9), (1.5, 2.5, 15, 24), (0.5, 5.0, 5, 49), (4.0, None, 40, 59), (2.0, 4.0, 20, 39)],
+    [
+        (0.0, 1.0, 0, 9),
+        (1.5, 2.5, 15, 24),
+        (0.5, 5.0, 5, 49),
+        (4.0, None, 40, 59),
+        (2.0, 4.0, 20, 39),
+        (1.95, 3.0, 20, 29),
+    ],
 )
 def test_frames_of_a_span(video: Path, start_s: float, end_s: float | None, first: int, last: int) -> None:
     clip = decode_clip(record(video, start_s, end_s), 64)
     assert [number_of(frame) for frame in clip.frames] == list(range(first, last + 1))
     np.testing.assert_allclose(clip.times_s, np.arange(first, last + 1) / RATE, atol=1e-3)
+
+
+def test_a_span_over_many_chunks_is_no_longer_than_one_of_a_file(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevid_train.decode.clip.MAX_CLIP_S", 3.0)
+    assert len(decode_clip(record(video, 0.0, 3.0), 64).frames) == 30
+    with pytest.raises(DecodeError, match="longer than 3 s"):
+        decode_clip(record(video, 0.0, None), 64)
 
 
 def test_frames_that_are_picked(video: Path) -> None:

@@ -81,7 +81,7 @@ def test_prepare_goes_on_and_refuses_other_settings(
         prepare_all(data, out)
     assert not (out / "clips.csv").exists()
     with pytest.raises(InputError, match="other settings"):
-        prepare.begin(out, data, prepare.Encoding(48, 12), force=False)
+        prepare.begin(out, data, [], prepare.Encoding(48, 12), force=False)
     found = prepare_all(data, out)
     assert (found.kept, found.written, len(found.records)) == (1, 1, 3)
     assert calls[2:] == ["b.avi", "cut.mp4"]
@@ -94,7 +94,7 @@ def test_prepare_goes_on_and_refuses_other_settings(
 
 def prepare_all(data: Path, out: Path) -> prepare.Prepared:
     encoding = prepare.Encoding(64, 12)
-    prepare.begin(out, data, encoding, force=False)
+    prepare.begin(out, data, [], encoding, force=False)
     return prepare.prepare(read_data(data), out, encoding)
 
 
@@ -154,6 +154,37 @@ def test_the_table_is_read_back_as_it_was(tmp_path: Path) -> None:
     ]
     (tmp_path / "clips.csv").write_text(prepare.clips_csv(records))
     assert read_data(tmp_path) == records
+
+
+def test_a_label_that_would_be_cut_when_read_back_is_refused(tmp_path: Path) -> None:
+    records = [ClipRecord(tmp_path / "a.mp4", "a.mp4", ("x; y",), "g")]
+    (tmp_path / "clips.csv").write_text(prepare.clips_csv(records))
+    assert read_data(tmp_path) == records
+    records.append(ClipRecord(tmp_path / "b.mp4", "b.mp4", ("p", "q"), "g"))
+    with pytest.raises(InputError, match="label 'x; y'"):
+        prepare.clips_csv(records)
+
+
+def test_force_replaces_what_prepare_wrote_and_nothing_else(data: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "home"
+    (foreign / "videos").mkdir(parents=True)
+    (foreign / "videos" / "holiday.mp4").touch()
+    for out, says in ((foreign, "this command did not write it"), (data, "which is to be read")):
+        before = sorted(out.rglob("*"))
+        ran = run("prepare", data, "--out", out, "--force")
+        assert (ran.status, sorted(out.rglob("*"))) == (2, before)
+        assert says in ran.err
+
+
+def test_images_at_another_rate_are_another_request(tmp_path: Path) -> None:
+    write_images(tmp_path / "data" / "up" / "one", numbered_frames(6))
+    args = ("prepare", tmp_path / "data", "--from-frames", "--out", tmp_path / "out")
+    assert run(*args, "--rate", 10).status == 0
+    (tmp_path / "out" / "clips.csv").unlink()
+    ran = run(*args, "--rate", 2)
+    assert ran.status == 2
+    assert "other settings" in ran.err
+    assert run(*args, "--rate", 10).status == 0
 
 
 def test_index_says_what_cannot_be_read(data: Path, tmp_path: Path) -> None:

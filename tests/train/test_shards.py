@@ -45,6 +45,24 @@ def write_tar(path: Path, members: Mapping[str, bytes | str]) -> Path:
     return path
 
 
+def test_a_folder_that_was_packed_as_a_whole(tmp_path: Path, video: bytes) -> None:
+    """`tar cf x.tar .` puts `./` before every name."""
+    (record,) = read_data(write_tar(tmp_path / "x.tar", {"./a/000001.mp4": video, "./a/000001.cls": "7"}))
+    assert record.label == "7"
+    assert len(decode_clip(record, 64).frames) == 6
+
+
+def test_a_file_whose_ending_no_reader_knows_is_not_put_into_shards(tmp_path: Path, video: bytes) -> None:
+    for name in ("a.mp4", "b.film"):
+        (tmp_path / name).write_bytes(video)
+    (tmp_path / "clips.csv").write_text("file,label\na.mp4,up\nb.film,down\n")
+    found = write_shards(read_data(tmp_path), tmp_path / "out", 1 << 20, 0)
+    assert (found.clips, list(found.ledger.reasons.values())) == (
+        1,
+        [".film is not a video's ending; edgevid data prepare makes .mp4"],
+    )
+
+
 def test_labels_of_every_kind(tmp_path: Path, video: bytes) -> None:
     json_ = {"label": "up", "group": "anna", "split": "val", "scene": "hall"}
     several = {"clips": [{"labels": ["up", "down"], "end_s": 0.3}, {"label": "left", "start_s": 0.3}]}

@@ -57,6 +57,9 @@ def test_signed_shards_leave_no_signature_and_a_resume_asks_for_one(
     )
     assert begun.status == 0, begun.err
     assert "SECRET" not in begun.out + begun.err
+    looked = command("data", "stats", f"{pattern}?{remote.signature}", "--json", tmp_path / "stats.json")
+    assert looked.status == 0, looked.err
+    assert f'"path": "{pattern}"' in (tmp_path / "stats.json").read_text()
     assert secrets_in(tmp_path) == []
 
     sent, remote.signature = remote.sent, "sig=SECRET2"

@@ -32,7 +32,7 @@ def read_lists(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
     """
     root, files = annotation_files(path, LISTS, but=NAMES)
     names_file = beside(files[0], root, *NAMES)
-    names = None if names_file is None else [name for _, name in read_lines(names_file)]
+    names = None if names_file is None else _names_in(names_file)
     if names is None:
         say(f"no {NAMES[0]} beside {files[0].name}: labels are numbers")
     records = []
@@ -50,6 +50,14 @@ def read_lists(path: Path, _: ReadOptions, say: Say) -> list[ClipRecord]:
     if images:
         say(f"folders of images are taken to hold {RATE_HZ:g} a second")
     return records
+
+
+def _names_in(file: Path) -> list[str]:
+    lines = read_lines(file)
+    for place, (number, _) in enumerate(lines, start=1):
+        if number != place:
+            raise InputError(f"{file}: row {place} is empty: a label's number is its row, so none may be left out")
+    return [name for _, name in lines]
 
 
 def _parts(line: str, where: str) -> tuple[str, str]:

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from edgevid.errors import InputError
 
-VIDEO_ENDINGS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".ts", ".wmv"})
+VIDEO_ENDINGS = frozenset(
+    {
+        *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".ts", ".wmv"),
+        *(".3gp", ".3g2", ".asf", ".flv", ".m2ts", ".mts", ".mxf", ".ogv", ".vob"),
+    }
+)
 
 
 LONGEST_NAME = 255

@@ -156,7 +156,7 @@ def evaluate(
 
 
 def stats(
-    path: Annotated[Path, typer.Argument(help="Folder of labelled videos, or an annotation file.")],
+    path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     format_: Format = None,
     group: Group = None,
     label_pattern: LabelPattern = None,

@@ -113,7 +113,7 @@ def prepare(
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     records = read_data(data, options, report.say) if rate is None else image_folders(data, rate)
     encoding = Encoding(short_side, keyframes, crf, threads)
-    begin(out, data, encoding, force=force)
+    begin(out, data, records, encoding, force=force)
     with report.bar("re-encoding", len({record.file for record in records})) as advance:
         found = run(records, out, encoding, advance)
     report.say(

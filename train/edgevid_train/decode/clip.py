@@ -28,6 +28,10 @@ class DecodeError(Exception):
     """A clip that cannot be read; the message is the reason, one line."""
 
 
+class _NoFramesError(DecodeError):
+    """Nothing is wrong with the file: no frame of it lies in the span."""
+
+
 @dataclass(frozen=True)
 class DecodedClip:
     """All frames of a record.
@@ -120,18 +124,25 @@ def clip_frames(index: FrameIndex, start_s: float, end_s: float | None) -> slice
     if inside.stop == len(index.times_s) and index.fault is not None:
         raise DecodeError(index.fault)
     if inside.start >= inside.stop:
-        raise DecodeError(_NO_FRAMES.format(start_s))
+        raise _NoFramesError(_NO_FRAMES.format(start_s))
     return inside
 
 
 def _joined(
     record: ClipRecord, parts: Sequence[Piece], short_side: int, indexes: IndexStore | None, pick: Pick | None
 ) -> DecodedClip:
-    """A span of a video that lies in several files."""
-    clips = [
-        (begins_s, decode_clip(replace(record, file=file), short_side, (start_s, end_s), indexes))
-        for begins_s, file, start_s, end_s in parts
-    ]
+    """A span of a video that lies in several files. It may lie between two frames of one of them."""
+    clips: list[tuple[float, DecodedClip]] = []
+    for begins_s, file, start_s, end_s in parts:
+        try:
+            clip = decode_clip(replace(record, file=file), short_side, (start_s, end_s), indexes)
+        except _NoFramesError:
+            continue
+        clips.append((begins_s, clip))
+        if begins_s + clip.times_s[-1] - (clips[0][0] + clips[0][1].times_s[0]) > MAX_CLIP_S:
+            raise DecodeError(_TOO_LONG.format(MAX_CLIP_S))
+    if not clips:
+        raise _NoFramesError(_NO_FRAMES.format(record.start_s))
     times_s = np.concatenate([clip.times_s + begins_s for begins_s, clip in clips])
     frames = _stacked([frame for _, clip in clips for frame in clip.frames])
     picked = np.arange(len(times_s)) if pick is None else pick(times_s)
@@ -166,7 +177,7 @@ def _from_start(record: ClipRecord, short_side: int, start_s: float, end_s: floa
             if source.fault is not None:
                 raise DecodeError(source.fault)
     if not frames:
-        raise DecodeError(_NO_FRAMES.format(start_s))
+        raise _NoFramesError(_NO_FRAMES.format(start_s))
     return DecodedClip(_stacked(frames), np.array(times_s, np.float64), record, first)
 
 

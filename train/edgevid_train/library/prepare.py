@@ -9,6 +9,7 @@ OUT/clips.csv       the clips, with labels, groups, spans and splits as they wer
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
@@ -18,7 +19,7 @@ import av
 import numpy as np
 
 from edgevid.errors import InputError
-from edgevid.files import replacing, write_json, write_text
+from edgevid.files import check_folder, exists, replacing, write_json, write_text
 from edgevid.frame import Frame
 from edgevid.sources.images import IMAGE_ENDINGS
 from edgevid.sources.opening import open_source
@@ -54,14 +55,23 @@ class Prepared:
     ledger: Ledger = field(default_factory=Ledger)
 
 
-def begin(out: Path, data: Path, encoding: Encoding, *, force: bool) -> None:
+def begin(out: Path, data: Path, records: Sequence[ClipRecord], encoding: Encoding, *, force: bool) -> None:
     """Make `out`, or go on in it if the same was asked for there before and not finished.
 
     Raises:
-        InputError: `out` holds anything else, or all of it already, and `force` is not given.
+        InputError: `out` holds anything else, or all of it already, and `force` is not given; or, whatever `force`
+            says, it holds what this did not write, or videos that are to be read.
     """
-    asked = {"data": str(absolute(data)), **asdict(encoding)}
+    rates_hz = sorted({record.rate_hz for record in records if record.rate_hz is not None})
+    asked = {"data": str(absolute(data)), **asdict(encoding), "rates_hz": rates_hz}
     del asked["threads"]
+    if exists(out):
+        there = out.resolve()
+        for file in {record.file for record in records}:
+            if there in (real := Path(os.path.realpath(file))).parents:
+                raise InputError(f"{out} holds {real.name}, which is to be read, and would be replaced: name another")
+    if force:
+        check_folder(out, ASKED, (VIDEOS, LEDGER, CLIPS_CSV), force=True)
     if out.exists() and not force:
         if (out / CLIPS_CSV).exists() or not (out / ASKED).is_file():
             raise InputError(f"{out} exists; give --force to replace it")
@@ -88,8 +98,9 @@ def prepare(
     chunks those that need the damaged chunk.
 
     Raises:
-        InputError: the disk is full, or two files would get one name.
+        InputError: the disk is full, two files would get one name, or a label cannot be written beside others.
     """
+    clips_csv(records)  # what cannot be written down is found before hours of encoding
     found = Prepared()
     by_source: dict[tuple[Path, float | None], list[ClipRecord]] = {}
     for record in records:
@@ -210,6 +221,9 @@ def _is_made(file: Path, target: Path) -> bool:
 def clips_csv(records: Sequence[ClipRecord]) -> str:
     """The table that `read_clips_csv` reads back as these records."""
     several = any(len(record.labels) > 1 for record in records)
+    for label in (label for record in records if several for label in record.labels):
+        if ";" in label or "|" in label:
+            raise InputError(f"label {label!r}: where clips have several labels, ; and | stand between them; rename it")
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["file", "labels" if several else "label", "group", "start_s", "end_s", "split"])

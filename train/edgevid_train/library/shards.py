@@ -20,6 +20,7 @@ import numpy as np
 from edgevid.errors import InputError
 from edgevid.files import replacing
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.annotations.paths import VIDEO_ENDINGS
 from edgevid_train.ledger import LEDGER, Ledger
 from edgevid_train.storage import LostError, blob_of, shown, size_of
 
@@ -87,6 +88,10 @@ def _by_split(records: Sequence[ClipRecord], ledger: Ledger) -> dict[str, list[_
         try:
             if file.is_dir():
                 raise InputError("a folder, not one video; edgevid data prepare makes one of it")
+            if file.suffix.lower() not in VIDEO_ENDINGS:  # by which a shard's reader tells videos from what is said
+                raise InputError(
+                    f"{file.suffix or 'no ending'} is not a video's ending; edgevid data prepare makes .mp4"
+                )
             splits.setdefault(clips[0].split or "shards", []).append(_Video(file, clips, size_of(file)))
         except LostError:
             raise

@@ -53,7 +53,7 @@ class Survey:
                 of_label[label].append(record)
         sizes = Counter(f"{info.width}x{info.height}" for info in self.infos.values())
         return {
-            "path": str(self.path),
+            "path": shown(self.path),
             "clips": len(self.records),
             "files": len({record.file for record in self.records}),
             "groups": len({record.group for record in self.records}),

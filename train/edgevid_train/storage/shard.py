@@ -8,7 +8,7 @@ import json
 import tarfile
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgevid.errors import InputError
 from edgevid_train.storage.address import absolute, address_of, shown
@@ -21,7 +21,7 @@ TEXTS = (".json", ".cls", ".txt")
 """Endings of members whose text is kept in the index."""
 _LONGEST_TEXT = 1 << 20
 _MAX_BYTES = 256 << 20
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ def _scan(shard: Path, facts: Facts) -> ShardIndex:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 for info in tar:
                     if info.isreg() and not info.issparse():
-                        members[info.name] = Member(info.name, info.offset_data, info.size, _text(file, info))
+                        path = PurePosixPath(info.name).as_posix()  # `tar cf x.tar .` calls it ./000001.mp4
+                        members[path] = Member(path, info.offset_data, info.size, _text(file, info))
                 fault = _missing_end(file, tar.offset, facts.size)
         except tarfile.TarError as error:
             if not members:
