@@ -9,37 +9,34 @@ together, and so are the runs of several seeds on one clip.
 """
 
 import argparse
-import math
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from ending import one_line_errors
 from finished import Clip, figures_of, predictions_of
 from numpy.typing import NDArray
 
-from edgevid.errors import EdgevidError, InputError
+from edgevid.errors import InputError
 from edgevid.files import write_json
 from edgevid_train.annotations import read_data
-from edgevid_train.evaluate.bootstrap import DRAWS, Interval
-
-LEAST = 1e-6
-"""A score below this counts as this: no single clip makes the log loss infinite."""
+from edgevid_train.evaluate.bootstrap import DRAWS
+from edgevid_train.evaluate.metrics import log_loss
+from edgevid_train.evaluate.resampling import Interval, draw, drawn_means, middle_95
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What became of every clip of every run: `(runs x clips,)` each. `group`: number of the clip's."""
+    """What became of every clip of every run: `(runs x clips,)` each. `group`: name of the clip's."""
 
     name: str
     by_run: tuple[float, ...]
     clips: Counter[Clip]
     right: NDArray[np.float64]
     loss: NDArray[np.float64]
-    group: NDArray[np.int64]
+    group: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -64,14 +61,11 @@ def main() -> None:
     parser.add_argument("--arm", nargs="+", action="append", required=True, metavar=("NAME", "RUN"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    try:
+    with one_line_errors():
         groups = {record.name: record.group for record in read_data(args.data)}
         rows = compare([arm_of(name, [Path(run) for run in runs], groups) for name, *runs in args.arm])
         if args.json:
             write_json(args.json, [asdict(row) for row in rows])
-    except EdgevidError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_status)
     print(as_markdown(rows))
 
 
@@ -79,7 +73,6 @@ def arm_of(name: str, runs: Sequence[Path], groups: Mapping[str, str]) -> Arm:
     """Raises InputError when there is no run, one is not finished, or a clip is none of the data's."""
     if not runs:
         raise InputError(f"--arm {name}: no runs")
-    numbers = {group: i for i, group in enumerate(sorted(set(groups.values())))}
     clips: Counter[Clip] = Counter()
     right, loss, group, by_run = [], [], [], []
     for run in runs:
@@ -88,10 +81,10 @@ def arm_of(name: str, runs: Sequence[Path], groups: Mapping[str, str]) -> Arm:
             raise InputError(f"{run}: {lost[0]} is not among the data's clips")
         clips.update(said.keys())
         right += [float(one["predicted"] == one["label"]) for one in said.values()]
-        loss += [log_loss(one) for one in said.values()]
-        group += [numbers[groups[clip]] for clip, _ in said]
+        loss += [log_loss(one["scores"], one["label"]) for one in said.values()]
+        group += [groups[clip] for clip, _ in said]
         by_run.append(float(np.mean(right[-len(said) :])))
-    return Arm(name, tuple(by_run), clips, np.array(right), np.array(loss), np.array(group))
+    return Arm(name, tuple(by_run), clips, np.array(right), np.array(loss), tuple(group))
 
 
 def compare(arms: Sequence[Arm], draws: int = DRAWS, seed: int = 0) -> list[Row]:
@@ -100,15 +93,13 @@ def compare(arms: Sequence[Arm], draws: int = DRAWS, seed: int = 0) -> list[Row]
     for arm in arms:
         if arm.clips != first.clips:
             raise InputError(f"{arm.name} and {first.name} were judged by different clips")
-    present = np.unique(first.group)
-    if len(present) < 2:
+    units = len(set(first.group))
+    if units < 2:
         raise InputError("all held-out clips are of one group, which says nothing of others")
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(present), np.full(len(present), 1 / len(present)), size=draws).astype(float)
+    times = draw(np.random.default_rng(seed), units, draws)
 
     def drawn(arm: Arm, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        sums, counts = (np.array([of[arm.group == g].sum() for g in present]) for of in (values, np.ones(len(values))))
-        return np.asarray((times @ sums) / (times @ counts))
+        return drawn_means(values, np.unique(arm.group, return_inverse=True)[1], times)
 
     rows = []
     for arm in arms:
@@ -119,25 +110,15 @@ def compare(arms: Sequence[Arm], draws: int = DRAWS, seed: int = 0) -> list[Row]
                 n=len(arm.right),
                 by_run=arm.by_run,
                 top1=float(arm.right.mean()),
-                top1_interval=_interval(top1),
+                top1_interval=middle_95(top1),
                 loss=float(arm.loss.mean()),
                 more=float(arm.right.mean() - first.right.mean()),
-                more_interval=_interval(top1 - drawn(first, first.right)),
+                more_interval=middle_95(top1 - drawn(first, first.right)),
                 loss_change=float(arm.loss.mean() - first.loss.mean()),
-                loss_change_interval=_interval(loss - drawn(first, first.loss)),
+                loss_change_interval=middle_95(loss - drawn(first, first.loss)),
             )
         )
     return rows
-
-
-def log_loss(said: Mapping[str, Any]) -> float:
-    """Of one prediction, a missing clip's among them."""
-    return -math.log(max(LEAST, (said["scores"] or {}).get(said["label"], 0.0)))
-
-
-def _interval(values: NDArray[np.float64]) -> Interval:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

@@ -22,12 +22,12 @@ from edgevid.models.load import load
 from edgevid.sources import open_source
 from edgevid_deploy.export import export
 from edgevid_train.annotations import read_data
-from edgevid_train.checkpoint import load_student
+from edgevid_train.checkpoint import folds_of, load_student
 from edgevid_train.evaluate.fit_events import fit_rule
 from edgevid_train.evaluate.matching import summarise_streams
 from edgevid_train.evaluate.stream_plan import StreamSettings, plan_streams
 from edgevid_train.evaluate.stream_run import Watched, watch
-from edgevid_train.evaluate.streams import play
+from edgevid_train.evaluate.streams import macs_share, play
 from edgevid_train.marks import Known
 from edgevid_train.negatives import as_record, find_negatives
 
@@ -48,7 +48,7 @@ def main(
     threshold: list[float] = typer.Option([], help="Of every exit but the last."),
     seed: int = 0,
 ) -> None:
-    folders, records = sorted(run.glob("fold-*")), read_data(data)
+    folders, records = folds_of(run), read_data(data)
     between = find_negatives(gaps)
     with tempfile.TemporaryDirectory() as temporary:
         models, plans, seen = [], [], []
@@ -105,8 +105,8 @@ def _report(folds: list[Fold], manifest: Manifest, level: float | None) -> None:
     quiet = [w.trace.under(rule, manifest) for fold, rule in pairs for w in fold.negatives]
     figures = summarise_streams(streams)
     by_label = figures.pop("per_label")
-    steps = [sum(w.metrics["exits"][e.name] for f in folds for w in f.streams) for e in manifest.exits]
-    macs = sum(n * e.macs for n, e in zip(steps, manifest.exits, strict=True))
+    steps = {e.name: sum(w.metrics["exits"][e.name] for f in folds for w in f.streams) for e in manifest.exits}
+    share = macs_share(steps, manifest)
     gated = sum(w.metrics["frames"]["gated"] for f in folds for w in f.streams)
     print(f"\nthreshold {level}")
     for i, rule in enumerate(rules, start=1):
@@ -115,8 +115,9 @@ def _report(folds: list[Fold], manifest: Manifest, level: float | None) -> None:
     for name, value in figures.items():
         print(f"  {name:24} {value}")
     print(f"  F1 by label              { ({label: round(of['f1'], 2) for label, of in by_label.items()}) }")
-    print(f"  steps by exit            {steps}, {gated} gated")
-    print(f"  multiply-accumulates     {macs / (sum(steps) * manifest.exits[-1].macs):.1%} of going to the end always")
+    print(f"  steps by exit            {[*steps.values()]}, {gated} gated")
+    if share is not None:
+        print(f"  multiply-accumulates     {share:.1%} of going to the end always")
     if quiet:
         minutes = sum(stream.seconds for stream in quiet) / 60
         print(f"  false alarms             {sum(len(stream.found) for stream in quiet)} in {minutes:.1f} min")

@@ -9,14 +9,14 @@ the other folds have seen this one's clips.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from arms import log_loss
+from ending import one_line_errors
 from finished import Clip, figures_of, predictions_of
 
-from edgevid.errors import EdgevidError, InputError
-from edgevid_train.evaluate.metrics import wilson_interval
+from edgevid.errors import InputError
+from edgevid_train.checkpoint import folds_of
+from edgevid_train.evaluate.metrics import log_loss, wilson_interval
 
 Fold = dict[Clip, tuple[bool, float]]
 """Of each clip whether it was told rightly, and its log loss."""
@@ -27,12 +27,9 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--by", choices=["top1", "loss"], default="top1")
     args = parser.parse_args()
-    try:
-        versions = {str(run): folds_of(run) for run in args.runs}
+    with one_line_errors():
+        versions = {str(run): judged(run) for run in args.runs}
         chosen = choose(versions, args.by)
-    except EdgevidError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_status)
     right = n = 0
     for i, name in enumerate(chosen):
         fold = versions[name][i]
@@ -43,14 +40,17 @@ def main() -> None:
     print(f"chosen by {args.by} on the other folds: top-1 {right / n:.3f} ({low:.3f} to {high:.3f}, 95%), n = {n}")
 
 
-def folds_of(run: Path) -> list[Fold]:
+def judged(run: Path) -> list[Fold]:
     """Raises InputError when it is no finished cross-validation."""
-    folders = sorted(run.glob("fold-*"), key=lambda folder: (len(folder.name), folder.name))
+    folders = folds_of(run)
     if len(folders) < 2:
         raise InputError(f"{run}: no cross-validation")
     return [
-        {clip: (said["predicted"] == said["label"], log_loss(said)) for clip, said in predictions_of(figures).items()}
-        for figures in (figures_of(folder) for folder in folders)
+        {
+            clip: (said["predicted"] == said["label"], log_loss(said["scores"], said["label"]))
+            for clip, said in predictions_of(figures_of(folder)).items()
+        }
+        for folder in folders
     ]
 
 

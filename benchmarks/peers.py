@@ -15,7 +15,6 @@ a whole clip anew, a streaming one by one step. X3D is shown where an action beg
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,12 +24,13 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 import torch
+from ending import one_line_errors
 from finished import figures_of, predictions_of
 from rich.console import Console
 from timing import p50_p95, timed_ms
 from torch import Tensor, nn
 
-from edgevid.errors import EdgevidError, InputError
+from edgevid.errors import InputError
 from edgevid.files import write_json
 from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
@@ -111,7 +111,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     keep_freed_memory()
     report = Reporter(Console(stderr=True))
-    try:
+    with one_line_errors():
         with interruptible(lambda: report.say("stopping after this step")) as stop:
             runs = {
                 name: args.ours if name == OURS and args.ours else trained(name, args, report, stop)
@@ -120,9 +120,6 @@ def main() -> None:
         rows = compare(runs, args.out / "onnx", args.rounds)
         if args.json:
             write_json(args.json, [asdict(row) for row in rows])
-    except EdgevidError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_status)
     print(as_markdown(rows))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ending import one_line_errors
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
@@ -25,11 +26,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from edgevid.errors import EdgevidError, InputError
+from edgevid.errors import InputError
 from edgevid.files import write_json
 from edgevid.recognise import settling_steps
 from edgevid_train.annotations import ClipRecord, read_data
-from edgevid_train.checkpoint import LoadedStudent, checkpoint_of, load_student
+from edgevid_train.checkpoint import LoadedStudent, checkpoint_of, folds_of, load_student
 from edgevid_train.decode import DecodeError
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.metrics import wilson_interval
@@ -92,14 +93,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    try:
+    with one_line_errors():
         parts, note = students(args.run, read_data(args.data))
         rows = probe(parts, max(1, args.grid), max(1, args.parts))
         if args.json:
             write_json(args.json, [asdict(row) for row in rows])
-    except EdgevidError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_status)
     print(as_markdown(rows, args.parts))
     print(f"\n{args.run} on {args.data}, maps averaged over {args.grid} x {args.grid} cells; {note}")
 
@@ -110,8 +108,7 @@ def students(run: Path, records: Sequence[ClipRecord]) -> tuple[list[Part], str]
     Raises:
         InputError: there is no student, or it shares no group with the data.
     """
-    folds = sorted(run.glob("fold-*"), key=lambda fold: (len(fold.name), fold.name))
-    found = [checkpoint for fold in folds if (checkpoint := checkpoint_of(fold, "student")) is not None]
+    found = [checkpoint for fold in folds_of(run) if (checkpoint := checkpoint_of(fold, "student")) is not None]
     parts = [_part(load_student(folder), records) for folder in found or [run]]
     held_out = {record.id for part in parts for split in part.splits for record in split.val}
     if not held_out:

@@ -9,15 +9,15 @@ one thread, all teachers in turn. Prints a table in Markdown.
 
 import argparse
 import json
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from ending import one_line_errors
 from finished import figures_of
 
-from edgevid.errors import EdgevidError, InputError
+from edgevid.errors import InputError
 from edgevid.files import write_json
 from edgevid_train.checkpoint import WEIGHTS, load_teacher
 from edgevid_train.given import teacher_for
@@ -49,13 +49,10 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    try:
+    with one_line_errors():
         rows = compare(args.runs)
         if args.json:
             write_json(args.json, [asdict(row) for row in rows])
-    except EdgevidError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_status)
     print(as_markdown(rows))
 
 

@@ -29,6 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def probes(monkeypatch: pytest.MonkeyPatch, *args: object) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))  # its neighbour ending.py
     monkeypatch.setattr("sys.argv", [str(SCRIPT), *map(str, args)])
     runpy.run_path(str(SCRIPT), run_name="__main__")
 
@@ -67,7 +68,8 @@ def test_other_data_is_one_line(
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_parts_of_a_clip_shorter_than_they_are_many() -> None:
+def test_parts_of_a_clip_shorter_than_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     pooled = runpy.run_path(str(SCRIPT))["pooled"]
     steps = np.array([[1.0], [3.0]], np.float32)
     assert {name: values.tolist() for name, values in pooled(steps, 3).items()} == {

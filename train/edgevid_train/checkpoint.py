@@ -192,6 +192,11 @@ def write_ensemble(folder: Path, members: Sequence[Path], recipe: Recipe, info: 
         (temporary / INFO).write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
+def folds_of(run: Path) -> list[Path]:
+    """The folders of a cross-validated run's folds, in order."""
+    return sorted(run.glob("fold-*"), key=lambda fold: (len(fold.name), fold.name))
+
+
 def find_checkpoint(path: Path, kind: Kind) -> Path:
     """The checkpoint folder that `path` means: itself, its `best` or `last`, or those of its `student` or `teacher`.
 

@@ -1,15 +1,14 @@
 """One sub-folder per class, with the videos in it; also `train/`, `val/` and `test/` above the classes."""
 
-from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from edgevid.sources.images import IMAGE_ENDINGS
 from edgevid_train.annotations.media import SPLIT_NAMES
-from edgevid_train.annotations.paths import VIDEO_ENDINGS, files_below, videos_below
+from edgevid_train.annotations.paths import videos_below
 from edgevid_train.annotations.reading import Say, plural
 from edgevid_train.annotations.record import ClipRecord
 
-_KNOWN = VIDEO_ENDINGS | IMAGE_ENDINGS | {"", ".csv", ".json", ".md", ".npz", ".pdf", ".txt"}
+_NO_VIDEOS = IMAGE_ENDINGS | {"", ".csv", ".json", ".md", ".npz", ".pdf", ".txt"}
 
 
 def read_class_folders(root: Path, say: Say) -> list[ClipRecord]:
@@ -22,7 +21,8 @@ def read_class_folders(root: Path, say: Say) -> list[ClipRecord]:
     """
     records = []
     without = 0
-    for file in videos_below(root):
+    others: list[Path] = []
+    for file in videos_below(root, others.append):
         name = file.relative_to(root).as_posix()
         *folders, _ = name.split("/")
         split = SPLIT_NAMES.get(folders[0].lower()) if len(folders) > 1 else None
@@ -31,9 +31,9 @@ def read_class_folders(root: Path, say: Say) -> list[ClipRecord]:
         without += not folders
         if folders:
             records.append(ClipRecord(file, name, (folders[0],), name, split=split))
-    others = Counter(ending for file in files_below(root) if (ending := file.suffix.lower()) not in _KNOWN)
-    if others and records:
-        say(f"{plural(others.total(), 'file')} left out: no ending of a video's: {', '.join(sorted(others)[:5])}")
+    endings = [ending for file in others if (ending := file.suffix.lower()) not in _NO_VIDEOS]
+    if endings and records:
+        say(f"{plural(len(endings), 'file')} left out: no ending of a video's: {', '.join(sorted(set(endings))[:5])}")
     if without and records:
         say(f"{plural(without, 'video')} left out: in no class folder")
     empty = sorted(_folders_of(root) - {PurePosixPath(record.name).parts[0] for record in records})

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgevid.errors import InputError
@@ -38,10 +38,11 @@ def inside(root: Path, name: str, where: str, field: str = "file") -> tuple[Path
     return root / normal, normal
 
 
-def videos_below(folder: Path) -> list[Path]:
+def videos_below(folder: Path, other: Callable[[Path], None] = lambda _: None) -> list[Path]:
     """Video files below `folder`, by their ending, hidden ones left out, in the order of their names.
 
-    Links to folders are followed, but never back to where they come from: people keep the videos elsewhere.
+    Links to folders are followed, but never back to where they come from: people keep the videos elsewhere. `other` is
+    told every other file.
 
     Raises:
         InputError: a folder cannot be looked into, or a video's name cannot be printed, as every report would have to.
@@ -54,6 +55,8 @@ def videos_below(folder: Path) -> list[Path]:
                 shown = ascii(name) if len(name) <= 60 else f"{name[:57]!a}..."
                 raise InputError(f"{folder}: {shown} holds characters that cannot be printed; rename it")
             found.append(path)
+        else:
+            other(path)
     return sorted(found)
 
 

@@ -139,7 +139,7 @@ def fit_events(
         report=report,
     )
     show(fitted, report)
-    written = write_fitted(model, fitted, out, threshold=threshold, force=force)
+    written = write_fitted(model, fitted, out, force=force)
     report.say(f"wrote {out}: {written.id}")
     if json:
         write_json(

@@ -10,9 +10,9 @@ import numpy as np
 
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.multilabel import f1_of
+from edgevid_train.evaluate.resampling import Interval, draw, middle_95
 
 DRAWS = 2000
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,11 @@ def f1_intervals(predictions: Sequence[Prediction], draws: int = DRAWS, seed: in
         hits[group, label] += prediction.predicted == prediction.label
         if prediction.predicted in labels:
             said[group, labels[prediction.predicted]] += 1
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=draws).astype(float)
+    times = draw(np.random.default_rng(seed), len(groups), draws).astype(float)
     of_label = f1_of(times @ hits, times @ true, times @ said)
     low, high = np.nanpercentile(of_label, [2.5, 97.5], axis=0)
-    macro = np.percentile(np.nanmean(of_label, axis=1), [2.5, 97.5])
     return F1Intervals(
-        (float(macro[0]), float(macro[1])),
+        middle_95(np.nanmean(of_label, axis=1)),
         {label: (float(low[i]), float(high[i])) for label, i in labels.items()},
         len(groups),
     )

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgevid.cascade import stopping
 from edgevid.errors import InputError
 from edgevid.manifest import EventRule, Manifest
-from edgevid.models.load import load
 from edgevid_train.annotations import ReadOptions
 from edgevid_train.evaluate.matching import Counts, Stream, count, delays_s
 from edgevid_train.evaluate.stream_plan import StreamSettings
@@ -63,13 +61,19 @@ def judge(streams: Sequence[Stream]) -> Figures:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The best rule, what it gives where it was chosen, what the manifest's gave there, and how many were tried."""
+    """The best rule, what it gives where it was chosen, what the rule of `manifest`, the model's that ran, gave there,
+    and how many were tried.
+    """
 
     rule: EventRule
     figures: Figures
-    was: EventRule
+    manifest: Manifest
     before: Figures
     tried: int
+
+    @property
+    def was(self) -> EventRule:
+        return self.manifest.events
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -102,7 +106,7 @@ def fit_rule(traces: Sequence[Trace], manifest: Manifest, between: Callable[[], 
 
     middle = EventRule(**{name: values[len(values) // 2] for name, values in GRID.items()})
     best = max((_climbed(start, figures) for start in (manifest.events, middle)), key=lambda r: figures(r).worth)
-    return Fitted(best, figures(best), manifest.events, figures(manifest.events), len(seen))
+    return Fitted(best, figures(best), manifest, figures(manifest.events), len(seen))
 
 
 def _climbed(rule: EventRule, figures: Callable[[EventRule], Figures]) -> EventRule:
@@ -162,10 +166,8 @@ def fit_model(
         return fit_rule(played.traces, played.manifest, between=lambda: advance(""))
 
 
-def write_fitted(
-    model: str, fitted: Fitted, out: Path, *, threshold: float | None = None, force: bool = False
-) -> Manifest:
-    """Write the model again with the fitted rule and the threshold that it was fitted under; gives back the sealed
+def write_fitted(model: str, fitted: Fitted, out: Path, *, force: bool = False) -> Manifest:
+    """Write the model again with the fitted rule and the thresholds that it was fitted under; gives back the sealed
     manifest.
 
     A calibration that either of them breaks is left out.
@@ -173,8 +175,7 @@ def write_fitted(
     Raises:
         InputError: `out` exists and `force` is not given, or cannot be written.
     """
-    manifest = stopping(load(model), threshold).manifest.with_events(fitted.rule)
-    return rewrite(model, manifest, out, force=force)
+    return rewrite(model, fitted.manifest.with_events(fitted.rule), out, force=force)
 
 
 def show(fitted: Fitted, to: Reporter) -> None:

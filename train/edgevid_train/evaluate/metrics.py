@@ -205,8 +205,12 @@ def figures(predictions: Sequence[Prediction]) -> dict[str, float]:
     if any(prediction.several for prediction in predictions):
         return _figures_several(predictions)
     hits = [prediction.right for prediction in predictions]
-    given = [(prediction.scores or {}).get(prediction.label, 0.0) for prediction in predictions]
-    return {"top1": float(np.mean(hits)), "loss": float(np.mean([-math.log(max(p, 1e-6)) for p in given]))}
+    return {"top1": float(np.mean(hits)), "loss": float(np.mean([log_loss(p.scores, p.label) for p in predictions]))}
+
+
+def log_loss(scores: Mapping[str, float] | None, label: str) -> float:
+    """The negative logarithm of the true label's score, that of a missing clip included; no clip makes it infinite."""
+    return -math.log(max((scores or {}).get(label, 0.0), 1e-6))
 
 
 def _figures_several(predictions: Sequence[Prediction]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from edgevid.models.scores import LIKELY
+from edgevid_train.evaluate.resampling import draw
 
 DRAWS = 500
 _MISSING = -1.0
@@ -73,7 +74,7 @@ def intervals(table: Table, draws: int = DRAWS, seed: int = 0) -> Intervals | No
     groups = int(table.groups.max()) + 1
     if groups < 2:
         return None
-    drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws)
+    drawn = draw(np.random.default_rng(seed), groups, draws)
     times = np.asarray(drawn[:, table.groups], float)  # (draws, clips)
     columns = zip(table.truth.T, table.scores.T, strict=True)
     ap = np.stack([weighted_average_precision(t, s, times) for t, s in columns], axis=1)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from edgevid_train.evaluate.bootstrap import DRAWS, Interval
+from edgevid_train.evaluate.bootstrap import DRAWS
 from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.evaluate.resampling import Interval, draw, drawn_means, middle_95
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,4 @@ def _interval(differences: np.ndarray, groups: Sequence[str], draws: int, seed: 
     names, place = np.unique(groups, return_inverse=True)
     if len(names) < 2:
         return None
-    total, size = np.bincount(place, differences), np.bincount(place).astype(float)
-    times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    low, high = np.percentile((times @ total) / (times @ size), [2.5, 97.5])
-    return float(low), float(high)
+    return middle_95(drawn_means(differences, place, draw(np.random.default_rng(seed), len(names), draws)))

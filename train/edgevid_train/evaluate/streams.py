@@ -94,7 +94,7 @@ class StreamReport:
             "false_alarms_per_hour": alarms / hours if hours else None,
             "frames": _summed(one.metrics["frames"] for one in runs),
             "exits": exits,
-            "macs_share": _macs_share(exits, self.manifest),
+            "macs_share": macs_share(exits, self.manifest),
             "resets": sum(one.metrics["state_resets"] for one in runs),
             "trained_on": self.trained_on,
             "negatives_trained_on": self.negatives_trained_on,
@@ -327,7 +327,7 @@ def _summed(tables: Any) -> dict[str, int]:
     return dict(total)
 
 
-def _macs_share(exits: dict[str, int], manifest: Manifest) -> float | None:
+def macs_share(exits: dict[str, int], manifest: Manifest) -> float | None:
     """What the computed steps cost of what they would have cost without an exit before the last."""
     steps, last = sum(exits.values()), manifest.exits[-1].macs
     return sum(exits[e.name] * e.macs for e in manifest.exits) / (steps * last) if steps and last else None

@@ -131,8 +131,9 @@ def job_for(
 ) -> Job:
     """What the loop is to do, with what its checkpoints say; `folder`: the phase's, called as its kind if not given."""
     recipe = setting.recipe
-    # A student was told by a teacher, and its memory goes on from itself: the longest has seen what the others have.
-    epochs = optim.epochs if kind == "teacher" else max(recipe.optim.epochs, recipe.teacher_optim.epochs)
+    # Whatever is trained last, a student has seen what its own epochs drew, and its teacher's.
+    phases = [recipe.optim, *([recipe.teacher_optim] if recipe.needs_teacher else [])] if kind == "student" else [optim]
+    epochs = max(phase.epochs for phase in phases)
     info = CheckpointInfo(
         kind=kind,
         labels=setting.labels,

@@ -18,6 +18,7 @@ from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.evaluate.metrics import Prediction, leading
 from edgevid_train.evaluate.multilabel import table_of, weighted_average_precision
+from edgevid_train.evaluate.resampling import draw, middle_95
 
 DRAWS = 1000
 Floats = NDArray[np.float64]
@@ -74,15 +75,14 @@ def _interval(runs: Sequence[Sequence[Prediction]], *, several: bool, seed: int 
     if len(groups) < 2:
         return None
     rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=DRAWS)
-    seeds = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=DRAWS)
+    times = draw(rng, len(groups), DRAWS)
+    seeds = draw(rng, len(runs), DRAWS)
     figure = _mean_precisions if several else _top1
     found = np.stack([figure(run, times[:, [groups[p.record.group] for p in run]]) for run in runs], axis=1)
     weights = np.where(np.isnan(found), 0, seeds)  # a draw may have none of a run's groups
     drawn = weights.sum(1) > 0
     means = (np.nan_to_num(found) * weights).sum(1)[drawn] / weights.sum(1)[drawn]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    return middle_95(means)
 
 
 def _top1(run: Sequence[Prediction], times: NDArray[np.int64]) -> Floats:

@@ -24,7 +24,10 @@ def keep_splits(
     Raises:
         InputError: they are others than the run was begun with, or cannot be written.
     """
-    now = {name: {side: _digest(part, readable) for side, part in _sides(split)} for name, _, split in splits}
+    now = {
+        name: {"train": _digest(split.train, readable), "held_out": _digest(split.val, readable)}
+        for name, _, split in splits
+    }
     path = out / SPLITS
     if resume and path.is_file():
         try:
@@ -38,10 +41,6 @@ def keep_splits(
             )
     elif processes.leads():
         write_json(path, now)
-
-
-def _sides(split: Split) -> tuple[tuple[str, Sequence[ClipRecord]], ...]:
-    return ("train", split.train), ("held_out", split.val)
 
 
 def _digest(records: Sequence[ClipRecord], readable: Collection[ClipRecord]) -> str:
