@@ -121,7 +121,7 @@ def students(run: Path, records: Sequence[ClipRecord]) -> tuple[list[Part], str]
 def _part(loaded: LoadedStudent, records: Sequence[ClipRecord]) -> Part:
     held = set(loaded.info.split.val_groups)
     if not held:
-        return Part(loaded, tuple(grouped_folds(records, FOLDS, loaded.recipe.seed)))
+        return Part(loaded, tuple(grouped_folds(records, FOLDS, loaded.recipe.data.split_seed)))
     train = tuple(record for record in records if record.group not in held)
     return Part(loaded, (Split(train, tuple(record for record in records if record.group in held)),))
 

@@ -18,7 +18,14 @@ from edgevid.models.load import load
 from edgevid.recognise import score_file
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.evaluate.metrics import Prediction, confusion, figures, summarise, wilson_interval
+from edgevid_train.evaluate.metrics import (
+    Prediction,
+    confusion,
+    figures,
+    grouped_interval,
+    summarise,
+    wilson_interval,
+)
 
 
 def prediction(label: str, file: str = "a.mp4", **scores: float) -> Prediction:
@@ -60,6 +67,18 @@ def test_wilson_interval_holds_the_share(case: tuple[int, int]) -> None:
     low, high = wilson_interval(hits, n)
     assert 0 <= low <= hits / n <= high <= 1
     assert wilson_interval(n - hits, n) == pytest.approx((1 - high, 1 - low))
+
+
+def test_what_hangs_together_in_groups_says_less_than_trials_by_themselves() -> None:
+    together, mixed = ([5, 0] * 8, [3, 2] * 8), [5] * 16
+    low, high = grouped_interval(together[0], mixed)
+    # each of sixteen groups is wholly right or wholly wrong: fifteen trials, not eighty
+    assert (low, high) == pytest.approx(wilson_interval(7.5, 15))
+    assert grouped_interval(together[1], mixed) == wilson_interval(40, 80)  # more even than chance: never narrower
+    assert grouped_interval([5] * 16, mixed) == wilson_interval(80, 80)
+    assert grouped_interval([15] * 16, [15] * 16, shown=3) == wilson_interval(80, 80)
+    assert grouped_interval([3 * hit for hit in together[1]], [15] * 16, shown=3) == wilson_interval(40, 80)
+    assert grouped_interval([], []) == (0.0, 1.0)
 
 
 def test_wilson_interval_of_nothing() -> None:

@@ -167,6 +167,17 @@ def test_everything_and_nothing_held_out_with_a_given_teacher(
     assert not (tmp_path / "all" / "student" / "best").exists()
 
 
+def test_what_is_held_out_moves_with_no_seed_but_its_own(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    off = ("--set", "distill.response=0", "--set", "distill.feature=0", "--set", "optim.epochs=1")
+    held_out = []
+    for number, seeds in enumerate(((), ("seed=3",), ("data.seed=3",), ("data.split_seed=3",))):
+        changes = [word for seed in seeds for word in ("--set", seed)]
+        ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / str(number), *off, *changes)
+        assert ran.status == 0, ran.err
+        held_out.append(load_student(tmp_path / str(number)).info.split.val_groups)
+    assert held_out[0] == held_out[1] == held_out[2] != held_out[3]
+
+
 def test_a_teacher_that_saw_the_held_out_groups_is_told(
     finished: Path, recipe: Path, clips: Path, tmp_path: Path
 ) -> None:

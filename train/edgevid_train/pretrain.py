@@ -82,7 +82,7 @@ def _pretrain(
         disk = disk_clips(recipe.data.disk_cache_mb)
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, None, IndexStore(), disk)
         pieces = _read(videos, cache, recipe, out, report, stop)
-        training, held_out = hold_out(pieces, recipe.data.holdout, recipe.clips_seed)
+        training, held_out = hold_out(pieces, recipe.data.holdout, recipe.data.split_seed)
         report.say(f"{len(videos)} videos: {len(training)} pieces to train on, {len(held_out)} held out")
         seen = MaskedClips(training, cache, recipe.clips_seed, shape)
         unseen = MaskedClips(held_out, cache, recipe.clips_seed, shape)

@@ -43,8 +43,11 @@ class AboutConfig(_Part):
 
 
 class DataConfig(_Part):
-    """`seed`: of the split, the order of the clips and how each is changed; the recipe's when None. With one of their
-    own, trainings of several seeds see the same clips in the same way, and share a teacher's answers.
+    """`seed`: of the order of the clips and how each is changed; the recipe's when None. With one of their own,
+    trainings of several seeds see the same clips in the same way, and share a teacher's answers.
+
+    `split_seed`: of what is held out, which no other seed moves: trainings of several seeds are judged by the same
+    clips, and a teacher of one has not seen what judges the next.
 
     `folder`: where the clips are, unless `--data` says otherwise.
 
@@ -63,6 +66,7 @@ class DataConfig(_Part):
     """
 
     seed: int | None = Field(default=None, ge=0, lt=LARGEST_SEED)
+    split_seed: int = Field(default=0, ge=0, lt=LARGEST_SEED)
     folder: str | None = None
     format: str | None = None
     target: str | None = None
@@ -143,7 +147,7 @@ class Recipe(_Part):
 
     @property
     def clips_seed(self) -> int:
-        """Of everything random about clips; `seed` is that of networks."""
+        """Of the order of clips and how each is changed; `seed` is that of networks."""
         return self.seed if self.data.seed is None else self.data.seed
 
     @property

@@ -230,7 +230,7 @@ def _splits(
     """Name, folder within OUT and clips of every split to train on."""
     if request.data is not None:
         check_labels(records)
-    seed = recipe.clips_seed
+    seed = recipe.data.split_seed
     among = request.cv or request.folds
     left_out = deal(negatives, among, seed) if among else [set()]
     if request.all:

@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from edgevid_train.evaluate.metrics import wilson_interval
+from edgevid_train.evaluate.metrics import grouped_interval
+from edgevid_train.evaluate.resampling import draw, middle_95
 
 TOLERANCE_S = 0.5
 """Intervals this far apart still overlap."""
@@ -158,11 +159,8 @@ def f1_interval(units: Sequence[Counts], seed: int = 0) -> tuple[float, float]:
     if len(units) < 2:
         return 0.0, 1.0
     table = np.array([(c.matched, c.missed, c.extra) for c in units], np.int64)
-    drawn = np.random.default_rng(seed).integers(0, len(units), (BOOTSTRAPS, len(units)))
-    matched, missed, extra = table[drawn].sum(axis=1).T
-    f1 = 2 * matched / np.maximum(1, 2 * matched + missed + extra)
-    low, high = np.quantile(f1, (0.025, 0.975))
-    return float(low), float(high)
+    matched, missed, extra = (draw(np.random.default_rng(seed), len(units), BOOTSTRAPS) @ table).T
+    return middle_95(2 * matched / np.maximum(1, 2 * matched + missed + extra))
 
 
 def edit_distance(a: Sequence[str], b: Sequence[str]) -> int:
@@ -199,8 +197,8 @@ def summarise_streams(
 ) -> dict[str, Any]:
     """All figures over all streams; `unreadable`: label and unit of actions that no stream could show: they are missed.
 
-    Intervals at 95%: Wilson's for precision and recall, of F1 by drawing units again. `laps`: how often every clip was
-    shown; what is shown again says little new, and Wilson's count it once.
+    Intervals at 95% over units: of precision and recall by `grouped_interval`, of F1 by drawing units again.
+    `laps`: how often every clip was shown.
     """
     by_unit: dict[str, Counts] = {}
     for _, unit in unreadable:
@@ -216,9 +214,10 @@ def summarise_streams(
     wrong = sum(edit_distance(_labels(s.actions), _labels(s.found)) for s in streams) + len(unreadable)
     actions = total.matched + total.missed
     f1_low, f1_high = f1_interval(units, seed)
+    matched = [part.matched for part in units]
     precision, recall = (
-        wilson_interval(total.matched / laps, (total.matched + total.extra) / laps),
-        wilson_interval(total.matched / laps, actions / laps),
+        grouped_interval(matched, [part.matched + part.extra for part in units], laps),
+        grouped_interval(matched, [part.matched + part.missed for part in units], laps),
     )
     return {
         "actions": actions,

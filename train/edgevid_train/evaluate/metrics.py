@@ -88,6 +88,22 @@ def wilson_interval(hits: float, n: float, confidence_z: float = 1.959964) -> tu
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
+def grouped_interval(hits: Sequence[float], sizes: Sequence[float], shown: int = 1) -> tuple[float, float]:
+    """The 95% interval of a share of trials that hang together in groups (a scene's, a person's): Wilson's, of as many
+    independent trials as say the same (the design effect of a ratio; Kish 1965, Korn and Graubard 1998).
+
+    `hits` and `sizes`, of each group; `shown`: how often every trial is in them, which adds nothing new. Groups in
+    which every trial is right, or none, tell nothing of their spread: there trials count by themselves.
+    """
+    right, n, groups = sum(hits), sum(sizes), len(sizes)
+    effect = float(shown)
+    if groups > 1 and 0 < right < n:
+        share = right / n
+        spread = groups / (groups - 1) * sum((hit - share * size) ** 2 for hit, size in zip(hits, sizes, strict=True))
+        effect = max(effect, spread / (n * share * (1 - share)))
+    return wilson_interval(right / effect, n / effect)
+
+
 def summarise(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
     """`n`, `top1` with its interval, `top5`, `macro_f1`, `per_class`. A missing clip counts, as an error.
 
