@@ -12,10 +12,12 @@ from tiny_run import RECIPE, distill, interrupt_at, write_clips
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
 from edgevid_train.annotations import read_data
-from edgevid_train.checkpoint import load_student, load_teacher, load_trainer
+from edgevid_train.checkpoint import load_fitting, load_student, load_teacher, load_trainer, read_info
 from edgevid_train.describe import describe
+from edgevid_train.given import init_from
 from edgevid_train.marks import trained_among
-from edgevid_train.recipe import AboutConfig
+from edgevid_train.models.student import Student
+from edgevid_train.recipe import AboutConfig, load_recipe
 from edgevid_train.synthetic.write import Request, write_dataset
 
 
@@ -226,6 +228,23 @@ def test_a_run_may_begin_from_the_weights_of_another(finished: Path, recipe: Pat
     ran = distill(*args[:4], "--init", clips, "--out", tmp_path / "none")
     assert ran.status == 2
     assert "holds no checkpoint of a student or a teacher" in ran.err
+    assert "bundled" not in ran.err
+    ran = distill(*args[:4], "--init", "air-gestures", "--out", tmp_path / "none")
+    assert ran.status == 2
+    assert "nor is it one of the bundled air-gesture-drawn" in ran.err
+
+
+def test_bundled_weights_are_a_name_unless_something_of_that_name_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = Path("air-gesture-drawn")
+    student = Student(load_recipe("air-gesture").student, 11)
+    count, anew = load_fitting(student, init_from(name) / "model.safetensors")
+    assert (count, anew) == (len(student.state_dict()), [])
+    assert read_info(init_from(name), "student").labels[-1] == "other"
+    name.mkdir()
+    assert init_from(name) == tmp_path / name
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ from edgevid_train.checkpoint import (
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips, with_context
 from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
-from edgevid_train.given import given_teachers, leaks, members_for, seen_before
+from edgevid_train.given import bundled_weights, given_teachers, leaks, members_for, seen_before
 from edgevid_train.kept_splits import SPLITS, keep_splits
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device, make_accelerator
@@ -288,7 +288,8 @@ def _try_networks(
         return
     begins = {kind: folder for kind in networks if (folder := beginning_of(request.init, kind)) is not None}
     if not begins:
-        raise InputError(f"--init {request.init}: holds no checkpoint of a {' or a '.join(networks)}")
+        names = "" if request.init.exists() else f", nor is it one of the bundled {', '.join(bundled_weights())}"
+        raise InputError(f"--init {request.init}: holds no checkpoint of a {' or a '.join(networks)}{names}")
     for kind, folder in begins.items():
         load_fitting(kept_part(networks[kind]), folder / WEIGHTS)
 

@@ -34,7 +34,7 @@ Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE w
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key=value. Repeatable.")]
 Where = Annotated[Device | None, typer.Option("--device", help="Where to compute; the best there is when not given.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, as it was begun.")]
-Init = Annotated[Path | None, typer.Option(help="A run or checkpoint whose weights to begin from.")]
+Init = Annotated[Path | None, typer.Option(help="A run, checkpoint or bundled name whose weights to begin from.")]
 Cv = Annotated[int | None, typer.Option(help="Grouped cross-validation over so many folds.")]
 Folds = Annotated[int | None, typer.Option(help="With --fold: hold out one of so many grouped folds.")]
 Fold = Annotated[int | None, typer.Option(help="Which fold to hold out, counting from 1.")]
@@ -164,6 +164,7 @@ def _labelled(
     all_: bool,
 ) -> dict[str, Any]:
     """Fields of a `RunRequest` that every training on labelled videos asks for."""
+    from edgevid_train.given import init_from
     from edgevid_train.storage import absolute
 
     return {
@@ -171,7 +172,7 @@ def _labelled(
         "data": data and absolute(data),
         "extra": tuple(absolute(folder) for folder in extra or []),
         "negatives": tuple(place.absolute() for place in negatives or []),
-        "init": init and init.absolute(),
+        "init": init and init_from(init),
         "cv": cv,
         "folds": folds,
         "fold": fold,
