@@ -12,9 +12,9 @@ from tiny_run import RECIPE, distill, interrupt_at, write_clips
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
 from edgevid_train.annotations import read_data
+from edgevid_train.bundled import init_from
 from edgevid_train.checkpoint import load_fitting, load_student, load_teacher, load_trainer, read_info
 from edgevid_train.describe import describe
-from edgevid_train.given import init_from
 from edgevid_train.marks import trained_among
 from edgevid_train.models.student import Student
 from edgevid_train.recipe import AboutConfig, load_recipe

@@ -6,27 +6,12 @@ Of a cross-validated run's teachers each fold gets the one that has not seen wha
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from edgevid.assets import ASSETS
 from edgevid.errors import InputError
 from edgevid_train.checkpoint import Kind, check_same_labels, checkpoint_of, find_checkpoint, folds_of, read_info
 from edgevid_train.models.teacher_config import TeacherConfig
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RunRequest
 from edgevid_train.samples.split import Split
-
-WEIGHTS_TO_BEGIN_FROM = ASSETS / "weights"
-"""Checkpoints that come with edgevid, each a folder with its card beside it."""
-
-
-def bundled_weights() -> list[str]:
-    """Names that `--init` takes beside paths."""
-    return sorted(folder.name for folder in WEIGHTS_TO_BEGIN_FROM.glob("*") if folder.is_dir())
-
-
-def init_from(given: Path) -> Path:
-    """What `--init` means, absolute: a path, or where nothing is there the name of weights that come with edgevid."""
-    named = str(given) in bundled_weights() and not given.exists()
-    return WEIGHTS_TO_BEGIN_FROM / given if named else given.absolute()
 
 
 def teacher_for(path: Path, held_out: Collection[str]) -> Path:

@@ -23,6 +23,7 @@ from edgevid.files import write_json, write_text
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.overlaps import with_overlapping
+from edgevid_train.bundled import bundled_weights
 from edgevid_train.checkpoint import (
     ROOMS,
     WEIGHTS,
@@ -36,7 +37,7 @@ from edgevid_train.checkpoint import (
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips, with_context
 from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
-from edgevid_train.given import bundled_weights, given_teachers, leaks, members_for, seen_before
+from edgevid_train.given import given_teachers, leaks, members_for, seen_before
 from edgevid_train.kept_splits import SPLITS, keep_splits
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device, make_accelerator

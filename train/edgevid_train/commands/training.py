@@ -164,7 +164,7 @@ def _labelled(
     all_: bool,
 ) -> dict[str, Any]:
     """Fields of a `RunRequest` that every training on labelled videos asks for."""
-    from edgevid_train.given import init_from
+    from edgevid_train.bundled import init_from
     from edgevid_train.storage import absolute
 
     return {
