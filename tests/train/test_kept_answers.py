@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from tiny_run import RECIPE, distill, settings, tiny_recipe
 from torch import Tensor
 
+from edgevid_train.checkpoint import load_student
 from edgevid_train.losses import kept_answers
 from edgevid_train.losses.kept_answers import Asked, KeptAnswers, digest_of
 from edgevid_train.models.frame_teachers import ShiftTeacher
@@ -199,6 +200,19 @@ def test_students_share_answers_and_learn_what_they_would_have_learned_without(
     # other views
     _, said = run("distill.cache_mb=8", "data.seed=6", teacher=first)
     assert "answers to 24" not in said.out
+
+
+def test_seeds_of_students_see_the_same_clips_where_the_data_has_a_seed(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    off = ("distill.response=0", "distill.feature=0", "optim.epochs=1")
+    for name, changes in {"a": ("seed=3",), "b": ("data.seed=3",), "c": ("seed=1", "data.seed=3")}.items():
+        words = settings(*off, *changes)
+        ran = distill("--recipe", tmp_path / "tiny.toml", "--data", clips, "--out", tmp_path / name, *words)
+        assert ran.status == 0, ran.err
+    splits = [load_student(tmp_path / name).info.split for name in "abc"]
+    assert splits[0] == splits[1] == splits[2]
+    ours, theirs = weights(tmp_path / "b"), weights(tmp_path / "c")
+    assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_the_digest_is_that_of_weights_and_of_what_is_taken() -> None:

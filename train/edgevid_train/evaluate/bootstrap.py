@@ -10,9 +10,7 @@ import numpy as np
 
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.multilabel import f1_of
-from edgevid_train.evaluate.resampling import Interval, draw, middle_95
-
-DRAWS = 2000
+from edgevid_train.evaluate.resampling import DRAWS, Interval, draw, middle_95
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from edgevid_train.evaluate.metrics import grouped_interval
-from edgevid_train.evaluate.resampling import draw, middle_95
+from edgevid_train.evaluate.resampling import DRAWS, draw, middle_95
 
 TOLERANCE_S = 0.5
 """Intervals this far apart still overlap."""
-BOOTSTRAPS = 2000
 
 Verdict = Literal["matched", "doubled", "mistaken", "false"]
 
@@ -159,7 +158,7 @@ def f1_interval(units: Sequence[Counts], seed: int = 0) -> tuple[float, float]:
     if len(units) < 2:
         return 0.0, 1.0
     table = np.array([(c.matched, c.missed, c.extra) for c in units], np.int64)
-    matched, missed, extra = (draw(np.random.default_rng(seed), len(units), BOOTSTRAPS) @ table).T
+    matched, missed, extra = (draw(np.random.default_rng(seed), len(units), DRAWS) @ table).T
     return middle_95(2 * matched / np.maximum(1, 2 * matched + missed + extra))
 
 

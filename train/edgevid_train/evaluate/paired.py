@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgevid_train.evaluate.bootstrap import DRAWS
 from edgevid_train.evaluate.metrics import Prediction
-from edgevid_train.evaluate.resampling import Interval, draw, drawn_means, middle_95
+from edgevid_train.evaluate.resampling import DRAWS, Interval, draw, drawn_means, middle_95
 
 
 @dataclass(frozen=True)

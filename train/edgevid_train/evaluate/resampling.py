@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Interval = tuple[float, float]
+DRAWS = 2000
 
 
 def draw(rng: np.random.Generator, units: int, draws: int) -> NDArray[np.int64]:
