@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
-from edgevid_train.samples.augment import AugmentConfig, Box, apply_view, draw_view, fitted, identity_view, place_points
+from edgevid_train.samples.augment import AugmentConfig, Box, View, apply_view, draw_view, fitted, place_points
 
 NOTHING = AugmentConfig(
     rotate_deg=0,
@@ -31,6 +31,12 @@ NOTHING = AugmentConfig(
 """Every strength is off; tests turn on what they look at."""
 
 WIDE = (90, 160)
+
+
+def identity_view() -> View:
+    """Nothing changed."""
+    matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    return View(matrix, 0, np.ones(3, np.float32), 0.0, 1.0, 1.0, 0.0, 0.0)
 
 
 def only(**strengths) -> AugmentConfig:

@@ -137,12 +137,6 @@ def _draw_box(config: AugmentConfig, rng: np.random.Generator, aspect: float) ->
     return Box(left, top, left + width, top + height, (red, green, blue))
 
 
-def identity_view() -> View:
-    """Nothing changed."""
-    matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    return View(matrix, 0, np.ones(3, np.float32), 0.0, 1.0, 1.0, 0.0, 0.0)
-
-
 def fitted(view: View, spec: InputSpec, height: int, width: int) -> View:
     """The view of pictures of `height` x `width` as `spec.fit` brings them to a network (see `edgevid.preprocess`)."""
     if spec.fit == "stretch":
