@@ -193,6 +193,19 @@ def test_a_teacher_that_saw_the_held_out_groups_is_told(
     assert set(saw.trained_on) <= set(split.trained_on)  # what the teacher knows, the student may know too
 
 
+def test_a_teacher_from_whom_nothing_is_learned_is_told(
+    finished: Path, recipe: Path, clips: Path, tmp_path: Path
+) -> None:
+    args = ("--recipe", recipe, "--data", clips, "--set", "optim.epochs=1")
+    off = ("--set", "distill.response=0", "--set", "distill.feature=0")
+    for out, teacher in (("alone", ()), ("beside", ("--teacher", finished / "run" / "teacher"))):
+        ran = distill(*args, *off, *teacher, "--out", tmp_path / out)
+        assert ran.status == 0, ran.err
+        assert ("nothing is learned from the teacher" in ran.out) == bool(teacher)
+    alone, beside = (load_student(tmp_path / out).student.state_dict() for out in ("alone", "beside"))
+    assert_same(alone, beside)
+
+
 def test_extra_clips_take_their_share_of_an_epoch(recipe: Path, clips: Path, tmp_path: Path) -> None:
     drawn = write_dataset(
         tmp_path / "drawn", Request(clips=6, seed=1, size=(64, 48), fps=(8.0, 8.0), labels=("left", "right", "other"))

@@ -101,6 +101,9 @@ def _train_folds(
     splits = _splits(request, recipe, records, extra, negatives)
     _check_held_out(request, recipe, splits)
     given = given_teachers(request, labels, splits)
+    if request.teacher is not None and not recipe.needs_teacher:
+        report.say("warning: by this recipe nothing is learned from the teacher; --set distill.response=1, for one")
+        given = [None] * len(splits)
     _try_networks(request, recipe, labels, splits, given)
     for line in leaks(request, recipe, splits, given):
         report.say(line)
