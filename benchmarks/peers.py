@@ -3,15 +3,18 @@
     python benchmarks/peers.py air-gesture egogestar --out runs/peers --cv 5 [--extra drawn] [--first air-gesture-drawn]
 
 Peers are settings, not code (`PEERS`): X3D-XS is pytorchvideo's, a clip of 4 frames of 160x160 spread over the whole
-of it; TSM-MobileNetV2 is timm's backbone with an online shift in every block, its answers averaged over the frames.
-Both begin from random weights and keep what the recipe says of epochs, batches and augmentation. `--first RECIPE`
-trains each network on drawn clips before, as the default model is; `--ours RUN` takes a finished run of ours instead of
-training one; `--set` changes the recipes for all. What is finished is not trained again, what was stopped goes on.
+of it; TSM-MobileNetV2 is timm's backbone with an online shift in every block, its answers averaged over the frames;
+TSM-Lite0 shifts both ways through 16 frames spread over the whole clip, on the backbone that ours is cut from. The
+first two begin from random weights, the third from ImageNet's, as ours; all keep what the recipe says of epochs,
+batches and augmentation. `--first RECIPE` trains each network on drawn clips before, as the default model is; `--run
+NAME=RUN` takes a finished run of a network, `ours` among them, instead of training one; `--set` changes the recipes
+for all. What is finished is not trained again, what was stopped goes on.
 
 Measured: top-1 of the held-out clips with its 95% interval, and how likely so uneven a split of the clips on which a
 peer and ours differ is for equals (McNemar, exact); milliseconds of a decision on one thread of ONNX Runtime, all
 networks in turn, the first after another's turn not counted; megabytes of the ONNX file. A network of clips decides by
-a whole clip anew, a streaming one by one step. X3D is shown where an action begins and ends; a device does not know.
+a whole clip anew, a streaming one by one step. The two of clips are shown where an action begins and ends; a device
+does not know.
 """
 
 import argparse
@@ -41,7 +44,10 @@ from edgevid_train.given import teacher_for
 from edgevid_train.loop.allocator import keep_freed_memory
 from edgevid_train.loop.interrupt import interruptible
 from edgevid_train.loop.progress import Reporter
+from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.published import PublishedTeacher
+from edgevid_train.models.teacher_config import TeacherOutputs
+from edgevid_train.models.teachers import BuiltTeacher
 from edgevid_train.recipe import load_recipe
 from edgevid_train.request import RUN, RunRequest, begun, resumed
 from edgevid_train.run import train_folds
@@ -85,6 +91,11 @@ PEERS = {
             *("stream.early=0", "stream.late=0", "clip_pool={kind='mean'}"),
         ),
     ),
+    "tsm-lite0": Peer(
+        "a clip of 16 frames",
+        True,
+        ("teacher.kind=tsm", "teacher.backbone=tf_efficientnet_lite0", "teacher.frames=16"),
+    ),
 }
 
 
@@ -114,7 +125,7 @@ def main() -> None:
     with one_line_errors():
         with interruptible(lambda: report.say("stopping after this step")) as stop:
             runs = {
-                name: args.ours if name == OURS and args.ours else trained(name, args, report, stop)
+                name: args.run.get(name) or trained(name, args, report, stop)
                 for name in dict.fromkeys((OURS, *args.peer))
             }
         rows = compare(runs, args.out / "onnx", args.rounds)
@@ -134,14 +145,28 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--extra", type=Path, action="append", default=[], help="clips that are only trained on")
     parser.add_argument("--first", help="recipe by which each network is trained before, on --first-data alone")
     parser.add_argument("--first-data", type=Path, help="drawn clips; may be left out where that recipe draws its own")
-    parser.add_argument("--ours", type=Path, help="our run, finished, on the same data and folds")
+    parser.add_argument(
+        "--run",
+        type=named_run,
+        action="append",
+        default=[],
+        metavar="NAME=RUN",
+        help="finished, on the same folds",
+    )
     parser.add_argument("--peer", action="append", choices=list(PEERS)[1:], help="all of them when not given")
     parser.add_argument("--set", action="append", default=[], dest="changes", help="key=value, for every network")
     parser.add_argument("--rounds", type=int, default=40, help=f"turns of each network, {STEPS} decisions in each")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    args.peer = args.peer or list(PEERS)[1:]
+    args.peer, args.run = args.peer or list(PEERS)[1:], dict(args.run)
     return args
+
+
+def named_run(given: str) -> tuple[str, Path]:
+    name, equals, run = given.partition("=")
+    if not equals or name not in PEERS:
+        raise argparse.ArgumentTypeError(f"{given!r} is not NAME=RUN with a name of {', '.join(PEERS)}")
+    return name, Path(run)
 
 
 def trained(name: str, args: argparse.Namespace, report: Reporter, stop: Callable[[], bool]) -> Path:
@@ -211,19 +236,21 @@ def as_onnx(peer: Peer, path: Path, folder: Path) -> Path:
 class ClipGraph(nn.Module):
     """uint8 `(1, T, H, W, 3)` -> logits, as our own graphs take their pixels."""
 
-    def __init__(self, teacher: PublishedTeacher) -> None:
+    def __init__(self, teacher: BuiltTeacher | Ensemble) -> None:
         super().__init__()
         self.teacher = teacher
 
     def forward(self, pixels: Tensor) -> Tensor:
-        frames = pixels.permute(0, 1, 4, 2, 3).float()
-        logits: Tensor = self.teacher.network(self.teacher.arrange(self.teacher.normal(frames)))
-        return logits
+        frames, teacher = pixels.permute(0, 1, 4, 2, 3).float(), self.teacher
+        if isinstance(teacher, PublishedTeacher):  # its features are tapped, which no graph can do
+            logits: Tensor = teacher.network(teacher.arrange(teacher.normal(frames)))
+            return logits
+        outputs: TeacherOutputs = teacher(frames)
+        return outputs.logits
 
 
 def clip_as_onnx(checkpoint: Path, file: Path) -> Path:
     teacher = load_teacher(checkpoint).teacher
-    assert isinstance(teacher, PublishedTeacher)
     spec, frames = teacher.config.input, teacher.config.frames
     example = torch.zeros(1, frames, spec.height, spec.width, 3, dtype=torch.uint8)
     with torch.no_grad():

@@ -37,6 +37,8 @@ def test_every_peer_is_what_the_recipe_makes_of_its_settings(monkeypatch: pytest
     assert tsm.exit_names == ("final",)
     assert not tsm.memory_states  # only the shifts look back, each one frame
     assert len(tsm.state_shapes) == 10
+    shifted = recipes["tsm-lite0"].teacher
+    assert (shifted.kind, shifted.frames, shifted.backbone) == ("tsm", 16, "tf_efficientnet_lite0")
 
 
 @pytest.mark.slow
@@ -48,7 +50,7 @@ def test_peers_are_trained_measured_and_not_trained_again(
     args += ["--rounds", 2, "--json", tmp_path / "peers.json"]
     peers(monkeypatch, *args)
     rows = {row["name"]: row for row in json.loads((tmp_path / "peers.json").read_text())}
-    assert list(rows) == ["ours", "x3d-xs", "tsm-mobilenetv2"]
+    assert list(rows) == ["ours", "x3d-xs", "tsm-mobilenetv2", "tsm-lite0"]
     assert {row["n"] for row in rows.values()} == {3}
     assert rows["x3d-xs"]["ms"][0] > rows["ours"]["ms"][0]
     assert 10 < rows["x3d-xs"]["mb"] < 14  # 3 million parameters, without 400 labels
@@ -57,7 +59,7 @@ def test_peers_are_trained_measured_and_not_trained_again(
 
     weights = list((tmp_path / "runs").rglob("last/model.safetensors"))
     before = [path.stat().st_mtime_ns for path in weights]
-    peers(monkeypatch, *args, "--ours", tmp_path / "runs" / "ours", "--peer", "tsm-mobilenetv2")
+    peers(monkeypatch, *args, "--run", f"ours={tmp_path / 'runs' / 'ours'}", "--peer", "tsm-mobilenetv2")
     assert [path.stat().st_mtime_ns for path in weights] == before
     assert [row["name"] for row in json.loads((tmp_path / "peers.json").read_text())] == ["ours", "tsm-mobilenetv2"]
 
@@ -69,3 +71,12 @@ def test_a_run_that_is_none_is_one_line(
         peers(monkeypatch, "nothing", clips, "--out", tmp_path)
     assert ended.value.code == 2
     assert "recipe 'nothing'" in capsys.readouterr().err
+
+
+def test_a_run_of_a_network_that_is_no_peer_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        peers(monkeypatch, "air-gesture", tmp_path, "--out", tmp_path, "--run", f"resnet={tmp_path}")
+    assert ended.value.code == 2
+    assert "is not NAME=RUN with a name of ours, x3d-xs" in capsys.readouterr().err
