@@ -45,9 +45,7 @@ from edgevid_train.loop.allocator import keep_freed_memory
 from edgevid_train.loop.interrupt import interruptible
 from edgevid_train.loop.progress import Reporter
 from edgevid_train.models.ensemble import Ensemble
-from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.models.teacher_config import TeacherOutputs
-from edgevid_train.models.teachers import BuiltTeacher
+from edgevid_train.models.teachers import BuiltTeacher, TeacherOutputs
 from edgevid_train.recipe import load_recipe
 from edgevid_train.request import RUN, RunRequest, begun, resumed
 from edgevid_train.run import train_folds
@@ -241,11 +239,7 @@ class ClipGraph(nn.Module):
         self.teacher = teacher
 
     def forward(self, pixels: Tensor) -> Tensor:
-        frames, teacher = pixels.permute(0, 1, 4, 2, 3).float(), self.teacher
-        if isinstance(teacher, PublishedTeacher):  # its features are tapped, which no graph can do
-            logits: Tensor = teacher.network(teacher.arrange(teacher.normal(frames)))
-            return logits
-        outputs: TeacherOutputs = teacher(frames)
+        outputs: TeacherOutputs = self.teacher(pixels.permute(0, 1, 4, 2, 3).float())
         return outputs.logits
 
 
