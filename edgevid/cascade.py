@@ -1,9 +1,9 @@
-"""When to stop: which exit decides a step."""
+"""When to stop: which exit decides a step, and what a person may ask for instead of what the manifest says."""
 
 import numpy as np
 
 from edgevid.errors import InputError
-from edgevid.manifest import ExitSpec, Manifest
+from edgevid.manifest import MOST_HELD, ExitSpec, HoldRule, Manifest
 from edgevid.models.contract import ClipModel, Outputs, StreamModel
 from edgevid.models.scores import Scores, activate
 
@@ -57,12 +57,23 @@ def sureness(scores: Scores, activation: str) -> Scores:
     return np.asarray(scores.max(axis=-1), np.float32)
 
 
-def stopping(network: StreamModel | ClipModel, threshold: float | None) -> StreamModel | ClipModel:
-    """The network with this threshold at every exit but the last; as it is where none is given.
+def saving(
+    network: StreamModel | ClipModel, threshold: float | None = None, hold: int | None = None
+) -> StreamModel | ClipModel:
+    """The network under a cascade that a person asks for; what is None stays as its manifest has it.
+
+    `threshold`: of every exit but the last. `hold`: for so many frames after a look what was seen there stands,
+    whatever is going on.
 
     Raises:
-        InputError: no such score, or no exit before the last.
+        InputError: no such score, no exit before the last, or a model that looks at every frame.
     """
+    if hold is not None:
+        if not isinstance(network, StreamModel) or not network.manifest.can_hold:
+            raise InputError(f"--hold is for stream models with several exits, and {network.manifest.name} is none")
+        if not 0 <= hold <= MOST_HELD:
+            raise InputError(f"--hold is a number of frames from 0 to {MOST_HELD}, not {hold}")
+        network = network.with_hold(HoldRule(quiet=hold, busy=hold))
     if threshold is None:
         return network
     if not 0 <= threshold <= 1:

@@ -1,10 +1,14 @@
-"""Whether to compute at all: a gate that closes where nothing has moved, so that the last scores hold.
+"""Whether to look at all: gates that close where nothing has moved, or where a look has just been.
 
-Two things must have come to rest before it closes. The picture: no place of it differs from the picture at which the
-rest began by more than noise does. The scores: a network that remembers may still be making up its mind about what
-has just ended, so it computes until no action is going on or may be beginning. From then on a frame costs one
-comparison, with the last picture that was computed, so that slow motion adds up until it is seen. After the manifest's
-`max_skip_s` one frame is computed all the same.
+`HoldGate` is the simple one: a student that was taught to need not look at every frame. What it saw last stands for the
+next few, by the manifest's rule, and its memory alone goes on, which costs a fiftieth of a step.
+
+`MotionGate` closes where nothing has moved, so that the last scores hold and nothing is computed. Two things must have
+come to rest before it closes. The picture: no place of it differs from the picture at which the rest began by more than
+noise does. The scores: a network that remembers may still be making up its mind about what has just ended, so it
+computes until no action is going on or may be beginning. From then on a frame costs one comparison, with the last
+picture that was computed, so that slow motion adds up until it is seen. After the manifest's `max_skip_s` one frame is
+computed all the same.
 
 The comparison is of small grey pictures, of means over places about as large as a fingertip, and the largest
 difference counts: a finger moves a hundredth of the picture. A change of brightness by one factor everywhere is the
@@ -20,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.frame import Frame, Pixels
-from edgevid.manifest import Manifest
+from edgevid.manifest import HoldRule, Manifest
 from edgevid.sampling import TOLERANCE_S
 
 SHORT_SIDE = 60
@@ -42,6 +46,25 @@ SETTLED_S = 1.0
 """How long both must have been at rest; before a clip model a whole window."""
 
 Grey = NDArray[np.float32]
+
+
+class HoldGate:
+    """Closed for a few ticks after each look. Ask of all that is due, in order; look if it is open, and say so."""
+
+    def __init__(self, rule: HoldRule) -> None:
+        self._rule = rule
+        self._held = 0
+
+    def is_closed(self, ticks: int, *, quiet: bool) -> bool:
+        """Whether the next `ticks` ticks, all due at once, need no look. `quiet`: as of `MotionGate`."""
+        if self._held + ticks > (self._rule.quiet if quiet else self._rule.busy):
+            return False
+        self._held += ticks
+        return True
+
+    def looked(self) -> None:
+        """What is seen now may stand for what comes."""
+        self._held = 0
 
 
 class MotionSense:

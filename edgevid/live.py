@@ -19,7 +19,7 @@ from edgevid.errors import EdgevidError
 from edgevid.events import Change, Event, EventDetector
 from edgevid.flow import Flow
 from edgevid.frame import Frame
-from edgevid.gate import MotionGate
+from edgevid.gate import HoldGate, MotionGate
 from edgevid.manifest import EventRule
 from edgevid.metrics import Latencies, Rates, rss_mb
 from edgevid.models.contract import ClipModel, StreamModel
@@ -27,7 +27,7 @@ from edgevid.network import Decision, network_for
 from edgevid.notice import Notice
 from edgevid.picture import FAULTS, PictureWatch
 from edgevid.ring import OvertakenError, Ring
-from edgevid.sampling import schedule_for
+from edgevid.sampling import Due, schedule_for
 from edgevid.sinks.contract import Sink, View
 from edgevid.sources import Source
 
@@ -55,7 +55,8 @@ class Options:
         paced: frames come at the source's own tempo, so that processing delays what is emitted.
         rule: how scores become events; the manifest's when None.
         stride_s: from one window of a clip model to the next; None for a quarter of it.
-        gate: where nothing has moved, nothing is computed and the last scores hold.
+        gate: where nothing has moved, nothing is computed and the last scores hold; and the model looks at no more
+            frames than its manifest says it must.
         watch_picture: tell the sinks of a picture that is black, blown out, blurred or frozen.
         only_sampled: nobody looks at frames that the model does not take, so that of those only the time is read.
     """
@@ -109,7 +110,10 @@ class Pipeline:
             source.wanted = self.flow.wants
         self._frames = iter(source)
         self._ring: Ring | None = None
-        self._gate = MotionGate(self.manifest) if options.gate else None
+        self._motion_gate = MotionGate(self.manifest) if options.gate else None
+        self._hold_gate = HoldGate(self.manifest.hold) if options.gate else None
+        self.held = 0
+        """Ticks for which what was seen before stood, of those that were gated."""
         self._picture = PictureWatch() if options.watch_picture else None
         self.notices: list[Notice] = []
         self._network = network_for(model)
@@ -152,17 +156,23 @@ class Pipeline:
         if due is None:
             return False
         assert self._ring is not None, "something is due although no frame was read"
-        held_s: list[float] = []
+        resting_s: list[float] = []
+        held: list[Decision] = []
         decisions: list[Decision] = []
         settle = self.flow.lost
         try:
             frames = self._ring.take(due.steps)
-            if self._gate and self._gate.is_closed(frames, reset=due.reset, quiet=self._detector.quiet):
-                held_s = self._network.hold(frames)
+            if self._may_hold(frames, due):
+                held = self._network.hold(frames)
+                settle = self.flow.gated
+            elif self._may_rest(frames, due):
+                resting_s = self._network.rest(frames)
                 settle = self.flow.gated
             else:
                 decisions = self._network.compute(frames, reset=due.reset)
                 settle = self.flow.computed
+                if self._hold_gate:
+                    self._hold_gate.looked()
         except OvertakenError as error:
             if self._options.every_frame:
                 raise EdgevidError(
@@ -174,8 +184,11 @@ class Pipeline:
             settle(due)
         self._decided = frames[-1]
         self._look_at(frames[-1])
-        for time_s in held_s:
+        for time_s in resting_s:
             self._emit(self._detector.hold(time_s))
+        for decision in held:
+            self.held += 1
+            self._emit(self._detector.update(decision.time_s, decision.scores))
         for decision in decisions:
             self._exit = self.manifest.exits[decision.exit].name
             self.exits[self._exit] += 1
@@ -230,12 +243,25 @@ class Pipeline:
             "state_resets": self._network.resets,
             "latency_ms": self.latencies.summary(),
             "exits": self.exits,
+            "held": self.held,
             "event_counts": dict(self.event_counts),
             "notices": [notice.to_dict() for notice in self.notices],
             "reconnects": 0,
             "rss_mb": rss_mb(),
             "seconds": round(self._clock() - self._began_s, 3),
         }
+
+    def _may_hold(self, frames: Sequence[Frame], due: Due) -> bool:
+        """Whether what was seen last may stand for these frames."""
+        if self._hold_gate is None or due.reset or not self._network.can_hold(frames):
+            return False
+        return self._hold_gate.is_closed(len(frames), quiet=self._detector.quiet)
+
+    def _may_rest(self, frames: Sequence[Frame], due: Due) -> bool:
+        """Whether nothing has moved up to these frames, and nothing is going on."""
+        if self._motion_gate is None:
+            return False
+        return self._motion_gate.is_closed(frames, reset=due.reset, quiet=self._detector.quiet)
 
     def _ring_frames(self, frame: Frame) -> int:
         """Room for what may be asked for, a window and what waits behind it, twice over; and not much more.

@@ -21,6 +21,8 @@ SCHEMA: Final = 1
 METADATA_KEY = "edgevid.manifest"
 """Key under which the manifest stands in ONNX metadata and in Core ML user-defined metadata."""
 NO_DIGEST = "0" * 64
+MOST_HELD: Final = 16
+"""Frames at most for which one look may stand."""
 BACKGROUND = "other"
 """The label of everything that is not an action; it never becomes an event."""
 
@@ -107,6 +109,17 @@ class EventRule(_Part):
         return self
 
 
+class HoldRule(_Part):
+    """At how many frames a stream model need not look, while the gate is on: see `edgevid.gate`.
+
+    After a frame at which it looked, what it saw there stands for at most so many more: `quiet` while no action is
+    going on or may be beginning, `busy` else.
+    """
+
+    quiet: int = Field(default=0, ge=0, le=MOST_HELD)
+    busy: int = Field(default=0, ge=0, le=MOST_HELD)
+
+
 class Calibration(_Part):
     """The promise behind the exit thresholds: with `confidence`, accuracy given up is at most `risk`.
 
@@ -161,7 +174,11 @@ class Manifest(_Part):
     max_skip_s: Seconds = 1.0
     exits: tuple[ExitSpec, ...] = Field(min_length=1)
     conditional: bool = False
-    """Later stages are computed only when no earlier exit is sure: the graph takes the thresholds and stops itself."""
+    """Later stages are computed only when no earlier exit is sure: the graph takes the thresholds and stops itself. It
+    also takes whether a step looks at its frame at all."""
+    hold: HoldRule = HoldRule()
+    hold_macs: int = Field(default=0, ge=0)
+    """Multiply-accumulates of a step that looks at no frame."""
     clip_pool: ClipPool = ClipPool()
     embedding_size: int = Field(ge=0)
     calibration: Calibration | None = None
@@ -197,14 +214,20 @@ class Manifest(_Part):
             raise ValueError("a clip model computes every exit: it is never conditional")
         if self.conditional and len(self.exits) == 1:
             raise ValueError("a conditional model has exits to choose from: two at least")
-        if self.conditional and (taken := {s.name for s in self.states} & {f"threshold_{e.name}" for e in self.exits}):
-            raise ValueError(f"no state may be called {sorted(taken)[0]!r}: that is an exit's threshold")
+        asked = {"hold", *(f"threshold_{e.name}" for e in self.exits)}
+        if self.conditional and (taken := {s.name for s in self.states} & asked):
+            raise ValueError(f"no state may be called {sorted(taken)[0]!r}: that is an input of a conditional graph")
         return self
 
     @property
     def background(self) -> int | None:
         """Index of the background label, or None when every label is an action."""
         return self.labels.index(BACKGROUND) if BACKGROUND in self.labels else None
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether the graph can take a step without looking at a frame."""
+        return self.conditional
 
     @property
     def id(self) -> str:
@@ -226,13 +249,23 @@ class Manifest(_Part):
         changed = [ExitSpec(name=e.name, macs=e.macs, threshold=t) for e, t in pairs]
         return self.model_copy(update={"exits": (*changed, last), "calibration": None})
 
+    def with_hold(self, rule: HoldRule) -> Self:
+        """The same with another rule for holding.
+
+        A calibration whose units are events is a promise about the rule before, so it is left out.
+        """
+        return self._changed("hold", rule)
+
     def with_events(self, rule: EventRule) -> Self:
         """The same with another event rule.
 
         A calibration whose units are events is a promise about the rule before, so it is left out.
         """
-        broken = self.calibration is not None and self.calibration.unit == "event" and rule != self.events
-        return self.model_copy(update={"events": rule} | ({"calibration": None} if broken else {}))
+        return self._changed("events", rule)
+
+    def _changed(self, name: str, rule: HoldRule | EventRule) -> Self:
+        broken = self.calibration is not None and self.calibration.unit == "event" and rule != getattr(self, name)
+        return self.model_copy(update={name: rule} | ({"calibration": None} if broken else {}))
 
     def to_json(self) -> str:
         """One line of JSON: what is embedded in a model file."""

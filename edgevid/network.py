@@ -43,9 +43,30 @@ class StreamNetwork:
         self._state = model.zero_state()
         self._stale_s = max(gap_s, 2 / model.manifest.rate_hz)
         self._last_s: float | None = None
+        self._exit = 0  # which decided what the memory was told last
         self.resets = 0
 
-    def hold(self, frames: Sequence[Frame]) -> list[float]:
+    def can_hold(self, frames: Sequence[Frame]) -> bool:
+        """Whether what was seen last may stand for these frames: the model can hold, and there was no gap since."""
+        if self._last_s is None or not self._model.manifest.can_hold:
+            return False
+        return frames[0].time_s - self._last_s <= self._stale_s
+
+    def hold(self, frames: Sequence[Frame]) -> list[Decision]:
+        """One decision for each of `frames`, which nobody looks at; where `can_hold`.
+
+        Raises:
+            EdgevidError: the model computed NaN or infinity.
+        """
+        decisions: list[Decision] = []
+        for frame in frames:
+            outputs, self._state = self._model.hold(self._state)
+            scores, _ = decide(outputs, self._model.manifest)
+            decisions.append(Decision(frame.time_s, scores, self._exit))
+        self._last_s = frames[-1].time_s
+        return decisions
+
+    def rest(self, frames: Sequence[Frame]) -> list[float]:
         """Nothing has moved up to these frames: the state stands for them too. Their times, in seconds, by tick."""
         self._last_s = frames[-1].time_s
         return [frame.time_s for frame in frames]
@@ -69,7 +90,7 @@ class StreamNetwork:
             outputs, self._state = self._model.step(pixels, self._state)
             scores, chosen = decide(outputs, manifest)
             decisions.append(Decision(frame.time_s, scores, chosen, reset))
-            reset = False
+            self._exit, reset = chosen, False
         self._last_s = frames[-1].time_s
         return decisions
 
@@ -85,7 +106,15 @@ class ClipNetwork:
         self._last_index = -1
         self.resets = 0
 
-    def hold(self, frames: Sequence[Frame]) -> list[float]:
+    def can_hold(self, _: Sequence[Frame]) -> bool:
+        """Never: a window is looked at as a whole."""
+        return False
+
+    def hold(self, _: Sequence[Frame]) -> list[Decision]:
+        """As of `StreamNetwork`; never asked."""
+        raise NotImplementedError
+
+    def rest(self, frames: Sequence[Frame]) -> list[float]:
         """Nothing has moved in these frames, which will not be computed: the times, in seconds, of the new ones."""
         new = [frame.time_s for frame in frames if frame.index > self._last_index]
         self._last_index = frames[-1].index

@@ -106,7 +106,7 @@ def tiny_stream_model(path: Path, manifest: Manifest | None = None) -> Path:
 def tiny_conditional_model(path: Path, manifest: Manifest | None = None) -> Path:
     """Write a sealed stream model with an `If`: where `early` is sure, the running mean is not computed and stays.
 
-    `embedding` is the running mean.
+    `embedding` is the running mean. Held, it sees the colour of the frame before once more, and does not stop early.
     """
     floats, ints = TensorProto.FLOAT, TensorProto.INT64
     stop = _branch(
@@ -125,11 +125,15 @@ def tiny_conditional_model(path: Path, manifest: Manifest | None = None) -> Path
         helper.make_node("Identity", ["second"], ["go_on_exit"]),
     )
     nodes = [
-        *_colour("frame"),
+        *_colour("frame", "seen"),
+        helper.make_node("Reshape", ["last", "row"], ["colour_before"]),
+        helper.make_node("Where", ["hold", "colour_before", "seen"], ["colour"]),
         *_head("colour", "early"),
         helper.make_node("Softmax", ["logits_early"], ["scores_early"]),
         helper.make_node("ReduceMax", ["scores_early", "labels_axis"], ["best_early"], keepdims=0),
-        helper.make_node("GreaterOrEqual", ["best_early", "threshold_early"], ["sure"]),
+        helper.make_node("GreaterOrEqual", ["best_early", "threshold_early"], ["sure_if_asked"]),
+        helper.make_node("Not", ["hold"], ["asked"]),
+        helper.make_node("And", ["sure_if_asked", "asked"], ["sure"]),
         helper.make_node("If", ["sure"], ["logits_final", "next_mean", "exit"], then_branch=stop, else_branch=go_on),
         helper.make_node("Identity", ["next_mean"], ["embedding"]),
         helper.make_node("Reshape", ["colour", "column"], ["next_last"]),
@@ -142,6 +146,7 @@ def tiny_conditional_model(path: Path, manifest: Manifest | None = None) -> Path
             helper.make_tensor_value_info("mean", floats, [1, 3]),
             helper.make_tensor_value_info("last", floats, [1, 3, 1, 1]),
             helper.make_tensor_value_info("threshold_early", floats, [1]),
+            helper.make_tensor_value_info("hold", TensorProto.BOOL, [1]),
         ],
         [
             helper.make_tensor_value_info("logits_early", floats, [1, 4]),
@@ -152,7 +157,14 @@ def tiny_conditional_model(path: Path, manifest: Manifest | None = None) -> Path
             helper.make_tensor_value_info("exit", ints, [1]),
         ],
         _constants(
-            leak=[LEAK], fresh=[1 - LEAK], column=[1, 3, 1, 1], axes=[1, 2], labels_axis=[1], first=[0], second=[1]
+            leak=[LEAK],
+            fresh=[1 - LEAK],
+            row=[1, 3],
+            column=[1, 3, 1, 1],
+            axes=[1, 2],
+            labels_axis=[1],
+            first=[0],
+            second=[1],
         ),
     )
     return save(graph, manifest or tiny_manifest("stream", conditional=True), path)
@@ -220,12 +232,12 @@ def _constants(**values: list[float] | list[int]) -> list[TensorProto]:
     return [numpy_helper.from_array(array, name) for name, array in arrays.items()]
 
 
-def _colour(pixels: str) -> list[onnx.NodeProto]:
+def _colour(pixels: str, gives: str = "colour") -> list[onnx.NodeProto]:
     """Mean colour in 0..1 over the two picture axes, which the initializer `axes` names."""
     return [
         helper.make_node("Cast", [pixels], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float", "axes"], ["grey_levels"], keepdims=0),
-        helper.make_node("Div", ["grey_levels", "white"], ["colour"]),
+        helper.make_node("Div", ["grey_levels", "white"], [gives]),
     ]
 
 

@@ -1,8 +1,9 @@
 """The stream graph as one ONNX graph that stops at the first exit that is sure: an `If` around what comes after each.
 
 The parts of a step (`Student.begin`, `Student.go_on`) are exported one by one, each by the same exporter as a whole
-graph, and then put into each other: part i + 1 is the else branch of the question whether exit i is sure. Weights lie
-in the branch that uses them, where ONNX Runtime packs them; the memory's, which every part uses, lie once outside.
+graph, and then put into each other: part i + 1 is the else branch of the question whether exit i is sure. All of them
+are the else branch of the question whether the step only holds (`Student.hold`). Weights lie in the branch that uses
+them, where ONNX Runtime packs them; the memory's, which every part uses, lie once outside.
 """
 
 from collections import Counter
@@ -16,6 +17,8 @@ from edgevid.manifest import Manifest
 from edgevid_deploy.step import folded, input_names, output_names
 from edgevid_train.models.student import Glance, Student
 
+HELD = -1
+"""Number of the part that holds, which comes before the first."""
 MADE = ("logits", "embedding", "x", "what")
 """What a part makes beside the memory's state, in order."""
 
@@ -65,6 +68,22 @@ class NextPart(nn.Module):
         return (glance.x, glance.what, *([glance.finer] if self.i > 1 else []), *memory)
 
 
+class HeldPart(nn.Module):
+    """The memory before a step that holds, to the step's logits and embedding and the memory after it."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, *memory: Tensor) -> tuple[Tensor, ...]:
+        logits, embedding, after = self.student.hold(dict(zip(self.student.memory_states, memory, strict=True)))
+        return (logits, embedding, *after.values())
+
+    def example(self) -> tuple[Tensor, ...]:
+        state = self.student.zero_state()
+        return tuple(state[name] for name in self.student.memory_states)
+
+
 def _made(glance: Glance) -> tuple[Tensor, ...]:
     return glance.logits, glance.embedding, glance.x, glance.what
 
@@ -88,22 +107,50 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
             takes = [_of(i - 1, "x"), _of(i - 1, "what"), *([_of(0, "x")] if i > 1 else []), *memory]
         model = to_onnx(part.eval(), part.example(), takes, gives)
         parts.append(_own_names(model.graph, i, keep={*takes, *gives}))
-    shared = _share(parts)
+    held_part = HeldPart(student)
+    held_gives = [_of(HELD, name) for name in ("logits", "embedding", *(f"next_{name}" for name in memory))]
+    model = to_onnx(held_part.eval(), held_part.example(), memory, held_gives)
+    held = _own_names(model.graph, HELD, keep={*memory, *held_gives})
+    shared = _share([*parts, held])
 
-    nodes, weights, outputs = _Body(manifest, memory, parts).of(0)
-    thresholds = [
-        helper.make_tensor_value_info(f"threshold_{spec.name}", TensorProto.FLOAT, [1]) for spec in manifest.exits[:-1]
+    body = _Body(manifest, memory, parts)
+    nodes, weights, made = body.of(0)
+    kept = [body.like(name, name) for name in (f"next_{shift}" for shift in shifts)]
+    outputs = [*made, *kept]
+    look = helper.make_graph(nodes, "look", [], outputs, weights)
+    hold = helper.make_graph(_held_nodes(held, manifest, memory, shifts), "hold", [], outputs, held.initializer)
+    asked = [value.name for value in outputs]
+    nodes = [helper.make_node("If", ["hold"], asked, then_branch=hold, else_branch=look)]
+    extra = [
+        helper.make_tensor_value_info("hold", TensorProto.BOOL, [1]),
+        *(helper.make_tensor_value_info(f"threshold_{e.name}", TensorProto.FLOAT, [1]) for e in manifest.exits[:-1]),
     ]
-    known = {value.name: value for value in (*parts[0].input, *thresholds, *outputs, *parts[0].output)}
+    known = {value.name: value for value in (*parts[0].input, *extra, *outputs)}
     graph = helper.make_graph(
         nodes,
         manifest.name,
         [known[name] for name in input_names(manifest)],
         [known[name] for name in output_names(manifest)],
-        [*shared, *weights],
+        shared,
     )
     opsets = [helper.make_opsetid("", model.opset_import[0].version)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
+
+
+def _held_nodes(held: GraphProto, manifest: Manifest, memory: list[str], shifts: list[str]) -> list[NodeProto]:
+    """Of the branch that holds: what the memory says is every exit's answer, and the shifts keep their state."""
+    after = [f"next_{name}" for name in memory]
+    pairs = [
+        *((_of(HELD, "logits"), f"logits_{spec.name}") for spec in manifest.exits),
+        *((_of(HELD, name), name) for name in ("embedding", *after)),
+        *((name, f"next_{name}") for name in shifts),
+    ]
+    last = helper.make_tensor("", TensorProto.INT64, [1], [len(manifest.exits) - 1])
+    return [
+        *held.node,
+        *(helper.make_node("Identity", [source], [name]) for source, name in pairs),
+        helper.make_node("Constant", [], ["exit"], value=last),
+    ]
 
 
 class _Body:
@@ -185,7 +232,7 @@ def graphs(graph: GraphProto) -> Iterator[GraphProto]:
 
 
 def _of(i: int, name: str) -> str:
-    return f"part{i}/{name}"
+    return f"held/{name}" if i == HELD else f"part{i}/{name}"
 
 
 def _own_names(graph: GraphProto, i: int, keep: set[str]) -> GraphProto:

@@ -88,8 +88,8 @@ def input_names(manifest: Manifest) -> list[str]:
     """What goes into the graph that `manifest` describes, in order."""
     if manifest.kind == "clip":
         return ["clip"]
-    thresholds = [f"threshold_{spec.name}" for spec in manifest.exits[:-1]] if manifest.conditional else []
-    return ["frame", *(state.name for state in manifest.states), *thresholds]
+    asked = [*(f"threshold_{spec.name}" for spec in manifest.exits[:-1]), "hold"] if manifest.conditional else []
+    return ["frame", *(state.name for state in manifest.states), *asked]
 
 
 def output_names(manifest: Manifest) -> list[str]:

@@ -59,6 +59,8 @@ def _show(result: "Bench") -> None:
     exits = Table("exit", "million MACs", "p50", "p95", box=SIMPLE_HEAD, pad_edge=False)
     for cost in result.exits:
         exits.add_row(cost.name, f"{cost.macs / 1e6:.1f}", *_both(cost.step_ms))
+    if result.hold_ms:
+        exits.add_row("none: the memory alone", f"{result.hold_macs / 1e6:.1f}", *_both(result.hold_ms))
     console.print(exits)
     if result.step_ms and result.clip_ms:
         ratio = result.clip_ms.p50 / result.step_ms.p50

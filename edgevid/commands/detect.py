@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgevid.commands.options import Gate, Threshold
+from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def detect(
     events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write events as JSON lines.")] = None,
     gate: Gate = True,
     threshold: Threshold = None,
+    hold: Hold = None,
     on: On = None,
     off: Off = None,
     min_s: MinS = None,
@@ -44,7 +45,7 @@ def detect(
     """
     import cv2
 
-    from edgevid.cascade import stopping
+    from edgevid.cascade import saving
     from edgevid.errors import InputError
     from edgevid.files import check_different, check_file, is_folder, write_json
     from edgevid.live import Options, Pipeline, run
@@ -59,7 +60,7 @@ def detect(
     if json:
         check_file(json, force=force)
     cv2.setNumThreads(threads)
-    network = stopping(load(model, threads=threads), threshold)
+    network = saving(load(model, threads=threads), threshold, hold)
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
     options = Options(every_frame=True, paced=False, rule=rule, gate=gate, only_sampled=True)
     lines = JsonLines.open(events, sources=tuple(files), force=force) if events else None
@@ -133,6 +134,7 @@ def _result(file: str, pipeline: "Pipeline", collected: "Collected") -> dict[str
         "frames": measured["frames"],
         "input": measured["input"],
         "exits": measured["exits"],
+        "held": measured["held"],
         "took_s": measured["seconds"],
         "fault": pipeline.source.fault,
     }

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgevid.commands.options import Gate, Threshold
+from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
 
@@ -37,6 +37,7 @@ def live(
     ] = None,
     gate: Gate = True,
     threshold: Threshold = None,
+    hold: Hold = None,
     on: On = None,
     off: Off = None,
     min_s: MinS = None,
@@ -54,7 +55,7 @@ def live(
 
     import cv2
 
-    from edgevid.cascade import stopping
+    from edgevid.cascade import saving
     from edgevid.errors import CheckFailedError, InputError
     from edgevid.files import check_different, check_file, write_json
     from edgevid.live import Options, Pipeline, run
@@ -79,7 +80,7 @@ def live(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     cv2.setNumThreads(threads)
 
-    network = stopping(load(model, threads=threads), threshold)
+    network = saving(load(model, threads=threads), threshold, hold)
     if stride and network.manifest.kind == "stream":
         raise InputError(f"--stride is for clip models; {network.manifest.name} is a stream model and takes each frame")
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)

@@ -152,6 +152,9 @@ def _sheet(manifest: "Manifest", path: Path) -> Any:
         rows.append((f"exit {e.name}", f"{e.macs / 1e6:.1f} million MACs a step{sure}"))
     if manifest.conditional:
         rows.append(("cascade", "later stages are computed only when no earlier exit is sure"))
+        hold = manifest.hold
+        held = f"one look stands for {hold.quiet} more frames while nothing goes on, for {hold.busy} else"
+        rows.append(("", held if hold.quiet or hold.busy else "and every frame is looked at"))
     if manifest.states:
         rows.append(("state", f"{len(manifest.states)} tensors, {_size(state_bytes)}; valid {manifest.max_skip_s:g} s"))
     if manifest.embedding_size:

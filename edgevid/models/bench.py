@@ -51,6 +51,7 @@ class Bench:
     """One measurement. `step_ms`, a step with every exit computed, is None for a clip model; `clip_ms` for a stream
     model that has no clip graph.
 
+    `hold_macs`, `hold_ms`: of a step that looks at no frame; None where the graph cannot take such.
     `rss_mb`: resident memory of the process, 10^6 bytes, after the model's first runs and before a clip graph is loaded
     for comparison. `load_ms`: to read, check and open the file, once.
     """
@@ -60,6 +61,8 @@ class Bench:
     step_ms: Latency | None
     clip_ms: Latency | None
     exits: tuple[ExitCost, ...]
+    hold_macs: int
+    hold_ms: Latency | None
     load_ms: float
     rss_mb: float | None
     steps: int
@@ -85,11 +88,13 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
     )
     clip_frames = manifest.clip_frames
     exit_s: dict[str, list[float]] = {}
+    hold_s: list[float] = []
     clip_s: list[float] = []
     if isinstance(model, StreamModel):
         steppers = {name: _stepper(stopping, frames) for name, stopping in by_exit(model).items()}
         exit_s = {name: [] for name in steppers}
-        for step in steppers.values():
+        hold = _holder(model) if manifest.can_hold else None
+        for step in (*steppers.values(), *([hold] if hold else [])):
             for _ in range(WARM_UP):
                 step()
         memory_mb = rss_mb()
@@ -99,6 +104,8 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
         for count in range(1, steps + 1):
             for name, step in steppers.items():
                 exit_s[name].append(_timed(step))
+            if hold:
+                hold_s.append(_timed(hold))
             if whole is not None and (count % STEPS_PER_CLIP == 0 or count == steps):
                 clip_s.append(_timed(partial(whole.run, clip)))
                 for step in steppers.values():
@@ -115,6 +122,8 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
         step_ms=exit_ms.get(manifest.exits[-1].name),
         clip_ms=Latency.of(clip_s) if clip_s else None,
         exits=tuple(ExitCost(e.name, e.macs, exit_ms.get(e.name)) for e in manifest.exits),
+        hold_macs=manifest.hold_macs,
+        hold_ms=Latency.of(hold_s) if hold_s else None,
         load_ms=round(load_ms, 1),
         rss_mb=memory_mb,
         steps=steps if exit_s else 0,
@@ -156,6 +165,17 @@ def _stepper(model: StreamModel, frames: NDArray[np.uint8]) -> Callable[[], obje
     def step() -> None:
         nonlocal state
         _, state = model.step(next(pixels), state)
+
+    return step
+
+
+def _holder(model: StreamModel) -> Callable[[], object]:
+    """A function that takes the model on by a step that looks at no frame, and keeps the state."""
+    state = model.zero_state()
+
+    def step() -> None:
+        nonlocal state
+        _, state = model.hold(state)
 
     return step
 

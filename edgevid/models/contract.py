@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.frame import Pixels
-from edgevid.manifest import Manifest
+from edgevid.manifest import HoldRule, Manifest
 
 State = Mapping[str, NDArray[np.floating]]
 """Name of a state tensor -> its value; the names and shapes are the manifest's."""
@@ -43,12 +43,23 @@ class StreamModel(Protocol):
         """The same network with other exit thresholds, as `Manifest.with_thresholds`; nothing is loaded again."""
         ...
 
+    def with_hold(self, rule: HoldRule) -> Self:
+        """The same network with another rule for holding, as `Manifest.with_hold`."""
+        ...
+
     def zero_state(self) -> State: ...
 
     def step(self, pixels: Pixels, state: State) -> tuple[Outputs, State]:
         """One frame, uint8 `(height, width, 3)` as the manifest's input says, through the network.
 
         A function: neither argument is changed, and a state may be kept and stepped from again.
+        """
+        ...
+
+    def hold(self, state: State) -> tuple[Outputs, State]:
+        """A step that looks at no frame: what was seen in the last one stands for it, and the memory alone goes on.
+
+        Only of a model whose manifest says `can_hold`. Every exit gives the same; `exit` is the last.
         """
         ...
 

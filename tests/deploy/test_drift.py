@@ -33,6 +33,12 @@ class Around:
     def with_thresholds(self, _):
         return self
 
+    def with_hold(self, _):
+        return self
+
+    def hold(self, state):
+        return self.inner.hold(state)
+
     def zero_state(self):
         return self.inner.zero_state()
 

@@ -33,6 +33,7 @@ def test_names_shapes_and_order_are_the_contract_s(exported):
         ("frame", [1, 64, 48, 3]),
         *((s.name, list(s.shape)) for s in manifest.states),
         ("threshold_stage2", [1]),
+        ("hold", [1]),
     ]
     assert [(v.name, shape_of(v)) for v in stream.graph.output] == [
         ("logits_stage2", [1, 5]),
@@ -108,16 +109,28 @@ def test_state_passes_through_onnx_runtime_bit_for_bit(exported):
         state = after
 
 
+HOLD = 3
+"""In a drawn sequence of exits: a step that looks at nothing."""
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_whichever_exits_decide_onnx_runtime_and_torch_agree(precision, tmp_path):
+def test_whichever_exits_decide_and_steps_hold_onnx_runtime_and_torch_agree(precision, tmp_path):
     """Answers, state and the exit that is told, for a drawn sequence of exits; of three, so branches are nested."""
     student = small_student(height=64, width=48, exits=(1, 2, 3))
     export(write_checkpoint(tmp_path / "three", student), to="onnx", out=tmp_path, precision=precision)
     model, tolerance = load(tmp_path / "small.onnx"), {"fp32": 1e-4, "fp16": 2e-2}[precision]
     assert model.manifest.conditional
     ours, theirs = model.zero_state(), student.zero_state()
-    sequence = np.random.default_rng(0).integers(0, 3, 24).tolist()
+    sequence = np.random.default_rng(0).integers(0, 4, 24).tolist()
     for pixels, exit_ in zip(moving_pictures(24, 64, 48), sequence, strict=True):
+        if exit_ == HOLD:
+            outputs, ours = model.hold(ours)
+            with torch.inference_mode():
+                logits, embedding, theirs = student.hold(theirs)
+            assert outputs.exit == 2
+            np.testing.assert_allclose(outputs.logits, logits.expand(3, -1), atol=tolerance, rtol=tolerance)
+            np.testing.assert_allclose(outputs.embedding, embedding[0], atol=tolerance, rtol=tolerance)
+            continue
         thresholds = [0.0 if i == exit_ else None for i in range(3)]
         outputs, ours = model.with_thresholds(thresholds).step(pixels, ours)
         frame = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()

@@ -48,6 +48,8 @@ def test_a_conditional_model_is_made_to_stop_at_each_exit(tmp_path: Path) -> Non
     assert "not apart" not in ran.out
     result = measure(tmp_path / "tiny.onnx", steps=5)
     assert [e.name for e in result.exits if e.step_ms] == ["early", "final"]
+    assert result.hold_ms is not None
+    assert "none: the memory alone" in ran.out
     assert result.step_ms == result.exits[-1].step_ms
     assert result.steps == 5
 

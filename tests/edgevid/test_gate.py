@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tiny_models import tiny_manifest
 
 from edgevid.frame import Frame, Pixels
-from edgevid.gate import SETTLED_S, MotionGate, grey
-from edgevid.manifest import InputSpec
+from edgevid.gate import SETTLED_S, HoldGate, MotionGate, grey
+from edgevid.manifest import HoldRule, InputSpec
 
 RATE_HZ = 8.0
 MANIFEST = tiny_manifest("stream", rate_hz=RATE_HZ, input=InputSpec(height=72, width=96))
@@ -197,3 +197,22 @@ def test_small_pictures_are_not_enlarged_and_large_ones_shrink_by_a_whole_factor
         levels: NDArray[np.float32] = grey(np.full((height, width, 3), 77, np.uint8))
         assert levels.shape == small
         assert (levels == 77).all()
+
+
+@given(
+    quiet=st.integers(0, 4),
+    busy=st.integers(0, 4),
+    due=st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=60),
+)
+def test_one_look_stands_for_no_more_ticks_than_the_rule_says(
+    quiet: int, busy: int, due: list[tuple[int, bool]]
+) -> None:
+    gate = HoldGate(HoldRule(quiet=quiet, busy=busy))
+    held = 0
+    for ticks, is_quiet in due:
+        most = quiet if is_quiet else busy
+        assert gate.is_closed(ticks, quiet=is_quiet) == (held + ticks <= most)
+        held += ticks
+        if held > most:
+            gate.looked()
+            held = 0

@@ -16,14 +16,14 @@ from edgevid.errors import EdgevidError
 from edgevid.events import Event
 from edgevid.frame import Frame
 from edgevid.live import Options, Pipeline, run
-from edgevid.manifest import Manifest
+from edgevid.manifest import HoldRule, Manifest
 from edgevid.models.contract import ClipModel, Outputs, State, StreamModel
 from edgevid.models.load import load
 from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 from edgevid.sources import open_source
 from edgevid.sources.contract import Source, SourceInfo
-from tests.tiny_models import COLOURS, T, tiny_clip_model, tiny_manifest, tiny_stream_model
+from tests.tiny_models import COLOURS, T, tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 
 class Frames(Source):
@@ -87,6 +87,42 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> ClipModel:
     model = load(tiny_clip_model(tmp_path_factory.mktemp("model") / "tiny.clip.onnx"))
     assert isinstance(model, ClipModel)
     return model
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> StreamModel:
+    model = load(tiny_conditional_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+    assert isinstance(model, StreamModel)
+    return model
+
+
+class Looked:
+    """A stream model that remembers which of its steps held."""
+
+    def __init__(self, model: StreamModel) -> None:
+        self.model, self.manifest = model, model.manifest
+        self.held: list[bool] = []
+
+    @property
+    def looks(self) -> int:
+        return self.held.count(False)
+
+    def with_thresholds(self, thresholds: Sequence[float | None]) -> "Looked":
+        return Looked(self.model.with_thresholds(thresholds))
+
+    def with_hold(self, rule: HoldRule) -> "Looked":
+        return Looked(self.model.with_hold(rule))
+
+    def zero_state(self) -> State:
+        return self.model.zero_state()
+
+    def step(self, pixels: Any, state: State) -> tuple[Outputs, State]:
+        self.held.append(False)
+        return self.model.step(pixels, state)
+
+    def hold(self, state: State) -> tuple[Outputs, State]:
+        self.held.append(True)
+        return self.model.hold(state)
 
 
 def through(model: StreamModel | ClipModel, frames: Sequence[Frame], options: Options) -> tuple[Pipeline, Collected]:
@@ -238,6 +274,34 @@ def test_what_is_gated_takes_no_latency_and_no_step(stream: StreamModel) -> None
     assert pipeline.latencies.n == pipeline.exits["final"] == counts.computed
 
 
+@pytest.mark.parametrize("hold", [HoldRule(quiet=1, busy=1), HoldRule(quiet=2), HoldRule(quiet=3, busy=1)])
+def test_one_look_stands_for_as_many_frames_as_the_manifest_says(conditional: StreamModel, hold: HoldRule) -> None:
+    play = [f for f in coloured(*PLAY) if f.index % 3 == 0]  # the model's own rate, so that every frame is due
+    holding = conditional.with_hold(hold)
+    plain, usual = through(holding, play, FILE)
+    assert (plain.held, plain.flow.counts.gated) == (0, 0), "without the gate every frame is looked at"
+    watched = Looked(holding)
+    pipeline, sink = through(watched, play, Options(every_frame=True, paced=False, gate=True))
+    assert sink.brief() == usual.brief()
+    counts = pipeline.flow.counts
+    counts.check()
+    assert counts.computed + counts.gated == len(play)
+    assert pipeline.held == pipeline.metrics()["held"] > 0.2 * len(play)
+    assert sum(pipeline.exits.values()) == watched.looks == counts.computed
+    runs = [len(run) for run in "".join("h" if held else " " for held in watched.held).split()]
+    assert max(runs) == max(hold.quiet, hold.busy)
+
+
+def test_after_a_gap_what_was_seen_before_stands_for_nothing(conditional: StreamModel) -> None:
+    before = coloured(("red", 0.5), rate_hz=10)
+    after = [Frame(f.pixels, f.time_s + 9, f.index + len(before)) for f in coloured(("blue", 0.5), rate_hz=10)]
+    watched = Looked(conditional.with_hold(HoldRule(quiet=16, busy=16)))
+    pipeline, sink = through(watched, [*before, *after], Options(every_frame=True, paced=False, gate=True))
+    assert watched.held == [False, *[True] * 4] * 2
+    assert pipeline.metrics()["state_resets"] == 1
+    assert {event.exit for event in sink.events} <= {"final"}
+
+
 def test_a_gap_opens_the_gate(stream: StreamModel) -> None:
     before = coloured(("other", 5))
     after = [Frame(f.pixels, f.time_s + 8, f.index + len(before)) for f in coloured(("other", 0.5))]
@@ -283,10 +347,16 @@ class StillStream(Still):
     def with_thresholds(self, thresholds: Sequence[float | None]) -> "StillStream":
         return StillStream(self.manifest.with_thresholds(thresholds))
 
+    def with_hold(self, rule: HoldRule) -> "StillStream":
+        return StillStream(self.manifest.with_hold(rule))
+
     def zero_state(self) -> State:
         return {}
 
     def step(self, _pixels: Any, state: State) -> tuple[Outputs, State]:
+        return self.outputs(), state
+
+    def hold(self, state: State) -> tuple[Outputs, State]:
         return self.outputs(), state
 
 

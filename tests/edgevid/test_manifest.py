@@ -16,6 +16,7 @@ from edgevid.manifest import (
     ClipPool,
     EventRule,
     ExitSpec,
+    HoldRule,
     InputSpec,
     Manifest,
     Measurement,
@@ -165,6 +166,15 @@ def test_other_thresholds_leave_everything_else_as_it_is_but_the_promise_about_t
     assert FULL.with_thresholds([0.5, None]).calibration is None
     with pytest.raises(ValueError, match="2 exits, but 3"):
         manifest.with_thresholds([0.5, 0.5, 0.5])
+
+
+def test_another_rule_for_holding_breaks_a_promise_about_events_only() -> None:
+    for unit, kept in (("recording", True), ("event", False)):
+        manifest = tiny_manifest("stream", calibration=Calibration(risk=0.02, confidence=0.95, n=149, unit=unit))
+        assert manifest.with_hold(HoldRule()) == manifest
+        changed = manifest.with_hold(HoldRule(quiet=2))
+        assert changed.hold == HoldRule(quiet=2, busy=0)
+        assert (changed.calibration is not None) == kept
 
 
 def test_another_event_rule_breaks_a_promise_about_events_only() -> None:

@@ -134,6 +134,21 @@ def test_a_conditional_model_that_never_stops_early_is_the_stream_itself(
         np.testing.assert_array_equal(outputs.logits, expected.logits)
 
 
+def test_a_held_step_sees_again_what_was_seen_last(conditional: OnnxStream, stream: OnnxStream) -> None:
+    red, grey = coloured_frames(("red", 1), ("other", 1))
+    _, state = conditional.step(red, conditional.zero_state())
+    once, after = conditional.hold(state)
+    again, expected = conditional.step(red, state)
+    np.testing.assert_array_equal(once.logits[-1], again.logits[-1])
+    assert all(np.array_equal(after[name], expected[name]) for name in expected)
+    other, _ = conditional.step(grey, state)
+    assert not np.allclose(once.logits, other.logits)
+    with pytest.raises(ValueError, match="states are"):
+        conditional.hold({})
+    with pytest.raises(ValueError, match="looks at every frame"):
+        stream.hold(stream.zero_state())
+
+
 def test_thresholds_that_do_not_fit_are_refused(conditional: OnnxStream) -> None:
     with pytest.raises(ValueError, match="2 exits, but 1 thresholds"):
         conditional.with_thresholds([0.5])

@@ -85,6 +85,21 @@ def test_a_threshold_lets_an_earlier_exit_decide(
     assert [name for name, count in file["exits"].items() if count] == exits
 
 
+@pytest.mark.parametrize(
+    ("words", "holds"), [([], False), (["--hold", "2"], True), (["--hold", "2", "--no-gate"], False)]
+)
+def test_one_look_may_stand_for_frames_after_it(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], holds: bool
+) -> None:
+    tiny_conditional_model(tmp_path / "two.onnx")
+    monkeypatch.chdir(here)
+    result = tmp_path / "j.json"
+    assert cli.run(["detect", "a.mp4", "--model", str(tmp_path / "two.onnx"), "--json", str(result), *words]) == 0
+    (file,) = json.loads(result.read_text())["files"]
+    assert (file["held"] > 0.5 * sum(file["exits"].values())) == holds
+    assert file["events"][0]["label"] == "red"
+
+
 def test_a_threshold_without_an_exit_for_it(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,6 +152,7 @@ def test_a_truncated_file_gives_what_comes_before_and_says_so(
         (["a.mp4", "--json", "b.mp4"], "--force"),
         (["a.mp4", "--events", "e.json", "--json", "./e.json"], "two outputs are one file"),
         (["n" * 300], "File name too long"),
+        (["a.mp4", "--hold", "-1"], "--hold"),
         (["a.mp4", "--threshold", "nan"], "--threshold is a score from 0 to 1, not nan"),
         (["a.mp4", "--threshold", "1.5"], "--threshold is a score from 0 to 1, not 1.5"),
         (["a.mp4", "--off", "0.9"], "--off 0.9 would be above --on 0.6; give both"),

@@ -12,7 +12,9 @@ from tiny_run import distill, interrupt_at, settings
 
 from edgevid.manifest import InputSpec
 from edgevid_train.checkpoint import find_checkpoint, load_student
+from edgevid_train.losses.tasks import draw_looks
 from edgevid_train.models.student import Student, StudentConfig
+from edgevid_train.samples.sampler import BatchPlan
 from edgevid_train.samples.sequence import IGNORE, LoneClip, StreamConfig
 from edgevid_train.samples.sights import MemoryConfig, Seen, SightPlans, SightStreams
 
@@ -50,6 +52,42 @@ def test_what_holds_for_any_stream(number: int, steps: int, others: int) -> None
         # an action is asked for while it is shown, or held into what follows it
         near = what[t - 8 : t + 1, 0, 0]
         assert shown[int(targets[t])] in near
+
+
+@given(
+    seed=st.integers(0, 999), steps=st.integers(1, 50), share=st.sampled_from([0.0, 0.5, 1.0]), most=st.integers(1, 4)
+)
+def test_looks_stand_for_steps_after_them(seed: int, steps: int, share: float, most: int) -> None:
+    torch.manual_seed(seed)
+    looks = draw_looks(8, steps, share, most)
+    at = torch.arange(steps)
+    assert looks.shape == (8, steps)
+    assert (looks <= at).all()
+    assert (at - looks <= most).all()
+    assert (looks.gather(1, looks) == looks).all(), "what stands for another step was looked at itself"
+    if share == 0:
+        assert (looks == at).all()
+
+
+def test_of_streams_that_hold_some_look_always_after_the_same_time_and_all_numbers_come() -> None:
+    torch.manual_seed(0)
+    looks = draw_looks(400, 40, 1.0, 2)
+    held = 1 - (looks == torch.arange(40)).float().mean(1)
+    assert 0.05 < (held == 0).float().mean() < 0.35
+    assert 0.05 < (held > 0.6).float().mean() < 0.35
+    assert held.mean() == pytest.approx(0.45, abs=0.06)
+
+
+def test_where_a_step_holds_stands_what_was_seen_at_its_look() -> None:
+    streams = streams_of([seen(0, 1.0), seen(1, 2.0)], [])
+    batch = streams.load(BatchPlan((0, 1), (0, 0), 12))
+    looks = torch.tensor([[0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10], list(range(12))])
+    told = batch.seen_at(looks)
+    for name in ("what", "places", "pointing"):
+        before, after = getattr(batch, name), getattr(told, name)
+        assert torch.equal(after[0], before[0][looks[0]])
+        assert torch.equal(after[1], before[1])
+    assert torch.equal(told.targets, batch.targets)
 
 
 @pytest.mark.parametrize(("share", "found"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (None, 0.75)])

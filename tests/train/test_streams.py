@@ -24,7 +24,7 @@ from videos import truncate, write_video
 from edgevid.commands import detect as detect_command
 from edgevid.errors import InputError
 from edgevid.frame import Frame
-from edgevid.manifest import EventRule, Provenance
+from edgevid.manifest import EventRule, HoldRule, Provenance
 from edgevid.models.load import load
 from edgevid.sampling import GAP_S
 from edgevid_train import commands
@@ -332,6 +332,27 @@ def test_a_rule_is_fitted_to_the_cascade_that_will_run(tmp_path: Path, colours: 
     assert whole[2]["early"] == 0
 
 
+def test_a_rule_is_fitted_to_the_looks_that_there_will_be(tmp_path: Path, colours: Path) -> None:
+    manifest = tiny_manifest("stream", conditional=True, events=DEAF, hold_macs=1)
+    model = tiny_conditional_model(tmp_path / "deaf.onnx", manifest)
+    fitted, told = tmp_path / "fitted.onnx", tmp_path / "e.json"
+    ran = command("fit-events", model, colours, "--hold", 1, "--out", fitted)
+    assert ran.status == 0, ran.err
+    assert load(fitted).manifest.hold == HoldRule(quiet=1, busy=1)
+    held = []
+    for words in ((), ("--hold", 0)):
+        ran = command("evaluate", fitted, colours, "--stream", *words, "--json", told, "--force")
+        found = json.loads(told.read_text())
+        held.append(found["held"])
+        assert (" by the memory alone" in ran.out) == (found["held"] > 0)
+        assert found["recall"] > 0.8
+        assert sum(found["exits"].values()) + found["held"] >= found["frames"]["computed"]
+    assert held[0] > 100
+    assert held[1] == 0
+    ran = command("evaluate", fitted, colours, "--stream", "--hold", 17)
+    assert (ran.status, "--hold is a number of frames from 0 to 16, not 17" in ran.err) == (2, True)
+
+
 def trace(manifest_labels: int, on: list[tuple[float, float]], peak: float, actions: list[Action]) -> Trace:
     """Ten steps a second for 20 s: `red` at `peak` in the spans given, `other` else."""
     times_s = np.arange(200) / 10
@@ -404,6 +425,8 @@ def test_nor_is_one_to_negatives_that_it_was_trained_on(tmp_path: Path, colours:
         (("fit-events", "MODEL", "DATA", "--out", "x.onnx", "--threshold", "2"), "is a score from 0 to 1, not 2"),
         (("evaluate", "MODEL", "DATA", "--stream", "--threshold", "nan"), "is a score from 0 to 1, not nan"),
         (("evaluate", "MODEL", "DATA", "--threshold", "0.9"), "--threshold is for --stream"),
+        (("evaluate", "MODEL", "DATA", "--hold", "1"), "--hold is for --stream"),
+        (("evaluate", "MODEL", "DATA", "--stream", "--hold", "1"), "--hold is for stream models with several exits"),
     ],
 )
 def test_wrong_words_are_one_line(tmp_path: Path, colours: Path, tiny: Path, args: tuple[str, ...], says: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from students import small_student
 from torch import Tensor, nn
 
@@ -13,7 +14,8 @@ from edgevid.cascade import deciding_exit, sureness
 from edgevid.manifest import ExitSpec
 from edgevid.models.scores import activate
 from edgevid_train.models.backbones import OFFERED
-from edgevid_train.models.student import Student, macs_per_exit
+from edgevid_train.models.heads import Sight
+from edgevid_train.models.student import Student, macs_of_hold, macs_per_exit
 from edgevid_train.models.temporal import CausalConv, CausalShift
 
 TOLERANCE = 1e-4
@@ -90,6 +92,41 @@ def test_a_cascade_says_what_the_clip_graph_says_of_its_exits():
         at_once.append((clip.logits[exit_][:, t],))
     assert max(largest_difference(decided, at_once)) <= TOLERANCE
     assert not torch.allclose(clip.logits[-1][:, -1], always_last.logits[-1][:, -1], atol=1e-4)  # the past was another
+
+
+@torch.inference_mode()
+def test_a_held_step_says_what_the_memory_says_when_it_is_told_the_same_again():
+    """Whichever steps hold and whichever exits decide the others, as a clip in which what they saw is repeated."""
+    network, frames = small_student(), pictures(14)
+    looks = torch.tensor([0, 1, 1, 1, 4, 5, 5, 7, 7, 9, 10, 10, 12, 12])
+    deciding = torch.randint(3, (1, 14), generator=torch.Generator().manual_seed(3))[:, looks]
+    shown = frames[looks.unique()]  # nothing is seen of the others, not even by the shifts
+    nth = torch.unique(looks, return_inverse=True)[1]
+    sights = [Sight(*(part[nth] for part in sight)) for sight in network.look(shown[None])]
+    logits, _ = network.recall(sights, 14, deciding)
+    state, at_once, decided = network.zero_state(), [], []
+    for t, (look, exit_) in enumerate(zip(looks.tolist(), deciding[0].tolist(), strict=True)):
+        if look == t:
+            thresholds = [0.0 if i == exit_ else None for i in range(3)]
+            _, computed, _, state = network.decide(frames[t : t + 1], state, thresholds)
+        else:
+            before = state
+            held, _, state = network.hold(before)
+            computed = (held,)
+            assert list(state) == list(before)
+            shifts = [name for name in state if name not in network.memory_states]
+            assert shifts
+            assert all(torch.equal(state[name], before[name]) for name in shifts)
+        decided.append((computed[-1],))
+        at_once.append((logits[exit_][:, t],))
+    assert max(largest_difference(decided, at_once)) <= TOLERANCE
+
+
+def test_a_held_step_costs_the_memory_alone_and_several_exits_need_one():
+    network = small_student()
+    assert 0 < macs_of_hold(network) < macs_per_exit(network)[0] / 10
+    with pytest.raises(ValidationError, match="share one memory"):
+        small_student(dilations=())
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """A student's manifest: what validation scores by, and what export writes into the model file."""
 
 from edgevid.manifest import ExitSpec, Manifest, Measurement, Provenance, StateSpec
-from edgevid_train.models.student import Student, macs_per_exit
+from edgevid_train.models.student import Student, macs_of_hold, macs_per_exit
 from edgevid_train.recipe import Recipe
 
 NOT_STATED = "not stated"
@@ -31,6 +31,8 @@ def describe(
         clip_frames=config.reach,
         states=tuple(StateSpec(name=name, shape=shape) for name, shape in student.state_shapes.items()),
         exits=tuple(ExitSpec(name=name, macs=n) for name, n in zip(student.exit_names, macs, strict=True)),
+        hold=recipe.hold,
+        hold_macs=macs_of_hold(student) if len(macs) > 1 else 0,
         clip_pool=recipe.clip_pool,
         embedding_size=student.embedding_size,
         events=recipe.events,

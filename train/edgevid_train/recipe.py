@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edgevid.errors import InputError
-from edgevid.manifest import ClipPool, EventRule
+from edgevid.manifest import ClipPool, EventRule, HoldRule
 from edgevid_train.loop.curriculum import CurriculumConfig
 from edgevid_train.loop.optim import MemoryOptimConfig, OptimConfig, PretrainOptimConfig
 from edgevid_train.losses.distill import DistillConfig
@@ -93,8 +93,8 @@ class DataConfig(_Part):
 class Recipe(_Part):
     """Everything that decides what a training run computes, except the data itself.
 
-    `clip_pool` and `events` go into the manifest; validation scores a clip by `clip_pool` too. Without a weight on the
-    response, feature or relation term, and without a tap, there is nothing to distil, and no teacher is trained.
+    `clip_pool`, `hold` and `events` go into the manifest; validation scores a clip by `clip_pool` too. Without a weight
+    on the response, feature or relation term, and without a tap, there is nothing to distil, and no teacher is trained.
     `log`: `wandb` sends the figures of a training to Weights & Biases too.
     """
 
@@ -121,6 +121,7 @@ class Recipe(_Part):
     memory_optim: MemoryOptimConfig = MemoryOptimConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     clip_pool: ClipPool = ClipPool(kind="peak", smooth_s=0.3)
+    hold: HoldRule = HoldRule()
     events: EventRule = EventRule()
 
     @model_validator(mode="after")

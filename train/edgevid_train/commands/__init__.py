@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edgevid.commands.options import Gate, Threshold
+from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid_train.commands.calibrate import add_to as add_calibrate
 from edgevid_train.commands.options import (
     Classes,
@@ -62,6 +62,7 @@ def evaluate(
     seed: Seed = 0,
     gate: Gate = True,
     threshold: Threshold = None,
+    hold: Hold = None,
     threads: Threads = 1,
     format_: Format = None,
     group: Group = None,
@@ -88,7 +89,7 @@ def evaluate(
     """How often a model, a student or a teacher is right on labelled clips. A model file is scored as on a device.
 
     With --stream the clips stand in long streams between gaps, the live path runs over them, and its events are judged;
-    --negatives, --minutes, --laps, --seed, --threshold and --no-gate are for that.
+    --negatives, --minutes, --laps, --seed, --threshold, --hold and --no-gate are for that.
     """
     from rich.console import Console
 
@@ -122,6 +123,7 @@ def evaluate(
             split=split,
             gate=gate,
             threshold=threshold,
+            hold=hold,
             threads=threads,
             out=out,
             json=json,
@@ -129,8 +131,9 @@ def evaluate(
         return
     if negatives:
         raise InputError("--negatives is for --stream")
-    if threshold is not None:
-        raise InputError("--threshold is for --stream")
+    for option, value in (("--threshold", threshold), ("--hold", hold)):
+        if value is not None:
+            raise InputError(f"{option} is for --stream")
     console = Reporter(Console())
     report = evaluate_model(
         model,

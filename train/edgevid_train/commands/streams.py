@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevid.commands.options import Gate, Threshold
+from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid_train.commands.options import (
     Classes,
     Force,
@@ -51,6 +51,7 @@ def evaluate_streams(
     split: str | None,
     gate: bool,
     threshold: float | None,
+    hold: int | None,
     threads: int,
     out: Path | None,
     json: Path | None,
@@ -74,6 +75,7 @@ def evaluate_streams(
         split=split,
         gate=gate,
         threshold=threshold,
+        hold=hold,
         threads=threads,
         report=report,
     )
@@ -95,6 +97,7 @@ def fit_events(
     seed: Seed = 0,
     gate: Gate = True,
     threshold: Threshold = None,
+    hold: Hold = None,
     threads: Threads = 1,
     format_: Format = None,
     group: Group = None,
@@ -109,7 +112,7 @@ def fit_events(
     """Choose the numbers of the event rule on streams made of validation clips, and write the model again with them.
 
     What they are chosen on cannot tell how good they are: `evaluate --stream` on other clips and negatives does. With
-    --threshold that goes into the file too: the model then stops early, and no promise stands behind it.
+    --threshold or --hold these go into the file too: the model then saves work, and no promise stands behind it.
     """
     import cv2
     from rich.console import Console
@@ -135,6 +138,7 @@ def fit_events(
         split=split,
         gate=gate,
         threshold=threshold,
+        hold=hold,
         threads=threads,
         report=report,
     )

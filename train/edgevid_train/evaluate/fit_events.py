@@ -134,12 +134,13 @@ def fit_model(
     split: str | None = None,
     gate: bool = True,
     threshold: float | None = None,
+    hold: int | None = None,
     threads: int = 1,
     report: Reporter,
 ) -> Fitted:
     """Run the model once over streams of the clips of `data` and over the negatives, and fit its rule to what it says.
 
-    `threshold`: of every exit but the last, instead of the model's own; what is said early is said differently.
+    `threshold`, `hold`: as of `edgevid.cascade.saving`; what is said early, or of fewer looks, is said differently.
 
     Raises:
         InputError: as `evaluate_streams`; or the model is a checkpoint, or was trained on some of the clips.
@@ -155,6 +156,7 @@ def fit_model(
         split=split,
         gate=gate,
         threshold=threshold,
+        hold=hold,
         threads=threads,
         report=report,
         unseen=True,
@@ -167,7 +169,7 @@ def fit_model(
 
 
 def write_fitted(model: str, fitted: Fitted, out: Path, *, force: bool = False) -> Manifest:
-    """Write the model again with the fitted rule and the thresholds that it was fitted under; gives back the sealed
+    """Write the model again with the fitted rule and the cascade that it was fitted under; gives back the sealed
     manifest.
 
     A calibration that either of them breaks is left out.

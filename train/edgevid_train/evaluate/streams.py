@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgevid.cascade import stopping
+from edgevid.cascade import saving
 from edgevid.errors import InputError
 from edgevid.files import replacing, write_json
 from edgevid.manifest import Manifest
@@ -81,6 +81,7 @@ class StreamReport:
         lost *= self.settings.laps
         runs = [one.watched for one in self.played]
         exits = _summed(one.metrics["exits"] for one in runs)
+        held = sum(one.metrics["held"] for one in runs)
         return {
             "model": self.name,
             "data": self.data,
@@ -94,7 +95,8 @@ class StreamReport:
             "false_alarms_per_hour": alarms / hours if hours else None,
             "frames": _summed(one.metrics["frames"] for one in runs),
             "exits": exits,
-            "macs_share": macs_share(exits, self.manifest),
+            "held": held,
+            "macs_share": macs_share(exits, self.manifest, held),
             "resets": sum(one.metrics["state_resets"] for one in runs),
             "trained_on": self.trained_on,
             "negatives_trained_on": self.negatives_trained_on,
@@ -129,6 +131,7 @@ def evaluate_streams(
     split: str | None = None,
     gate: bool = True,
     threshold: float | None = None,
+    hold: int | None = None,
     threads: int = 1,
     unseen: bool = False,
     report: Reporter,
@@ -136,17 +139,17 @@ def evaluate_streams(
     """Make streams of the clips of `data` and run a model over them and over the negatives.
 
     `model`: a bundled model's name, a model file, or a student's checkpoint, whose stream graph torch then computes.
-    `threshold`: of every exit but the last, instead of the model's own.
+    `threshold`, `hold`: as of `edgevid.cascade.saving`.
     `unseen`: refuse clips and negatives that the model says it was trained on.
 
     Raises:
         InputError: no such model, data or negatives, a model that does not step, no clip in `split`, no action that
-            the model knows, or no exit for the threshold.
+            the model knows, or a model that cannot save as it is asked to.
         EdgevidError: the model computed NaN or infinity.
         KeyboardInterrupt: Ctrl-C.
     """
     name, network = _open(model, threads)
-    network = stopping(network, threshold)
+    network = saving(network, threshold, hold)
     several = network.manifest.activation == "sigmoid"
     records = clips_to_judge(data, options, split, report.say, several=several)
     say_unknown(name, network.manifest.labels, records, data, report.say)
@@ -273,7 +276,8 @@ def _lines(figures: dict[str, Any]) -> list[str]:
     exits = ", ".join(
         f"{name} {n / max(1, sum(figures['exits'].values())):.0%}" for name, n in figures["exits"].items()
     )
-    lines.append(f"gated {gated / max(1, computed + gated):.0%} of sampled frames; decided by {exits}")
+    held = f", {figures['held']} of {gated} by the memory alone" if figures["held"] else ""
+    lines.append(f"gated {gated / max(1, computed + gated):.0%} of sampled frames{held}; decided by {exits}")
     if len(figures["exits"]) > 1 and figures["macs_share"] is not None:
         lines.append(f"{figures['macs_share']:.0%} of the multiply-accumulates of going to the last exit at every step")
     return lines
@@ -327,7 +331,8 @@ def _summed(tables: Any) -> dict[str, int]:
     return dict(total)
 
 
-def macs_share(exits: dict[str, int], manifest: Manifest) -> float | None:
-    """What the computed steps cost of what they would have cost without an exit before the last."""
-    steps, last = sum(exits.values()), manifest.exits[-1].macs
-    return sum(exits[e.name] * e.macs for e in manifest.exits) / (steps * last) if steps and last else None
+def macs_share(exits: dict[str, int], manifest: Manifest, held: int = 0) -> float | None:
+    """What steps cost, by the exit that decided or held, of what they would have cost as looks to the last exit."""
+    steps, last = sum(exits.values()) + held, manifest.exits[-1].macs
+    cost = sum(exits[e.name] * e.macs for e in manifest.exits) + held * manifest.hold_macs
+    return cost / (steps * last) if steps and last else None

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from edgevid.frame import Pixels
-from edgevid.manifest import Manifest
+from edgevid.manifest import HoldRule, Manifest
 from edgevid.models.contract import Outputs, State
 from edgevid_train.models.student import Student
 
@@ -25,14 +25,17 @@ class TorchStream:
     def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
         return type(self)(self.student, self.manifest.with_thresholds(thresholds))
 
+    def with_hold(self, rule: HoldRule) -> Self:
+        return type(self)(self.student, self.manifest.with_hold(rule))
+
     def zero_state(self) -> State:
         return {name: value.cpu().numpy() for name, value in self.student.zero_state().items()}
 
     @torch.no_grad()
     def step(self, pixels: Pixels, state: State) -> tuple[Outputs, State]:
-        device = self.student.mean.device
-        before = {name: torch.from_numpy(value).to(device) for name, value in state.items()}
-        frame = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(2, 0, 1)[None].float()
+        before = self._tensors(state)
+        frame = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+        frame = frame.to(self.student.mean.device).float()
         exits = self.manifest.exits
         deciding, computed, embedding, after = self.student.decide(
             frame, before, [exit_.threshold for exit_ in exits], self.manifest.activation
@@ -42,3 +45,15 @@ class TorchStream:
             Outputs(logits.cpu().numpy(), embedding[0].cpu().numpy(), deciding if self.manifest.conditional else None),
             {name: value.cpu().numpy() for name, value in after.items()},
         )
+
+    @torch.no_grad()
+    def hold(self, state: State) -> tuple[Outputs, State]:
+        logits, embedding, after = self.student.hold(self._tensors(state))
+        exits = len(self.manifest.exits)
+        return (
+            Outputs(logits.expand(exits, -1).cpu().numpy(), embedding[0].cpu().numpy(), exits - 1),
+            {name: value.cpu().numpy() for name, value in after.items()},
+        )
+
+    def _tensors(self, state: State) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(value).to(self.student.mean.device) for name, value in state.items()}

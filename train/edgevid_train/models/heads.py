@@ -6,7 +6,7 @@ leaves no hole in anybody's past, and stages that can be skipped carry no state 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -107,6 +107,11 @@ class CausalTower(nn.Module):
             x = x + layer(x)
         return x
 
+    def heard(self) -> Tensor:
+        """What a stream's step before put in, `(B, C, 1, 1)`: the first layer keeps it. Of a tower with layers."""
+        first = cast(CausalConv, self.get_submodule("layers.0.0"))
+        return first.past()[..., -1:]
+
 
 class Memory(nn.Module):
     """What eyes saw, over time, to scores; one for all exits.
@@ -151,6 +156,14 @@ class Memory(nn.Module):
             seen.append(told)
         return self._judge(seen)
 
+    def hold(self) -> tuple[Tensor, Tensor]:
+        """One step of a stream in which no eye looked: told again what it was told last.
+
+        Returns: logits `(B, L, 1, 1)` and the embedding `(B, size, 1, 1)`.
+        """
+        self.carry.eyes = 1
+        return self._recall(self.remember.heard())
+
     def point_out(self, place: Tensor, pointing: Tensor) -> Tensor:
         """What memory takes of places `(N, 2)` and of how sure it is `(N,)` that a hand points there."""
         assert self.where is not None
@@ -171,6 +184,11 @@ class Memory(nn.Module):
         together = torch.cat(list(seen))
         frames = 1 if self.carry.frames is None else self.carry.frames
         over_time = together.reshape(-1, frames, together.shape[1]).transpose(1, 2).unsqueeze(2)  # (K*B, size, 1, T)
-        embedding: Tensor = self.remember(over_time)
-        logits: Tensor = self.decide(embedding)
+        logits, embedding = self._recall(over_time)
         return list(logits.chunk(len(seen))), embedding.chunk(len(seen))[-1]
+
+    def _recall(self, told: Tensor) -> tuple[Tensor, Tensor]:
+        """`(K*B, size, 1, T)` -> logits `(K*B, L, 1, T)` and the embedding, of the same shape as what was told."""
+        embedding: Tensor = self.remember(told)
+        logits: Tensor = self.decide(embedding)
+        return logits, embedding

@@ -5,10 +5,12 @@ runs on a device). With every exit computed they agree, exit by exit, for T fram
 
 The stream graph is made of parts, one for each exit: `begin` goes to the first, `go_on` from one to the next, and the
 thresholds say after which a step ends (BranchyNet, Teerapittayanon et al. 2016). All state is in what every step
-computes, the stages up to the first exit and the memory; a stage that can be skipped has none.
+computes, the stages up to the first exit and the memory; a stage that can be skipped has none. A step that holds
+(`hold`) looks at no frame: the memory is told again what it was told last, and the shifts keep their state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -60,6 +62,8 @@ class StudentConfig(BaseModel):
     def _ordered(self) -> Self:
         if list(self.exits) != sorted(set(self.exits)) or self.exits[0] < 1:
             raise ValueError("exits must be stage numbers from 1 on, in rising order")
+        if len(self.exits) > 1 and not self.dilations:
+            raise ValueError("several exits share one memory: dilations must hold one number at least")
         return self
 
     @property
@@ -251,6 +255,16 @@ class Student(nn.Module):
         sight: Sight = self.eyes[i](x, glance.finer, glance.what)
         return self._judge(i, x, glance.finer, sight)[0]
 
+    def hold(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, State]:
+        """A step without a frame: what was seen in the last one stands for it, and the memory alone goes on.
+
+        Returns: logits `(B, L)`, the embedding `(B, E)`, the state after it.
+        """
+        self.carry.stream(state)
+        logits, embedding = self.memory.hold()
+        new = self.carry.release()
+        return logits.flatten(1), embedding.flatten(1), {**state, **new}
+
     def _judge(self, i: int, x: Tensor, finer: Tensor, sight: Sight) -> tuple[Glance, State]:
         (logits,), embedding = self.memory([sight], first=i)
         new = self.carry.release()
@@ -312,6 +326,26 @@ def macs_per_exit(student: Student) -> list[int]:
 
     The memory answers anew at every exit, so a step to the last one pays for it as often as there are exits.
     """
+    spec, state, totals = student.config.input, student.zero_state(), []
+    with _counting_macs(student) as so_far:
+        glance, _ = student.begin(torch.zeros(1, 3, spec.height, spec.width), state)
+        totals.append(so_far())
+        for i in range(1, len(student.eyes)):
+            glance = student.go_on(i, glance, state)
+            totals.append(so_far())
+    return totals
+
+
+def macs_of_hold(student: Student) -> int:
+    """Multiply-accumulates of a step that looks at no frame."""
+    with _counting_macs(student) as so_far:
+        student.hold(student.zero_state())
+        return so_far()
+
+
+@contextmanager
+def _counting_macs(student: Student) -> Iterator[Callable[[], int]]:
+    """Inside, the student is in evaluation mode and what it computes is counted; gives what that is so far."""
     total = 0
 
     def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
@@ -323,14 +357,8 @@ def macs_per_exit(student: Student) -> list[int]:
     hooks = [m.register_forward_hook(count) for m in student.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     training = student.training
     student.eval()
-    spec, state, totals = student.config.input, student.zero_state(), []
     with torch.no_grad():
-        glance, _ = student.begin(torch.zeros(1, 3, spec.height, spec.width), state)
-        totals.append(total)
-        for i in range(1, len(student.eyes)):
-            glance = student.go_on(i, glance, state)
-            totals.append(total)
+        yield lambda: total
     student.train(training)
     for hook in hooks:
         hook.remove()
-    return totals

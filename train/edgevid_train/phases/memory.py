@@ -30,7 +30,8 @@ def train_memory(student: Student, fold: Fold, setting: Setting, validate: Valid
         own, extra, optim.extra_share, background, config, recipe.stream, student.config.rate_hz, recipe.clips_seed
     )
     plans = SightPlans(config.streams, config.steps, optim.batch)
-    task = MemoryTask(student, recipe.distill, label_loss_of(fold, setting, config.label_smoothing))
+    loss = label_loss_of(fold, setting, config.label_smoothing)
+    task = MemoryTask(student, recipe.distill, loss, config.held, config.most_held)
     job = job_for("student", fold, setting, task, optim, plans, streams.load, validate, student.weights_from, MEMORY)
     return cast(Student, learn(job, setting))
 

@@ -5,7 +5,7 @@ many orders as one likes: in streams that are longer, and many times more of the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from edgevid.manifest import MOST_HELD
 from edgevid_train.models.heads import Sight
 from edgevid_train.models.student import Student
 from edgevid_train.samples.batch import Stacked, as_input, even_parts
@@ -28,7 +29,8 @@ class MemoryConfig(BaseModel):
     `extra_views` of every extra clip and piece of negative video, so many are looked at. `rest_s`: for at most so long
     the scene rests before and after a clip; a `cut` share of clips has next to nothing after it. Of the clips in a
     stream `memory_optim.extra_share` are extra ones or pieces of negative video. `label_smoothing`: instead of
-    `distill`'s.
+    `distill`'s. `held`: in such a share of the streams not every frame is looked at, so that a device need not either
+    (`hold`): after each look up to `most_held` steps hold.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +42,8 @@ class MemoryConfig(BaseModel):
     rest_s: float = Field(default=1.25, ge=0)
     cut: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    held: float = Field(default=0.0, ge=0, le=1)
+    most_held: int = Field(default=2, gt=0, le=MOST_HELD)
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,15 @@ class SightBatch(Stacked):
     pointing: Tensor
     targets: Tensor
     weights: Tensor
+
+    def seen_at(self, looks: Tensor) -> Self:
+        """The same streams, where at each step stands what was seen at another, int64 `(B, T)`."""
+
+        def at(seen: Tensor) -> Tensor:
+            index = looks.reshape(*looks.shape, *[1] * (seen.dim() - 2)).expand(seen.shape)
+            return seen.gather(1, index)
+
+        return replace(self, what=at(self.what), places=at(self.places), pointing=at(self.pointing))
 
     @property
     def sights(self) -> list[Sight]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.frame import Frame, Pixels
+from edgevid.manifest import HoldRule
 from edgevid.models.bench import by_exit, measure
 from edgevid.models.contract import ClipModel, Outputs, State, StreamModel
 from edgevid.models.load import find_model, load
@@ -97,6 +98,9 @@ class _WatchedStream:
     def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
         return type(self)(self.model.with_thresholds(thresholds))
 
+    def with_hold(self, rule: HoldRule) -> Self:
+        return type(self)(self.model.with_hold(rule))
+
     def zero_state(self) -> State:
         return self.model.zero_state()
 
@@ -104,6 +108,9 @@ class _WatchedStream:
         outputs, after = self.model.step(pixels, state)
         self.embeddings.append(outputs.embedding[None])
         return outputs, after
+
+    def hold(self, state: State) -> tuple[Outputs, State]:
+        raise NotImplementedError("of a clip every tick is looked at")
 
 
 class _WatchedClip:
