@@ -5,16 +5,19 @@ a rule has seen. Negative videos are dealt out among the folds, each to one whos
 
     python benchmarks/cv_streams.py runs/cv egogestar --gaps negatives --negatives negatives --negatives weizmann
 
-`--threshold`: of all exits but the last, to see what stopping early saves and costs; give it several times. What is
-said early is said differently, so the rule is fitted anew for each.
+`--threshold`: of all exits but the last, and `--hold`: for how many frames one look stands, to see what these save and
+cost; give them several times, and each is run with each. What is said early, or of fewer looks, is said differently,
+so the rule is fitted anew for each.
 """
 
+import itertools
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from edgevid.cascade import hold_rule
 from edgevid.errors import EdgevidError
 from edgevid.manifest import EventRule, Manifest
 from edgevid.models.contract import StreamModel
@@ -46,6 +49,7 @@ def main(
     gaps: list[Path] = typer.Option([], help="Videos without actions, pieces of which stand between actions."),
     negatives: list[Path] = typer.Option([], help="Videos without actions, whole, for false alarms."),
     threshold: list[float] = typer.Option([], help="Of every exit but the last."),
+    hold: list[str] = typer.Option([], help="QUIET,BUSY: frames for which what was seen in one before stands."),
     seed: int = 0,
 ) -> None:
     folders, records = folds_of(run), read_data(data)
@@ -62,13 +66,14 @@ def main(
             plans.append(plan_streams(clips, unseen, StreamSettings(seed=seed)).streams)
         dealt = _deal(find_negatives(negatives), seen)
         manifest = models[0].manifest
-        for level in (None, *threshold):
+        for held, level in itertools.product(("0", *hold), (None, *threshold)):
             folds = []
             for model, of_fold, alone in zip(models, plans, dealt, strict=True):
-                stopping = model.with_thresholds([level] * len(manifest.exits))
-                watched = [play(plan, stopping)[0].watched for plan in of_fold]
-                folds.append(Fold(watched, _negatives(alone, stopping)))
-            _report(folds, manifest, level)
+                cascade = model.with_thresholds([level] * len(manifest.exits))
+                cascade = cascade.with_hold(hold_rule(held))
+                watched = [play(plan, cascade)[0].watched for plan in of_fold]
+                folds.append(Fold(watched, _negatives(alone, cascade)))
+            _report(folds, manifest, f"threshold {level}, hold {held}")
 
 
 def _deal(files: list[Path], seen: list[Known]) -> list[list[Path]]:
@@ -98,7 +103,7 @@ def _fit(folds: list[Fold], manifest: Manifest) -> EventRule:
     return fit_rule([w.trace for fold in folds for w in (*fold.streams, *fold.negatives)], manifest).rule
 
 
-def _report(folds: list[Fold], manifest: Manifest, level: float | None) -> None:
+def _report(folds: list[Fold], manifest: Manifest, cascade: str) -> None:
     rules = [_fit(folds[:i] + folds[i + 1 :], manifest) for i in range(len(folds))]
     pairs = list(zip(folds, rules, strict=True))
     streams = [w.trace.under(rule, manifest) for fold, rule in pairs for w in fold.streams]
@@ -106,16 +111,17 @@ def _report(folds: list[Fold], manifest: Manifest, level: float | None) -> None:
     figures = summarise_streams(streams)
     by_label = figures.pop("per_label")
     steps = {e.name: sum(w.metrics["exits"][e.name] for f in folds for w in f.streams) for e in manifest.exits}
-    share = macs_share(steps, manifest)
+    held = sum(w.metrics["held"] for f in folds for w in f.streams)
+    share = macs_share(steps, manifest, held)
     gated = sum(w.metrics["frames"]["gated"] for f in folds for w in f.streams)
-    print(f"\nthreshold {level}")
+    print(f"\n{cascade}")
     for i, rule in enumerate(rules, start=1):
         print(f"  fold {i}: {rule}")
     print(f"  fitted to all of them: {_fit(folds, manifest)}")
     for name, value in figures.items():
         print(f"  {name:24} {value}")
     print(f"  F1 by label              { ({label: round(of['f1'], 2) for label, of in by_label.items()}) }")
-    print(f"  steps by exit            {[*steps.values()]}, {gated} gated")
+    print(f"  steps by exit            {[*steps.values()]}, {gated} gated, {held} of them by the memory alone")
     if share is not None:
         print(f"  multiply-accumulates     {share:.1%} of going to the end always")
     if quiet:

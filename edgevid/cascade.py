@@ -58,22 +58,19 @@ def sureness(scores: Scores, activation: str) -> Scores:
 
 
 def saving(
-    network: StreamModel | ClipModel, threshold: float | None = None, hold: int | None = None
+    network: StreamModel | ClipModel, threshold: float | None = None, hold: str | None = None
 ) -> StreamModel | ClipModel:
     """The network under a cascade that a person asks for; what is None stays as its manifest has it.
 
-    `threshold`: of every exit but the last. `hold`: for so many frames after a look what was seen there stands,
-    whatever is going on.
+    `threshold`: of every exit but the last. `hold`: a rule in words, see `hold_rule`.
 
     Raises:
-        InputError: no such score, no exit before the last, or a model that looks at every frame.
+        InputError: no such score or rule, no exit before the last, or a model that looks at every frame.
     """
     if hold is not None:
         if not isinstance(network, StreamModel) or not network.manifest.can_hold:
             raise InputError(f"--hold is for stream models with several exits, and {network.manifest.name} is none")
-        if not 0 <= hold <= MOST_HELD:
-            raise InputError(f"--hold is a number of frames from 0 to {MOST_HELD}, not {hold}")
-        network = network.with_hold(HoldRule(quiet=hold, busy=hold))
+        network = network.with_hold(hold_rule(hold))
     if threshold is None:
         return network
     if not 0 <= threshold <= 1:
@@ -82,3 +79,15 @@ def saving(
     if not isinstance(network, StreamModel) or len(exits) < 2:
         raise InputError(f"--threshold is for stream models with several exits, and {network.manifest.name} is none")
     return network.with_thresholds([threshold] * len(exits))
+
+
+def hold_rule(text: str) -> HoldRule:
+    """`QUIET,BUSY`, or one number for both.
+
+    Raises:
+        InputError: it is something else.
+    """
+    numbers = [int(part) if part.isascii() and part.isdigit() else -1 for part in text.split(",")]
+    if len(numbers) > 2 or not all(0 <= number <= MOST_HELD for number in numbers):
+        raise InputError(f"--hold is one or two numbers of frames from 0 to {MOST_HELD}, such as 3,1, not {text}")
+    return HoldRule(quiet=numbers[0], busy=numbers[-1])

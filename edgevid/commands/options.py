@@ -9,8 +9,11 @@ Gate = Annotated[
     typer.Option("--gate/--no-gate", help="Look at no more than must be: not while nothing moves. Default: --gate."),
 ]
 Hold = Annotated[
-    int | None,
-    typer.Option(metavar="FRAMES", help="For so many after each look what was seen stands. Default: the model's."),
+    str | None,
+    typer.Option(
+        metavar="QUIET,BUSY",
+        help="Frames not looked at after one that is: while nothing goes on, else. Default: the model's own.",
+    ),
 ]
 Threshold = Annotated[
     float | None,

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import tiny_manifest
 
-from edgevid.cascade import decide, deciding_exit
-from edgevid.manifest import ExitSpec
+from edgevid.cascade import decide, deciding_exit, hold_rule
+from edgevid.errors import InputError
+from edgevid.manifest import ExitSpec, HoldRule
 from edgevid.models.contract import Outputs
 
 
@@ -64,3 +65,15 @@ def test_an_exit_is_as_sure_of_independent_labels_as_of_the_least_sure_one() -> 
     assert deciding_exit(scores, exits(0.9, 0.9, None)) == 0  # softmax asks for the best score alone
     nothing = np.array([[0.01, 0.03, 0.02], [0.5, 0.5, 0.5]], np.float32)
     assert deciding_exit(nothing, exits(0.9, None), "sigmoid") == 0  # sure that none is there
+
+
+@pytest.mark.parametrize(("text", "rule"), [("2", (2, 2)), ("3,1", (3, 1)), ("0", (0, 0)), ("16,0", (16, 0))])
+def test_a_rule_for_holding_in_words(text: str, rule: tuple[int, int]) -> None:
+    quiet, busy = rule
+    assert hold_rule(text) == HoldRule(quiet=quiet, busy=busy)
+
+
+@pytest.mark.parametrize("text", ["", ",", "1,", "1,2,3", "-1", "17", "1.5", "nan", "²", "one"])
+def test_what_is_no_rule_for_holding(text: str) -> None:
+    with pytest.raises(InputError, match="--hold is one or two numbers of frames"):
+        hold_rule(text)

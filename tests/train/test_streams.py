@@ -350,7 +350,7 @@ def test_a_rule_is_fitted_to_the_looks_that_there_will_be(tmp_path: Path, colour
     assert held[0] > 100
     assert held[1] == 0
     ran = command("evaluate", fitted, colours, "--stream", "--hold", 17)
-    assert (ran.status, "--hold is a number of frames from 0 to 16, not 17" in ran.err) == (2, True)
+    assert (ran.status, "--hold is one or two numbers of frames from 0 to 16" in ran.err) == (2, True)
 
 
 def trace(manifest_labels: int, on: list[tuple[float, float]], peak: float, actions: list[Action]) -> Trace:

@@ -51,7 +51,7 @@ def evaluate_streams(
     split: str | None,
     gate: bool,
     threshold: float | None,
-    hold: int | None,
+    hold: str | None,
     threads: int,
     out: Path | None,
     json: Path | None,

@@ -134,7 +134,7 @@ def fit_model(
     split: str | None = None,
     gate: bool = True,
     threshold: float | None = None,
-    hold: int | None = None,
+    hold: str | None = None,
     threads: int = 1,
     report: Reporter,
 ) -> Fitted:

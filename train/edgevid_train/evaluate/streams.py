@@ -131,7 +131,7 @@ def evaluate_streams(
     split: str | None = None,
     gate: bool = True,
     threshold: float | None = None,
-    hold: int | None = None,
+    hold: str | None = None,
     threads: int = 1,
     unseen: bool = False,
     report: Reporter,
