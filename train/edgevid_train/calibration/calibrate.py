@@ -115,9 +115,10 @@ class Tally:
     right: NDArray[np.int64] = field(init=False)
     steps: NDArray[np.int64] = field(init=False)
     gated: NDArray[np.int64] = field(init=False)
+    held: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.losses, self.right, self.gated = np.zeros((3, len(self.rows)), np.int64)
+        self.losses, self.right, self.gated, self.held = np.zeros((4, len(self.rows)), np.int64)
         self.steps = np.zeros((len(self.rows), len(self.manifest.exits)), np.int64)
 
     def add(self, judged: Sequence[Judged]) -> None:
@@ -130,14 +131,17 @@ class Tally:
         self.right += right.sum(axis=1)
         self.steps += np.array([one.steps for one in judged])
         self.gated += np.array([one.gated for one in judged])
+        self.held += np.array([one.held for one in judged])
 
     def result(self) -> list[Row]:
         """Every row, not yet tested."""
         macs = np.array([e.macs for e in self.manifest.exits], np.float64)
-        shares = self.steps / np.maximum(1, self.steps.sum(axis=1) + self.gated)[:, None]
+        steps = np.maximum(1, self.steps.sum(axis=1) + self.gated)
+        shares = self.steps / steps[:, None]
+        costs = shares @ macs + self.held / steps * self.manifest.hold_macs
         return [
-            Row(row, int(lost), int(right), tuple(map(float, share)), float(share @ macs))
-            for row, lost, right, share in zip(self.rows, self.losses, self.right, shares, strict=True)
+            Row(row, int(lost), int(right), tuple(map(float, share)), float(cost))
+            for row, lost, right, share, cost in zip(self.rows, self.losses, self.right, shares, costs, strict=True)
         ]
 
 

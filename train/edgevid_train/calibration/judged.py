@@ -32,12 +32,13 @@ class Judged:
     """One run over one file.
 
     `right`: of each labelled clip; `steps`: how many each exit decided, int64 `(exits,)`; `gated`: how many none did,
-    because the gate held the scores before.
+    because the gate was closed, and `held`: how many of these the memory took all the same.
     """
 
     right: tuple[bool, ...]
     steps: NDArray[np.int64]
     gated: int = 0
+    held: int = 0
 
 
 def judge_clips(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence[Thresholds]) -> list[Judged]:
@@ -88,6 +89,7 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
             ),
             np.array(list(pipeline.exits.values()), np.int64),
             pipeline.flow.counts.gated,
+            pipeline.held,
         )
         for sink, pipeline in zip(collected, pipelines, strict=True)
     ]
