@@ -1,7 +1,7 @@
 """Whether to look at all: gates that close where nothing has moved, or where a look has just been.
 
-`HoldGate` is the simple one: a student that was taught to need not look at every frame. What it saw last stands for the
-next few, by the manifest's rule, and its memory alone goes on, which costs a fiftieth of a step.
+`HoldGate` is for a student that need not look at every frame: what it saw last stands for the next few, by the
+manifest's rule, and its memory alone goes on, in about a tenth of a step's time.
 
 `MotionGate` closes where nothing has moved, so that the last scores hold and nothing is computed. Two things must have
 come to rest before it closes. The picture: no place of it differs from the picture at which the rest began by more than

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevid.errors import InputError
+from edgevid.manifest import HoldRule
 from edgevid_train.recipe import Recipe, load_recipe, read_resolved, recipe_names
 from edgevid_train.samples.dataset import changes_among
 from edgevid_train.toml import dump_toml
@@ -87,6 +88,8 @@ def test_changes_from_the_command_line() -> None:
         ("student.exits=[3, 2]", "student: exits must be stage numbers from 1 on, in rising order"),
         ("teacher.kind=big", "teacher.kind: 'big' is not one of tsm, cnn-lstm, inflated, videomae"),
         ("student.dilations=[0]", "student.dilations.0: Input should be greater than or equal to 1"),
+        ("student.dilations=[]", "student: several exits share one memory"),
+        ("hold.quiet=17", "hold.quiet: Input should be less than or equal to 16"),
         ("optim", "expected key=value"),
         ("=3", "expected key=value"),
         ("optim..lr=3", "expected key=value"),
@@ -98,6 +101,12 @@ def test_a_wrong_change_is_one_line_that_names_the_key(change: str, says: str) -
         load_recipe("air-gesture", ["seed=1", change])
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_student_with_one_exit_holds_nothing() -> None:
+    assert load_recipe("air-gesture", ["hold.busy=1"]).hold == HoldRule(quiet=0, busy=1)
+    with pytest.raises(InputError, match="hold: a student with one exit looks at every frame"):
+        load_recipe("air-gesture", ["hold.busy=1", "student.exits=[5]"])
 
 
 def test_what_is_no_recipe(tmp_path: Path) -> None:

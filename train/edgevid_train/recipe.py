@@ -140,6 +140,12 @@ class Recipe(_Part):
         return self
 
     @model_validator(mode="after")
+    def _able_to_hold(self) -> Self:
+        if (self.hold.quiet or self.hold.busy) and len(self.student.exits) == 1:
+            raise ValueError("hold: a student with one exit looks at every frame")
+        return self
+
+    @model_validator(mode="after")
     def _weights_of_exits(self) -> Self:
         weights, inner = self.distill.inner_exits, len(self.student.exits) - 1
         if isinstance(weights, tuple) and len(weights) != inner:
