@@ -52,6 +52,7 @@ def main(
     hold: list[str] = typer.Option([], help="QUIET,BUSY: frames for which what was seen in one before stands."),
     seed: int = 0,
 ) -> None:
+    cascades = list(itertools.product([hold_rule(words) for words in ("0", *hold)], (None, *threshold)))
     folders, records = folds_of(run), read_data(data)
     between = find_negatives(gaps)
     with tempfile.TemporaryDirectory() as temporary:
@@ -66,14 +67,13 @@ def main(
             plans.append(plan_streams(clips, unseen, StreamSettings(seed=seed)).streams)
         dealt = _deal(find_negatives(negatives), seen)
         manifest = models[0].manifest
-        for held, level in itertools.product(("0", *hold), (None, *threshold)):
+        for rule, level in cascades:
             folds = []
             for model, of_fold, alone in zip(models, plans, dealt, strict=True):
-                cascade = model.with_thresholds([level] * len(manifest.exits))
-                cascade = cascade.with_hold(hold_rule(held))
+                cascade = model.with_thresholds([level] * len(manifest.exits)).with_hold(rule)
                 watched = [play(plan, cascade)[0].watched for plan in of_fold]
                 folds.append(Fold(watched, _negatives(alone, cascade)))
-            _report(folds, manifest, f"threshold {level}, hold {held}")
+            _report(folds, manifest, f"threshold {level}, hold {rule.quiet},{rule.busy}")
 
 
 def _deal(files: list[Path], seen: list[Known]) -> list[list[Path]]:

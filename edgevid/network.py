@@ -48,9 +48,7 @@ class StreamNetwork:
 
     def can_hold(self, frames: Sequence[Frame]) -> bool:
         """Whether what was seen last may stand for these frames: the model can hold, and there was no gap since."""
-        if self._last_s is None or not self._model.manifest.can_hold:
-            return False
-        return frames[0].time_s - self._last_s <= self._stale_s
+        return self._last_s is not None and self._model.manifest.can_hold and not self._is_stale(frames)
 
     def hold(self, frames: Sequence[Frame]) -> list[Decision]:
         """One decision for each of `frames`, which nobody looks at; where `can_hold`.
@@ -78,7 +76,7 @@ class StreamNetwork:
             EdgevidError: the model computed NaN or infinity.
         """
         manifest = self._model.manifest
-        reset |= self._last_s is not None and frames[0].time_s - self._last_s > self._stale_s
+        reset |= self._is_stale(frames)
         if reset:
             self._state = self._model.zero_state()
             self.resets += 1
@@ -93,6 +91,10 @@ class StreamNetwork:
             self._exit, reset = chosen, False
         self._last_s = frames[-1].time_s
         return decisions
+
+    def _is_stale(self, frames: Sequence[Frame]) -> bool:
+        """Whether too long has passed before these frames for the state to say anything about them."""
+        return self._last_s is not None and frames[0].time_s - self._last_s > self._stale_s
 
 
 class ClipNetwork:

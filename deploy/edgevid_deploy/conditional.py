@@ -96,6 +96,12 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
     """The whole stream graph of a `conditional` manifest, without metadata."""
     student = folded(student)
     memory, shifts = list(student.memory_states), [n for n in student.state_shapes if n not in student.memory_states]
+
+    def exported(part: FirstPart | NextPart | HeldPart, i: int, takes: list[str], gives: list[str]) -> ModelProto:
+        model = to_onnx(part.eval(), part.example(), takes, gives)
+        _own_names(model.graph, i, keep={*takes, *gives})
+        return model
+
     parts: list[GraphProto] = []
     for i in range(len(manifest.exits)):
         part = FirstPart(student) if i == 0 else NextPart(student, i)
@@ -105,20 +111,20 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
             gives += [f"next_{name}" for name in shifts]  # of what no step skips: straight out
         else:
             takes = [_of(i - 1, "x"), _of(i - 1, "what"), *([_of(0, "x")] if i > 1 else []), *memory]
-        model = to_onnx(part.eval(), part.example(), takes, gives)
-        parts.append(_own_names(model.graph, i, keep={*takes, *gives}))
-    held_part = HeldPart(student)
+        parts.append(exported(part, i, takes, gives).graph)
     held_gives = [_of(HELD, name) for name in ("logits", "embedding", *(f"next_{name}" for name in memory))]
-    model = to_onnx(held_part.eval(), held_part.example(), memory, held_gives)
-    held = _own_names(model.graph, HELD, keep={*memory, *held_gives})
+    model = exported(HeldPart(student), HELD, memory, held_gives)
+    held = model.graph
     shared = _share([*parts, held])
 
     body = _Body(manifest, memory, parts)
     nodes, weights, made = body.of(0)
-    kept = [body.like(name, name) for name in (f"next_{shift}" for shift in shifts)]
-    outputs = [*made, *kept]
+    next_shifts = [f"next_{name}" for name in shifts]
+    outputs = [*made, *(body.like(name, name) for name in next_shifts)]
     look = helper.make_graph(nodes, "look", [], outputs, weights)
-    hold = helper.make_graph(_held_nodes(held, manifest, memory, shifts), "hold", [], outputs, held.initializer)
+    last = len(manifest.exits) - 1
+    stopped = body.stop(last, [*body.names(0), *next_shifts], [*body.sources(HELD), *shifts])
+    hold = helper.make_graph([*held.node, *stopped], "hold", [], outputs, held.initializer)
     asked = [value.name for value in outputs]
     nodes = [helper.make_node("If", ["hold"], asked, then_branch=hold, else_branch=look)]
     extra = [
@@ -135,22 +141,6 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
     )
     opsets = [helper.make_opsetid("", model.opset_import[0].version)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
-
-
-def _held_nodes(held: GraphProto, manifest: Manifest, memory: list[str], shifts: list[str]) -> list[NodeProto]:
-    """Of the branch that holds: what the memory says is every exit's answer, and the shifts keep their state."""
-    after = [f"next_{name}" for name in memory]
-    pairs = [
-        *((_of(HELD, "logits"), f"logits_{spec.name}") for spec in manifest.exits),
-        *((_of(HELD, name), name) for name in ("embedding", *after)),
-        *((name, f"next_{name}") for name in shifts),
-    ]
-    last = helper.make_tensor("", TensorProto.INT64, [1], [len(manifest.exits) - 1])
-    return [
-        *held.node,
-        *(helper.make_node("Identity", [source], [name]) for source, name in pairs),
-        helper.make_node("Constant", [], ["exit"], value=last),
-    ]
 
 
 class _Body:
@@ -206,8 +196,11 @@ class _Body:
         ]
 
     def sources(self, i: int) -> list[str]:
-        """What part i gives for each of `names(i)`; its logits stand for those of exits that are not computed."""
-        later = [_of(i, "logits")] * (len(self.exits) - i)
+        """What part i gives for each of `names(i)`; its logits stand for those of exits that are not computed.
+
+        Of the part that holds: for each of `names(0)`.
+        """
+        later = [_of(i, "logits")] * (len(self.exits) - max(i, 0))
         return [*later, _of(i, "embedding"), *(_of(i, f"next_{name}") for name in self.memory)]
 
     def stop(self, i: int, names: Sequence[str], sources: Sequence[str]) -> list[NodeProto]:
@@ -235,7 +228,7 @@ def _of(i: int, name: str) -> str:
     return f"held/{name}" if i == HELD else f"part{i}/{name}"
 
 
-def _own_names(graph: GraphProto, i: int, keep: set[str]) -> GraphProto:
+def _own_names(graph: GraphProto, i: int, keep: set[str]) -> None:
     """Everything inside a part is called after it: names of parts that stand in each other must differ."""
 
     def named(name: str) -> str:
@@ -247,7 +240,6 @@ def _own_names(graph: GraphProto, i: int, keep: set[str]) -> GraphProto:
         node.name = _of(i, node.name)
     for tensor in graph.initializer:
         tensor.name = named(tensor.name)
-    return graph
 
 
 def _share(parts: Sequence[GraphProto]) -> list[TensorProto]:

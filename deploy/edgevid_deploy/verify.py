@@ -19,7 +19,7 @@ from edgevid.sources.opening import DEMO, open_source
 from edgevid_deploy.coreml import check_package
 from edgevid_deploy.drift import Verification, check_same_model, compare
 from edgevid_deploy.onnx import stored_precision
-from edgevid_deploy.reference import TorchStream
+from edgevid_deploy.reference import WholeStream
 from edgevid_train.checkpoint import load_student
 from edgevid_train.describe import describe
 
@@ -93,7 +93,7 @@ def open_reference(against: str | Path, threads: int = 1) -> StreamModel | ClipM
     if is_model(against):
         return load(against, threads=threads)
     checkpoint = load_student(Path(against))
-    return TorchStream(checkpoint.student, describe(checkpoint.student, checkpoint.recipe, checkpoint.labels))
+    return WholeStream(checkpoint.student, describe(checkpoint.student, checkpoint.recipe, checkpoint.labels))
 
 
 def sampled_pixels(videos: Sequence[str | Path], manifest: Manifest) -> Iterator[Pixels]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgevid.errors import InputError
 from edgevid.manifest import Manifest
 from edgevid.metrics import rss_mb
-from edgevid.models.contract import ClipModel, StreamModel
+from edgevid.models.contract import ClipModel, State, StreamModel
 from edgevid.models.load import load
 
 WARM_UP = 20
@@ -51,7 +51,7 @@ class Bench:
     """One measurement. `step_ms`, a step with every exit computed, is None for a clip model; `clip_ms` for a stream
     model that has no clip graph.
 
-    `hold_macs`, `hold_ms`: of a step that looks at no frame; None where the graph cannot take such.
+    `hold_macs`, `hold_ms`: of a step that looks at no frame; 0 and None where the graph cannot take such.
     `rss_mb`: resident memory of the process, 10^6 bytes, after the model's first runs and before a clip graph is loaded
     for comparison. `load_ms`: to read, check and open the file, once.
     """
@@ -93,7 +93,7 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
     if isinstance(model, StreamModel):
         steppers = {name: _stepper(stopping, frames) for name, stopping in by_exit(model).items()}
         exit_s = {name: [] for name in steppers}
-        hold = _holder(model) if manifest.can_hold else None
+        hold = _carried(model.hold, model.zero_state()) if manifest.can_hold else None
         for step in (*steppers.values(), *([hold] if hold else [])):
             for _ in range(WARM_UP):
                 step()
@@ -159,23 +159,16 @@ def by_exit(model: StreamModel) -> dict[str, StreamModel]:
 
 def _stepper(model: StreamModel, frames: NDArray[np.uint8]) -> Callable[[], object]:
     """A function that takes the next frame, of ever the same ones, through the model and keeps the state."""
-    state = model.zero_state()
     pixels = itertools.cycle(frames)
+    return _carried(lambda state: model.step(next(pixels), state), model.zero_state())
+
+
+def _carried(take: Callable[[State], tuple[object, State]], state: State) -> Callable[[], object]:
+    """A function that takes one step after the other, each from the state that the one before left."""
 
     def step() -> None:
         nonlocal state
-        _, state = model.step(next(pixels), state)
-
-    return step
-
-
-def _holder(model: StreamModel) -> Callable[[], object]:
-    """A function that takes the model on by a step that looks at no frame, and keeps the state."""
-    state = model.zero_state()
-
-    def step() -> None:
-        nonlocal state
-        _, state = model.hold(state)
+        _, state = take(state)
 
     return step
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,15 +74,20 @@ def test_live_at_full_speed_gives_the_same_events(here: Path, tmp_path: Path, mo
     assert seen[0] == seen[1]
 
 
+def told_of_two_exits(folder: Path, words: list[str]) -> Any:
+    """What `detect --json` tells of a.mp4, seen with these words by a model that can stop early and hold."""
+    model, result = tiny_conditional_model(folder / "two.onnx"), folder / "j.json"
+    assert cli.run(["detect", "a.mp4", "--model", str(model), "--json", str(result), *words]) == 0
+    (file,) = json.loads(result.read_text())["files"]
+    return file
+
+
 @pytest.mark.parametrize(("threshold", "exits"), [([], ["final"]), (["--threshold", "0"], ["early"])])
 def test_a_threshold_lets_an_earlier_exit_decide(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threshold: list[str], exits: list[str]
 ) -> None:
-    tiny_conditional_model(tmp_path / "two.onnx")
     monkeypatch.chdir(here)
-    result = tmp_path / "j.json"
-    assert cli.run(["detect", "a.mp4", "--model", str(tmp_path / "two.onnx"), "--json", str(result), *threshold]) == 0
-    (file,) = json.loads(result.read_text())["files"]
+    file = told_of_two_exits(tmp_path, threshold)
     assert [name for name, count in file["exits"].items() if count] == exits
 
 
@@ -91,11 +97,8 @@ def test_a_threshold_lets_an_earlier_exit_decide(
 def test_one_look_may_stand_for_frames_after_it(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], holds: bool
 ) -> None:
-    tiny_conditional_model(tmp_path / "two.onnx")
     monkeypatch.chdir(here)
-    result = tmp_path / "j.json"
-    assert cli.run(["detect", "a.mp4", "--model", str(tmp_path / "two.onnx"), "--json", str(result), *words]) == 0
-    (file,) = json.loads(result.read_text())["files"]
+    file = told_of_two_exits(tmp_path, words)
     assert (file["held"] > 0.5 * sum(file["exits"].values())) == holds
     assert file["events"][0]["label"] == "red"
 

@@ -103,9 +103,11 @@ class MemoryTask(nn.Module):
     def forward(self, batch: SightBatch, shares: Counts = WHOLE) -> Losses:
         clips, steps = batch.targets.shape
         deciding = draw_deciding(clips, steps, len(self.exit_weights), self.skipping)
-        looks = draw_looks(clips, steps, self.held, self.most_held)
-        deciding = deciding.gather(1, looks).to(batch.targets.device)
-        logits, _ = self.network.recall(batch.seen_at(looks.to(batch.targets.device)).sights, steps, deciding)
+        if self.held:
+            looks = draw_looks(clips, steps, self.held, self.most_held)
+            deciding = deciding.gather(1, looks)
+            batch = batch.seen_at(looks.to(batch.targets.device))
+        logits, _ = self.network.recall(batch.sights, steps, deciding.to(batch.targets.device))
         losses = [task_loss(one, batch.targets, batch.weights, self.label_loss) for one in logits]
         loss = torch.stack([weight * one for weight, one in zip(self.exit_weights, losses, strict=True)]).sum()
         loss = loss * shares.labels
