@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from edgevid.manifest import Manifest
 from edgevid_deploy.step import folded, input_names, output_names
-from edgevid_train.models.student import Glance, Student
+from edgevid_train.models.student import MEMORY, Glance, Student
 
-HELD = -1
-"""Number of the part that holds, which comes before the first."""
-MADE = ("logits", "embedding", "x", "what")
-"""What a part makes beside the memory's state, in order."""
+HELD, AFTER = -1, -2
+OTHERS = {HELD: "held", AFTER: "after"}
+"""Parts that do not look, by their numbers: the one that holds, and the one that moves the memory's state on."""
+MADE = ("logits", "embedding", "x", "what", "kept")
+"""What every part that looks makes, in order; see `Glance`."""
 
 
 class FirstPart(nn.Module):
@@ -33,7 +34,7 @@ class FirstPart(nn.Module):
     def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         before = dict(zip(self.student.state_shapes, state, strict=True))
         glance, shifts = self.student.begin(frame.permute(0, 3, 1, 2).to(torch.float32), before)
-        return (*_made(glance), *glance.memory.values(), *shifts.values())
+        return (*_made(glance), glance.recalled, *shifts.values())
 
     def example(self) -> tuple[Tensor, ...]:
         spec = self.student.config.input
@@ -42,8 +43,8 @@ class FirstPart(nn.Module):
 
 
 class NextPart(nn.Module):
-    """From exit `i - 1` to exit `i`: the map there, what was seen, the first exit's map where that is another, and the
-    memory before the step.
+    """From exit `i - 1` to exit `i`: takes the map there, what was seen, what the past adds, and the first exit's map
+    where that is another.
     """
 
     def __init__(self, student: Student, i: int) -> None:
@@ -51,73 +52,78 @@ class NextPart(nn.Module):
         self.student = student
         self.i = i
 
-    def forward(self, x: Tensor, what: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        finer, *memory = rest if self.i > 1 else (x, *rest)
-        before = dict(zip(self.student.memory_states, memory, strict=True))
-        glance = Glance(x, finer, what, what, what, before)
-        after = self.student.go_on(self.i, glance, before)
-        return (*_made(after), *after.memory.values())
+    def forward(self, x: Tensor, what: Tensor, recalled: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        (finer,) = rest or (x,)
+        return _made(self.student.go_on(self.i, Glance(x, finer, what, recalled, what, what, what)))
 
     @torch.no_grad()
     def example(self) -> tuple[Tensor, ...]:
         spec, state = self.student.config.input, self.student.zero_state()
         glance, _ = self.student.begin(torch.zeros(1, 3, spec.height, spec.width), state)
         for i in range(1, self.i):
-            glance = self.student.go_on(i, glance, state)
-        memory = [state[name] for name in self.student.memory_states]
-        return (glance.x, glance.what, *([glance.finer] if self.i > 1 else []), *memory)
+            glance = self.student.go_on(i, glance)
+        return (glance.x, glance.what, glance.recalled, *([glance.finer] if self.i > 1 else []))
 
 
 class HeldPart(nn.Module):
-    """The memory before a step that holds, to the step's logits and embedding and the memory after it."""
+    """The memory's state to logits, embedding and what is kept of a step that holds."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
-        self.student = student
+        self.memory = student.memory
 
-    def forward(self, *memory: Tensor) -> tuple[Tensor, ...]:
-        logits, embedding, after = self.student.hold(dict(zip(self.student.memory_states, memory, strict=True)))
-        return (logits, embedding, *after.values())
+    def forward(self, state: Tensor) -> tuple[Tensor, ...]:
+        return self.memory.hold(state)
 
-    def example(self) -> tuple[Tensor, ...]:
-        state = self.student.zero_state()
-        return tuple(state[name] for name in self.student.memory_states)
+
+class AfterPart(nn.Module):
+    """The memory's state and what is kept of a step to the state after it."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.memory = student.memory
+
+    def forward(self, state: Tensor, kept: Tensor) -> Tensor:
+        return self.memory.remember.after(state, kept)
 
 
 def _made(glance: Glance) -> tuple[Tensor, ...]:
-    return glance.logits, glance.embedding, glance.x, glance.what
+    return glance.logits, glance.embedding, glance.x, glance.what, glance.kept
 
 
-Exporter = Callable[[nn.Module, tuple[Tensor, ...], list[str], list[str]], ModelProto]
+Tensors = tuple[Tensor, ...]
+Exporter = Callable[[nn.Module, Tensors, list[str], list[str]], ModelProto]
 """Module, example, names of inputs and outputs -> a stripped ONNX model."""
 
 
 def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -> ModelProto:
     """The whole stream graph of a `conditional` manifest, without metadata."""
     student = folded(student)
-    memory, shifts = list(student.memory_states), [n for n in student.state_shapes if n not in student.memory_states]
+    zeros, shifts = student.zero_state(), [name for name in student.state_shapes if name != MEMORY]
 
-    def exported(part: FirstPart | NextPart | HeldPart, i: int, takes: list[str], gives: list[str]) -> ModelProto:
-        model = to_onnx(part.eval(), part.example(), takes, gives)
+    def exported(part: nn.Module, example: Tensors, i: int, takes: list[str], gives: list[str]) -> ModelProto:
+        model = to_onnx(part.eval(), example, takes, gives)
         _own_names(model.graph, i, keep={*takes, *gives})
         return model
 
     parts: list[GraphProto] = []
     for i in range(len(manifest.exits)):
         part = FirstPart(student) if i == 0 else NextPart(student, i)
-        gives = [_of(i, name) for name in (*MADE, *(f"next_{name}" for name in memory))]
+        gives = [_of(i, name) for name in MADE]
         if i == 0:
             takes = ["frame", *student.state_shapes]
-            gives += [f"next_{name}" for name in shifts]  # of what no step skips: straight out
+            gives += [_of(0, "recalled"), *(f"next_{name}" for name in shifts)]  # of what no step skips: straight out
         else:
-            takes = [_of(i - 1, "x"), _of(i - 1, "what"), *([_of(0, "x")] if i > 1 else []), *memory]
-        parts.append(exported(part, i, takes, gives).graph)
-    held_gives = [_of(HELD, name) for name in ("logits", "embedding", *(f"next_{name}" for name in memory))]
-    model = exported(HeldPart(student), HELD, memory, held_gives)
-    held = model.graph
+            takes = [_of(i - 1, "x"), _of(i - 1, "what"), _of(0, "recalled"), *([_of(0, "x")] if i > 1 else [])]
+        parts.append(exported(part, part.example(), i, takes, gives).graph)
+    gives = [_of(HELD, name) for name in ("logits", "embedding", "kept")]
+    held = exported(HeldPart(student), (zeros[MEMORY],), HELD, [MEMORY], gives).graph
     shared = _share([*parts, held])
+    with torch.no_grad():
+        kept = student.memory.hold(zeros[MEMORY])[2]
+    model = exported(AfterPart(student), (zeros[MEMORY], kept), AFTER, [MEMORY, "kept"], [f"next_{MEMORY}"])
 
-    body = _Body(manifest, memory, parts)
+    body = _Body(manifest, parts)
     nodes, weights, made = body.of(0)
     next_shifts = [f"next_{name}" for name in shifts]
     outputs = [*made, *(body.like(name, name) for name in next_shifts)]
@@ -126,18 +132,18 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
     stopped = body.stop(last, [*body.names(0), *next_shifts], [*body.sources(HELD), *shifts])
     hold = helper.make_graph([*held.node, *stopped], "hold", [], outputs, held.initializer)
     asked = [value.name for value in outputs]
-    nodes = [helper.make_node("If", ["hold"], asked, then_branch=hold, else_branch=look)]
+    nodes = [helper.make_node("If", ["hold"], asked, then_branch=hold, else_branch=look), *model.graph.node]
     extra = [
         helper.make_tensor_value_info("hold", TensorProto.BOOL, [1]),
         *(helper.make_tensor_value_info(f"threshold_{e.name}", TensorProto.FLOAT, [1]) for e in manifest.exits[:-1]),
     ]
-    known = {value.name: value for value in (*parts[0].input, *extra, *outputs)}
+    known = {value.name: value for value in (*parts[0].input, *extra, *outputs, *model.graph.output)}
     graph = helper.make_graph(
         nodes,
         manifest.name,
         [known[name] for name in input_names(manifest)],
         [known[name] for name in output_names(manifest)],
-        shared,
+        [*shared, *model.graph.initializer],
     )
     opsets = [helper.make_opsetid("", model.opset_import[0].version)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
@@ -146,15 +152,14 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
 class _Body:
     """Nodes of the parts from number i on, as they stand inside the question before them."""
 
-    def __init__(self, manifest: Manifest, memory: Sequence[str], parts: Sequence[GraphProto]) -> None:
+    def __init__(self, manifest: Manifest, parts: Sequence[GraphProto]) -> None:
         self.exits = [spec.name for spec in manifest.exits]
         self.activation = manifest.activation
-        self.memory = memory
         self.parts = parts
         self.types = {value.name: value for part in parts for value in part.output}
 
     def of(self, i: int) -> tuple[list[NodeProto], list[TensorProto], list[ValueInfoProto]]:
-        """Nodes, weights and outputs: logits of exit i and all later ones, embedding, memory's next state, `exit`."""
+        """Nodes, weights and outputs: logits of exit i and all later ones, embedding, what is kept, `exit`."""
         part, names, sources = self.parts[i], self.names(i), self.sources(i)
         values = [self.like(name, source) for name, source in zip(names, sources, strict=True)]
         values.append(helper.make_tensor_value_info("exit", TensorProto.INT64, [1]))
@@ -189,11 +194,7 @@ class _Body:
         ]
 
     def names(self, i: int) -> list[str]:
-        return [
-            *(f"logits_{name}" for name in self.exits[i:]),
-            "embedding",
-            *(f"next_{name}" for name in self.memory),
-        ]
+        return [*(f"logits_{name}" for name in self.exits[i:]), "embedding", "kept"]
 
     def sources(self, i: int) -> list[str]:
         """What part i gives for each of `names(i)`; its logits stand for those of exits that are not computed.
@@ -201,7 +202,7 @@ class _Body:
         Of the part that holds: for each of `names(0)`.
         """
         later = [_of(i, "logits")] * (len(self.exits) - max(i, 0))
-        return [*later, _of(i, "embedding"), *(_of(i, f"next_{name}") for name in self.memory)]
+        return [*later, _of(i, "embedding"), _of(i, "kept")]
 
     def stop(self, i: int, names: Sequence[str], sources: Sequence[str]) -> list[NodeProto]:
         same = [helper.make_node("Identity", [source], [name]) for name, source in zip(names, sources, strict=True)]
@@ -225,7 +226,7 @@ def graphs(graph: GraphProto) -> Iterator[GraphProto]:
 
 
 def _of(i: int, name: str) -> str:
-    return f"held/{name}" if i == HELD else f"part{i}/{name}"
+    return f"{OTHERS.get(i, f'part{i}')}/{name}"
 
 
 def _own_names(graph: GraphProto, i: int, keep: set[str]) -> None:

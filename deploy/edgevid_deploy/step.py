@@ -71,7 +71,7 @@ def folded(student: Student) -> Student:
     """A copy for inference in which batch norms are part of the layers before them, where converters do not see to it.
 
     They fold a norm into a plain convolution by themselves; but Core ML's leaves one after a linear layer standing, and
-    to none of them does the memory's sum of two convolutions look like one.
+    to none of them does the memory's sum of two products look like one. Its weights are laid out as a step takes them.
     """
     copy = deepcopy(student).eval()
     for module in copy.modules():
@@ -81,6 +81,9 @@ def folded(student: Student) -> Student:
                 module[0], module[1] = fuse_linear_bn_eval(layer, norm), nn.Identity()
             elif isinstance(layer, CausalConv) and isinstance(norm, nn.BatchNorm2d):
                 layer.conv, module[1] = fuse_conv_bn_eval(layer.conv, norm), nn.Identity()
+    tower = copy.memory.remember
+    with torch.no_grad():
+        tower.fixed = tower.unrolled() if len(tower.layers) else None
     return copy
 
 

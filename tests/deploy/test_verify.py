@@ -35,7 +35,7 @@ def test_an_export_is_verified_against_its_checkpoint_on_a_video(exported, check
     assert "verified" in ran.out
     assert "50 steps" in ran.out
     assert "final" in ran.out
-    assert "worst of 3 states" in ran.out
+    assert "worst of 2 states" in ran.out
     result = json.loads(figures.read_text())
     assert result["ok"]
     assert result["numeric"]
@@ -45,7 +45,7 @@ def test_an_export_is_verified_against_its_checkpoint_on_a_video(exported, check
     by_name = {drift["output"]: drift for drift in result["drifts"]}
     assert 0 < by_name["logits_final"]["max_abs"] <= by_name["logits_final"]["limit"]
     assert by_name["logits_final"]["agreement"] == 1
-    assert len(by_name) == 2 + 1 + 3
+    assert len(by_name) == 2 + 1 + 2
 
 
 def test_the_clip_graph_is_verified_too_and_against_the_stream_graph(exported, checkpoint, video):

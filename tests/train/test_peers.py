@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_run import RECIPE
 
-from edgevid_train.models.student import Student
+from edgevid_train.models.student import MEMORY, Student
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import load_recipe
 
@@ -35,7 +35,7 @@ def test_every_peer_is_what_the_recipe_makes_of_its_settings(monkeypatch: pytest
         assert x3d(torch.zeros(1, 4, 3, 160, 160)).logits.shape == (1, 11)
     tsm = Student(recipes["tsm-mobilenetv2"].student, 11)
     assert tsm.exit_names == ("final",)
-    assert not tsm.memory_states  # only the shifts look back, each one frame
+    assert MEMORY not in tsm.state_shapes  # only the shifts look back, each one frame
     assert len(tsm.state_shapes) == 10
     shifted = recipes["tsm-lite0"].teacher
     assert (shifted.kind, shifted.frames, shifted.backbone) == ("tsm", 16, "tf_efficientnet_lite0")

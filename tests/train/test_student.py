@@ -15,8 +15,8 @@ from edgevid.manifest import ExitSpec
 from edgevid.models.scores import activate
 from edgevid_train.models.backbones import OFFERED
 from edgevid_train.models.heads import Sight
-from edgevid_train.models.student import Student, macs_of_hold, macs_per_exit
-from edgevid_train.models.temporal import CausalConv, CausalShift
+from edgevid_train.models.student import MEMORY, Student, macs_of_hold, macs_per_exit
+from edgevid_train.models.temporal import CausalShift
 
 TOLERANCE = 1e-4
 """Of the larger of 1 and an output's greatest value: float32 has seven digits, whatever stands before the point."""
@@ -114,7 +114,7 @@ def test_a_held_step_says_what_the_memory_says_when_it_is_told_the_same_again():
             held, _, state = network.hold(before)
             computed = (held,)
             assert list(state) == list(before)
-            shifts = [name for name in state if name not in network.memory_states]
+            shifts = [name for name in state if name != MEMORY]
             assert shifts
             assert all(torch.equal(state[name], before[name]) for name in shifts)
         decided.append((computed[-1],))
@@ -183,7 +183,7 @@ def test_to_the_last_bit_the_exit_that_decides_is_the_runtimes(activation):
 
 def test_only_what_no_step_skips_has_state():
     network = small_student(exits=(2, 3, 4))
-    shifts = [name for name in network.state_shapes if name not in network.memory_states]
+    shifts = [name for name in network.state_shapes if name != MEMORY]
     assert shifts
     assert all(name.startswith(("stages_0_", "stages_1_")) for name in shifts)
 
@@ -232,10 +232,11 @@ def test_state_moves_on_bit_for_bit_and_what_was_passed_in_stays():
     kept = {name: value.clone() for name, value in before.items()}
     _, after = stream(network, pictures(1, seed=4), state=before)
     assert all(torch.equal(before[name], kept[name]) for name in kept)
-    convolutions = [m for m in network.modules() if isinstance(m, CausalConv)]
-    assert len(convolutions) == 2  # one memory, however many exits
-    for layer in convolutions:
-        assert torch.equal(after[layer.state_name][..., :-1], before[layer.state_name][..., 1:])
+    first = 2 * network.config.dilations[0]  # steps that the first layer looks back
+    old, new = before[MEMORY], after[MEMORY]
+    assert len(network.config.dilations) == 2
+    assert torch.equal(new[:, : first - 1], old[:, 1:first])
+    assert torch.equal(new[:, first:-1], old[:, first + 1 :])
 
 
 def test_streams_of_a_batch_do_not_touch_each_other():
@@ -265,8 +266,9 @@ def test_macs_are_those_of_the_layers_and_rise_from_exit_to_exit():
     network = small_student("resnet18", exits=(1, 2), shift_divisor=0, points=0, size=8, dilations=(1,))
     first, last = macs_per_exit(network)
     # stem 7x7 to 32x32, pooled to 16x16; stage 1: four 3x3 convolutions of 64 channels; mix of what is seen
-    memory = 8 * 8 + 3 * 8 * 8 + 8 * 5  # what the eye tells, one layer, the decision
-    assert first == 49 * 3 * 64 * 32 * 32 + 4 * 9 * 64 * 64 * 16 * 16 + 64 * 8 + memory
+    answer = 8 * 8 + 8 * 8 + 8 * 5  # what the eye tells, the present of one layer, the decision
+    past = 2 * 8 * 8
+    assert first == 49 * 3 * 64 * 32 * 32 + 4 * 9 * 64 * 64 * 16 * 16 + 64 * 8 + past + answer
     # the second eye also takes what the first saw, and the memory answers anew
     stage = (9 * 64 * 128 + 3 * 9 * 128 * 128 + 64 * 128) * 8 * 8
-    assert last == first + stage + (128 + 8) * 8 + memory
+    assert last == first + stage + (128 + 8) * 8 + answer

@@ -5,14 +5,15 @@ better than the earlier ones. What the memory keeps of a step is what the decidi
 leaves no hole in anybody's past, and stages that can be skipped carry no state that could go stale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edgevid_train.models.temporal import Carry, CausalConv
+from edgevid_train.models.temporal import TAPS, Carry, CausalConv
 
 LOOK = 64
 """Channels of the map in which an eye searches for places."""
@@ -90,8 +91,25 @@ def about_zero(places: Tensor) -> Tensor:
     return 4 * places - 2
 
 
+class Unrolled(NamedTuple):
+    """The weights of a tower of L layers as a step takes them, batch norms folded in.
+
+    `before` `(L, 2 * size, size)` of what a layer was told before, `now`, L times `(size, size)`, of what it is told in
+    this step, `bias` `(L, 1, size)`.
+    """
+
+    before: Tensor
+    now: Sequence[Tensor]
+    bias: Tensor
+
+
 class CausalTower(nn.Module):
-    """Residual causal convolutions of growing reach (Bai et al. 2018, TCN). `(K*B, C, 1, T)` -> the same shape."""
+    """Residual causal convolutions of growing reach (Bai et al. 2018, TCN).
+
+    The clip graph is `forward`. In the stream graph one state `(B, steps, size)` holds what every layer was told, one
+    layer after the other, the oldest first. What the past adds in a step is the same whatever the step shows: `recall`
+    reckons it once, for all layers in one product, and `tell` as often as there is an answer to give.
+    """
 
     def __init__(self, carry: Carry, size: int, dilations: tuple[int, ...], dropout: float) -> None:
         super().__init__()
@@ -101,16 +119,75 @@ class CausalTower(nn.Module):
             )
             for dilation in dilations
         )
+        self.fixed: Unrolled | None = None
+        reaches = [(TAPS - 1) * dilation for dilation in dilations]
+        firsts = [sum(reaches[:layer]) for layer in range(len(reaches))]
+        self.steps = sum(reaches)
+        self._heard = sum(reaches[:1]) - 1
+        self._taps = [
+            first + dilation * k for first, dilation in zip(firsts, dilations, strict=True) for k in range(TAPS - 1)
+        ]
+        # a layer's rows move on by one, and what it was told in this step, which stands behind the state, comes last
+        self._next = [
+            row
+            for layer, (first, reach) in enumerate(zip(firsts, reaches, strict=True))
+            for row in (*range(first + 1, first + reach), self.steps + layer)
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
+        """The clip graph, `(K*B, size, 1, T)` -> the same shape."""
         for layer in self.layers:
             x = x + layer(x)
         return x
 
-    def heard(self) -> Tensor:
-        """What a stream's step before put in, `(B, C, 1, 1)`: the first layer keeps it. Of a tower with layers."""
-        first = cast(CausalConv, self.get_submodule("layers.0.0"))
-        return first.past()[..., -1:]
+    def unrolled(self) -> Unrolled:
+        """Its weights for `recall` and `tell`, of a tower in evaluation mode."""
+        before, now, bias = [], [], []
+        for layer in cast(Iterable[nn.Sequential], self.layers):
+            conv, norm = cast(CausalConv, layer[0]).conv, layer[1]
+            if isinstance(norm, nn.BatchNorm2d):
+                conv = fuse_conv_bn_eval(conv, norm)
+            *taps, last = conv.weight[:, :, 0].permute(2, 1, 0)
+            before.append(torch.cat(taps))
+            now.append(last.contiguous())
+            assert conv.bias is not None
+            bias.append(conv.bias[None])
+        return Unrolled(torch.stack(before), now, torch.stack(bias))
+
+    def recall(self, state: Tensor) -> Tensor:
+        """What each layer adds of its past, `(L, B, size)`."""
+        if not self.layers:
+            return state.transpose(0, 1)
+        weights = self.fixed or self.unrolled()
+        told = _rows(state, self._taps).reshape(len(state), len(self.layers), -1).transpose(0, 1)
+        return torch.matmul(told, weights.before) + weights.bias
+
+    def tell(self, told: Tensor, recalled: Tensor) -> tuple[Tensor, Tensor]:
+        """K answers to one step, `(K*B, size)` -> the same shape; and what is kept of the last, `(B, L, size)`."""
+        if not self.layers:
+            return told, recalled.transpose(0, 1)
+        weights = self.fixed or self.unrolled()
+        streams = recalled.shape[1]
+        if len(told) > streams:
+            recalled = recalled.repeat(1, len(told) // streams, 1)
+        heard = []
+        for now, before in zip(weights.now, torch.split(recalled.flatten(0, 1), len(told)), strict=True):
+            heard.append(told[-streams:])
+            told = told + torch.addmm(before, told, now).relu()
+        return told, torch.cat(heard, 1).reshape(streams, len(heard), -1)
+
+    def heard(self, state: Tensor) -> Tensor:
+        """What was told in the step before, `(B, size)`."""
+        return state[:, self._heard]
+
+    def after(self, state: Tensor, kept: Tensor) -> Tensor:
+        """The state after a step of which the layers keep this, `(B, L, size)`."""
+        return _rows(torch.cat([state, kept], 1), self._next)
+
+
+def _rows(state: Tensor, rows: Sequence[int]) -> Tensor:
+    """As `state[:, rows]`, which exporters make five nodes of."""
+    return state.index_select(1, torch.tensor(rows, device=state.device))
 
 
 class Memory(nn.Module):
@@ -142,27 +219,30 @@ class Memory(nn.Module):
         self.remember = CausalTower(carry, size, dilations, dropout)
         self.decide = nn.Conv2d(size, labels, 1)
 
-    def forward(self, sights: Sequence[Sight], first: int = 0) -> tuple[list[Tensor], Tensor]:
-        """Of each eye, as if it decided: logits `(B, L, 1, T)`. And the embedding `(B, size, 1, T)` of the last.
+    def forward(self, sights: Sequence[Sight]) -> tuple[list[Tensor], Tensor]:
+        """The clip graph. A step's past is what the deciding exits saw (`Carry.deciding`), by default the last.
 
-        `sights` are those of the eyes from number `first` on. A step's past is what the deciding exits saw
-        (`Carry.deciding`), by default the last of these.
+        Returns: of each eye, as if it decided, logits `(B, L, 1, T)`; of the last the embedding `(B, size, 1, T)`.
         """
-        seen = []
-        for i, sight in enumerate(sights, start=first):
-            told: Tensor = self.what[i](sight.what)
-            if self.where is not None:
-                told = told + self.point_out(sight.places[:, 0], sight.pointing.sigmoid())
-            seen.append(told)
-        return self._judge(seen)
+        return self._over_time([self._told(i, sight) for i, sight in enumerate(sights)])
 
-    def hold(self) -> tuple[Tensor, Tensor]:
-        """One step of a stream in which no eye looked: told again what it was told last.
+    def step(self, sights: Sequence[Sight], recalled: Tensor, first: int = 0) -> tuple[list[Tensor], Tensor, Tensor]:
+        """The stream graph. `sights` are those of the eyes from number `first` on; `recalled` as of its tower.
 
-        Returns: logits `(B, L, 1, 1)` and the embedding `(B, size, 1, 1)`.
+        Returns: of each, as if it decided, logits `(B, L)`; of the last the embedding `(B, size)` and what is kept.
         """
-        self.carry.eyes = 1
-        return self._recall(self.remember.heard())
+        told = [self._told(i, sight) for i, sight in enumerate(sights, start=first)]
+        embedding, kept = self.remember.tell(torch.cat(told), recalled)
+        logits = self._decide(embedding)
+        return list(logits.chunk(len(told))), embedding.chunk(len(told))[-1], kept
+
+    def hold(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A step of a stream in which no eye looked: told again what it was told last.
+
+        Returns: logits `(B, L)`, the embedding `(B, size)`, what is kept.
+        """
+        embedding, kept = self.remember.tell(self.remember.heard(state), self.remember.recall(state))
+        return self._decide(embedding), embedding, kept
 
     def point_out(self, place: Tensor, pointing: Tensor) -> Tensor:
         """What memory takes of places `(N, 2)` and of how sure it is `(N,)` that a hand points there."""
@@ -176,19 +256,25 @@ class Memory(nn.Module):
         if self.where is None:
             raise RuntimeError("a student without points follows no path")
         self.carry.clip(path.shape[1])
-        (logits,), _ = self._judge([self.point_out(path.flatten(0, 1), pointing.flatten())])
+        (logits,), _ = self._over_time([self.point_out(path.flatten(0, 1), pointing.flatten())])
         return logits.squeeze(2).transpose(1, 2)
 
-    def _judge(self, seen: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        self.carry.eyes = len(seen)
-        together = torch.cat(list(seen))
-        frames = 1 if self.carry.frames is None else self.carry.frames
-        over_time = together.reshape(-1, frames, together.shape[1]).transpose(1, 2).unsqueeze(2)  # (K*B, size, 1, T)
-        logits, embedding = self._recall(over_time)
-        return list(logits.chunk(len(seen))), embedding.chunk(len(seen))[-1]
+    def _told(self, i: int, sight: Sight) -> Tensor:
+        """What eye i tells of what it saw, `(N, size)`."""
+        told: Tensor = self.what[i](sight.what)
+        if self.where is None:
+            return told
+        return told + self.point_out(sight.places[:, 0], sight.pointing.sigmoid())
 
-    def _recall(self, told: Tensor) -> tuple[Tensor, Tensor]:
-        """`(K*B, size, 1, T)` -> logits `(K*B, L, 1, T)` and the embedding, of the same shape as what was told."""
-        embedding: Tensor = self.remember(told)
+    def _over_time(self, told: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        self.carry.eyes = len(told)
+        together = torch.cat(list(told))
+        assert self.carry.frames is not None
+        over_time = together.reshape(-1, self.carry.frames, together.shape[1]).transpose(1, 2).unsqueeze(2)
+        embedding: Tensor = self.remember(over_time)  # (K*B, size, 1, T)
         logits: Tensor = self.decide(embedding)
-        return logits, embedding
+        return list(logits.chunk(len(told))), embedding.chunk(len(told))[-1]
+
+    def _decide(self, embedding: Tensor) -> Tensor:
+        """`(N, size)` -> logits `(N, L)`."""
+        return functional.linear(embedding, self.decide.weight[:, :, 0, 0], self.decide.bias)

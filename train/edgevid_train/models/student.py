@@ -9,7 +9,7 @@ computes, the stages up to the first exit and the memory; a stage that can be sk
 (`hold`) looks at no frame: the memory is told again what it was told last, and the shifts keep their state.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, Self
@@ -17,16 +17,18 @@ from typing import Annotated, Literal, NamedTuple, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid.cascade import is_sure
 from edgevid.manifest import InputSpec
 from edgevid.models.scores import activate
 from edgevid_train.models.backbones import add_shifts, build_backbone
 from edgevid_train.models.heads import Eye, Memory, Sight
-from edgevid_train.models.temporal import Carry, CausalConv, CausalShift, name_states
+from edgevid_train.models.temporal import Carry, CausalShift, name_states
 
 State = dict[str, Tensor]
-
+MEMORY = "memory"
+"""Name of the memory's state; all others are those of shifts."""
 
 Dilation = Annotated[int, Field(ge=1, le=4096)]
 
@@ -89,16 +91,18 @@ class StudentOutputs:
 class Glance(NamedTuple):
     """What a step has got to at an exit, and what the next part goes on from.
 
-    `x`: the stage's map `(B, C, H, W)`; `finer`: the first exit's; `what` `(B, size)`: what the exit's eye saw.
-    `logits` `(B, L)` and `embedding` `(B, E)` are the step's if it ends here, `memory` the memory's state after it.
+    `x`: the stage's map `(B, C, H, W)`; `finer`: the first exit's; `what` `(B, size)`: what the exit's eye saw;
+    `recalled`: what the memory's layers add of the past. `logits` `(B, L)` and `embedding` `(B, E)` are the step's if
+    it ends here, and `kept` what the memory keeps of it.
     """
 
     x: Tensor
     finer: Tensor
     what: Tensor
+    recalled: Tensor
     logits: Tensor
     embedding: Tensor
-    memory: State
+    kept: Tensor
 
 
 class Student(nn.Module):
@@ -203,13 +207,9 @@ class Student(nn.Module):
         Returns: logits `(B, L)` per exit, embedding `(B, E)`, the state after it.
         """
         self.carry.stream(state)
-        logits, embedding = self.memory(self._look(frame))
-        new = self.carry.release()
-        return (
-            tuple(x.flatten(1) for x in logits),
-            embedding.flatten(1),
-            {name: new[name] for name in self.state_shapes},
-        )
+        sights = self._look(frame)
+        logits, embedding, kept = self.memory.step(sights, self._recall(state, len(frame)))
+        return tuple(logits), embedding, self._after(state, self.carry.release(), kept)
 
     def decide(
         self,
@@ -234,42 +234,45 @@ class Student(nn.Module):
             (scores,) = activate(glance.logits.detach().cpu().numpy(), activation)
             if is_sure(scores, threshold, activation):
                 break
-            glance = self.go_on(len(logits), glance, state)
+            glance = self.go_on(len(logits), glance)
             logits.append(glance.logits)
-        after = {**shifts, **glance.memory}
-        return len(logits) - 1, tuple(logits), glance.embedding, {name: after[name] for name in self.state_shapes}
+        return len(logits) - 1, tuple(logits), glance.embedding, self._after(state, shifts, glance.kept)
 
     def begin(self, frame: Tensor, state: Mapping[str, Tensor]) -> tuple[Glance, State]:
         """From the frame `(B, 3, H, W)` to the first exit; and the state of what no step skips."""
         self.carry.stream(state)
         x = self._stages((frame - self.mean) / self.std, 0)
         sight: Sight = self.eyes[0](x)
-        glance, new = self._judge(0, x, x, sight)
-        shifts = {name: value for name, value in new.items() if name not in glance.memory}
-        return glance, shifts
+        return self._judge(0, x, x, sight, self._recall(state, len(frame))), self.carry.release()
 
-    def go_on(self, i: int, glance: Glance, state: Mapping[str, Tensor]) -> Glance:
-        """From exit `i - 1` to exit `i`; `state` is that before the step."""
-        self.carry.stream(state)
+    def go_on(self, i: int, glance: Glance) -> Glance:
+        """From exit `i - 1` to exit `i`."""
         x = self._stages(glance.x, i)
         sight: Sight = self.eyes[i](x, glance.finer, glance.what)
-        return self._judge(i, x, glance.finer, sight)[0]
+        return self._judge(i, x, glance.finer, sight, glance.recalled)
 
     def hold(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, State]:
         """A step without a frame: what was seen in the last one stands for it, and the memory alone goes on.
 
         Returns: logits `(B, L)`, the embedding `(B, E)`, the state after it.
         """
-        self.carry.stream(state)
-        logits, embedding = self.memory.hold()
-        new = self.carry.release()
-        return logits.flatten(1), embedding.flatten(1), {**state, **new}
+        logits, embedding, kept = self.memory.hold(state[MEMORY])
+        return logits, embedding, self._after(state, state, kept)
 
-    def _judge(self, i: int, x: Tensor, finer: Tensor, sight: Sight) -> tuple[Glance, State]:
-        (logits,), embedding = self.memory([sight], first=i)
-        new = self.carry.release()
-        memory = {name: new[name] for name in self.memory_states}
-        return Glance(x, finer, sight.what, logits.flatten(1), embedding.flatten(1), memory), new
+    def _judge(self, i: int, x: Tensor, finer: Tensor, sight: Sight, recalled: Tensor) -> Glance:
+        (logits,), embedding, kept = self.memory.step([sight], recalled, first=i)
+        return Glance(x, finer, sight.what, recalled, logits, embedding, kept)
+
+    def _recall(self, state: Mapping[str, Tensor], streams: int) -> Tensor:
+        tower = self.memory.remember
+        return tower.recall(state[MEMORY] if MEMORY in state else self.mean.new_zeros(streams, 0, self.config.size))
+
+    def _after(self, state: Mapping[str, Tensor], shifts: Mapping[str, Tensor], kept: Tensor) -> State:
+        """The whole state after a step, from what was before it, what the shifts keep and what the memory keeps."""
+        return {
+            name: self.memory.remember.after(state[name], kept) if name == MEMORY else shifts[name]
+            for name in self.state_shapes
+        }
 
     def zero_state(self, batch: int = 1) -> State:
         """The state at the start of a stream."""
@@ -313,52 +316,37 @@ class Student(nn.Module):
         self.train(training)
         for hook in hooks:
             hook.remove()
-        return shapes | {name: (1, self.config.size, 1, reach) for name, reach in self.memory_states.items()}
-
-    @property
-    def memory_states(self) -> dict[str, int]:
-        """Names of the memory's states, and how many steps each holds."""
-        return {m.state_name: m.reach for m in self.memory.modules() if isinstance(m, CausalConv)}
+        steps = self.memory.remember.steps
+        return shapes | ({MEMORY: (1, steps, self.config.size)} if steps else {})
 
 
+@torch.no_grad()
 def macs_per_exit(student: Student) -> list[int]:
-    """Multiply-accumulates of a step that ends at each exit: convolutions and linear layers are counted.
+    """Multiply-accumulates of a step that ends at each exit: convolutions and products of matrices are counted.
 
-    The memory answers anew at every exit, so a step to the last one pays for it as often as there are exits.
+    The memory answers anew at every exit, so a step to the last one pays for its answer as often as there are exits.
     """
-    spec, state, totals = student.config.input, student.zero_state(), []
-    with _counting_macs(student) as so_far:
-        glance, _ = student.begin(torch.zeros(1, 3, spec.height, spec.width), state)
-        totals.append(so_far())
+    spec, totals = student.config.input, []
+    with _evaluating(student), FlopCounterMode(display=False) as counter:
+        glance, _ = student.begin(torch.zeros(1, 3, spec.height, spec.width), student.zero_state())
+        totals.append(counter.get_total_flops() // 2)
         for i in range(1, len(student.eyes)):
-            glance = student.go_on(i, glance, state)
-            totals.append(so_far())
+            glance = student.go_on(i, glance)
+            totals.append(counter.get_total_flops() // 2)
     return totals
 
 
+@torch.no_grad()
 def macs_of_hold(student: Student) -> int:
     """Multiply-accumulates of a step that looks at no frame."""
-    with _counting_macs(student) as so_far:
+    with _evaluating(student), FlopCounterMode(display=False) as counter:
         student.hold(student.zero_state())
-        return so_far()
+    return int(counter.get_total_flops()) // 2
 
 
 @contextmanager
-def _counting_macs(student: Student) -> Iterator[Callable[[], int]]:
-    """Inside, the student is in evaluation mode and what it computes is counted; gives what that is so far."""
-    total = 0
-
-    def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        total += weight[0].numel() * output[0].numel()
-
-    hooks = [m.register_forward_hook(count) for m in student.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+def _evaluating(student: Student) -> Iterator[None]:
     training = student.training
     student.eval()
-    with torch.no_grad():
-        yield lambda: total
+    yield
     student.train(training)
-    for hook in hooks:
-        hook.remove()

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+TAPS = 3
+"""Of a causal convolution."""
+
 
 @dataclass
 class Carry:
@@ -110,27 +113,22 @@ class BothWaysShift(Temporal):
         return torch.cat([before, after, x[:, 2 * n :]], 1)
 
 
-class CausalConv(Temporal):
-    """Convolution over time that sees the present and `(taps - 1) * dilation` steps of the past.
+class CausalConv(nn.Module):
+    """Convolution over time that sees the present and two `dilation`s of the past, in the clip graph.
 
-    Input and output `(K*B, C, 1, T)`, T = 1 in the stream graph: K exits' present, each with the one past that the
-    deciding exits left; state `(B, C, 1, (taps - 1) * dilation)`. The memory is finite: what lies further back has no
-    influence, so a stream is as right after ten minutes as after ten seconds.
+    Input and output `(K*B, C, 1, T)`: K exits' present, each with the one past that the deciding exits left. The memory
+    is finite: what lies further back has no influence, so a stream is as right after ten minutes as after ten seconds.
     """
 
-    def __init__(self, carry: Carry, channels: int, dilation: int, taps: int = 3) -> None:
-        super().__init__(carry)
+    def __init__(self, carry: Carry, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.carry = carry
         self.dilation = (1, dilation)
-        self.reach = (taps - 1) * dilation
-        self.conv = nn.Conv2d(channels, channels, (1, taps), dilation=(1, dilation), bias=False)
+        self.reach = (TAPS - 1) * dilation
+        self.conv = nn.Conv2d(channels, channels, (1, TAPS), dilation=(1, dilation), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        kept, eyes = self.carry.kept(x), self.carry.eyes
-        if self.carry.frames is None:
-            past = self.past()
-            self.keep(torch.cat([past, kept], 3)[..., 1:])
-        else:
-            past = functional.pad(kept, (self.reach, 0))[..., :-1]
+        past, eyes = functional.pad(self.carry.kept(x), (self.reach, 0))[..., :-1], self.carry.eyes
         if eyes == 1:
             whole: Tensor = self.conv(torch.cat([past, x[..., -1:]], 3))
             return whole
