@@ -5,9 +5,9 @@ a rule has seen. Negative videos are dealt out among the folds, each to one whos
 
     python benchmarks/cv_streams.py runs/cv egogestar --gaps negatives --negatives negatives --negatives weizmann
 
-`--threshold`: of all exits but the last, and `--hold`: for how many frames one look stands, to see what these save and
-cost; give them several times, and each is run with each. What is said early, or of fewer looks, is said differently,
-so the rule is fitted anew for each.
+`--threshold`: of all exits but the last, or of each, and `--hold`: for how many frames one look stands, to see what
+these save and cost; give them several times, and each is run with each. What is said early, or of fewer looks, is said
+differently, so the rule is fitted anew for each.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import typer
 
-from edgevid.cascade import hold_rule
+from edgevid.cascade import hold_rule, thresholds_of
 from edgevid.errors import EdgevidError
 from edgevid.manifest import EventRule, Manifest
 from edgevid.models.contract import StreamModel
@@ -48,12 +48,14 @@ def main(
     data: Path,
     gaps: list[Path] = typer.Option([], help="Videos without actions, pieces of which stand between actions."),
     negatives: list[Path] = typer.Option([], help="Videos without actions, whole, for false alarms."),
-    threshold: list[float] = typer.Option([], help="Of every exit but the last."),
+    threshold: list[str] = typer.Option([], help="Of every exit but the last, or of each: never,0.8."),
     hold: list[str] = typer.Option([], help="QUIET,BUSY: frames for which what was seen in one before stands."),
     seed: int = 0,
 ) -> None:
-    cascades = list(itertools.product([hold_rule(words) for words in ("0", *hold)], (None, *threshold)))
     folders, records = folds_of(run), read_data(data)
+    exits = load_student(folders[0]).student.exit_names
+    rules = [hold_rule(words) for words in ("0", *hold)]
+    levels = [thresholds_of(words, exits) for words in (",".join(["never"] * (len(exits) - 1)), *threshold)]
     between = find_negatives(gaps)
     with tempfile.TemporaryDirectory() as temporary:
         models, plans, seen = [], [], []
@@ -67,13 +69,13 @@ def main(
             plans.append(plan_streams(clips, unseen, StreamSettings(seed=seed)).streams)
         dealt = _deal(find_negatives(negatives), seen)
         manifest = models[0].manifest
-        for rule, level in cascades:
+        for rule, thresholds in itertools.product(rules, levels):
             folds = []
             for model, of_fold, alone in zip(models, plans, dealt, strict=True):
-                cascade = model.with_thresholds([level] * len(manifest.exits)).with_hold(rule)
+                cascade = model.with_thresholds(thresholds).with_hold(rule)
                 watched = [play(plan, cascade)[0].watched for plan in of_fold]
                 folds.append(Fold(watched, _negatives(alone, cascade)))
-            _report(folds, manifest, f"threshold {level}, hold {rule.quiet},{rule.busy}")
+            _report(folds, manifest, f"thresholds {thresholds[:-1]}, hold {rule.quiet},{rule.busy}")
 
 
 def _deal(files: list[Path], seen: list[Known]) -> list[list[Path]]:

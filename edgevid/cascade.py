@@ -1,5 +1,7 @@
 """When to stop: which exit decides a step, and what a person may ask for instead of what the manifest says."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgevid.errors import InputError
@@ -58,11 +60,11 @@ def sureness(scores: Scores, activation: str) -> Scores:
 
 
 def saving(
-    network: StreamModel | ClipModel, threshold: float | None = None, hold: str | None = None
+    network: StreamModel | ClipModel, threshold: str | None = None, hold: str | None = None
 ) -> StreamModel | ClipModel:
     """The network under a cascade that a person asks for; what is None stays as its manifest has it.
 
-    `threshold`: of every exit but the last. `hold`: a rule in words, see `hold_rule`.
+    Both in words: see `thresholds_of` and `hold_rule`.
 
     Raises:
         InputError: no such score or rule, no exit before the last, or a model that looks at every frame.
@@ -73,12 +75,29 @@ def saving(
         network = network.with_hold(hold_rule(hold))
     if threshold is None:
         return network
-    if not 0 <= threshold <= 1:
-        raise InputError(f"--threshold is a score from 0 to 1, not {threshold}")
     exits = network.manifest.exits
     if not isinstance(network, StreamModel) or len(exits) < 2:
         raise InputError(f"--threshold is for stream models with several exits, and {network.manifest.name} is none")
-    return network.with_thresholds([threshold] * len(exits))
+    return network.with_thresholds(thresholds_of(threshold, [spec.name for spec in exits]))
+
+
+def thresholds_of(text: str, exits: Sequence[str]) -> list[float | None]:
+    """Of each of these exits, by name: from one score for all but the last, or a score or `never` for each of those.
+
+    Raises:
+        InputError: it is something else.
+    """
+    *before, _ = exits
+    parts = text.split(",")
+    parts = parts * len(before) if len(parts) == 1 else parts
+    try:
+        scores = [None if part == "never" else float(part) for part in parts]
+    except ValueError:
+        scores = []
+    if len(scores) != len(before) or not all(score is None or 0 <= score <= 1 for score in scores):
+        each = f"a score or 'never' for each of {', '.join(before)}"
+        raise InputError(f"--threshold is a score from 0 to 1, or with commas {each}, not {text}")
+    return [*scores, None]
 
 
 def hold_rule(text: str) -> HoldRule:

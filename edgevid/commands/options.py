@@ -16,6 +16,9 @@ Hold = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float | None,
-    typer.Option(metavar="SCORE", help="From this score on an exit before the last decides. Default: the model's own."),
+    str | None,
+    typer.Option(
+        metavar="SCORE",
+        help="From this score on an exit decides; or one for each but the last: never,0.8. Default: the model's own.",
+    ),
 ]

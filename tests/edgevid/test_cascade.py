@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import tiny_manifest
 
-from edgevid.cascade import decide, deciding_exit, hold_rule
+from edgevid.cascade import decide, deciding_exit, hold_rule, thresholds_of
 from edgevid.errors import InputError
 from edgevid.manifest import ExitSpec, HoldRule
 from edgevid.models.contract import Outputs
@@ -77,3 +77,17 @@ def test_a_rule_for_holding_in_words(text: str, rule: tuple[int, int]) -> None:
 def test_what_is_no_rule_for_holding(text: str) -> None:
     with pytest.raises(InputError, match="--hold is one or two numbers of frames"):
         hold_rule(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "thresholds"),
+    [("0.9", [0.9, 0.9, None]), ("never,0.8", [None, 0.8, None]), ("1,0", [1.0, 0.0, None]), ("never", [None] * 3)],
+)
+def test_thresholds_in_words(text: str, thresholds: list[float | None]) -> None:
+    assert thresholds_of(text, ["stage3", "stage4", "final"]) == thresholds
+
+
+@pytest.mark.parametrize("text", ["", ",", "0.9,", "0.9,0.9,0.9", "-1", "1.5", "nan", "inf", "always", "never,nan"])
+def test_what_are_no_thresholds(text: str) -> None:
+    with pytest.raises(InputError, match=r"from 0 to 1, or with commas .* for each of stage3, stage4,"):
+        thresholds_of(text, ["stage3", "stage4", "final"])

@@ -156,8 +156,8 @@ def test_a_truncated_file_gives_what_comes_before_and_says_so(
         (["a.mp4", "--events", "e.json", "--json", "./e.json"], "two outputs are one file"),
         (["n" * 300], "File name too long"),
         (["a.mp4", "--hold", "-1"], "--hold"),
-        (["a.mp4", "--threshold", "nan"], "--threshold is a score from 0 to 1, not nan"),
-        (["a.mp4", "--threshold", "1.5"], "--threshold is a score from 0 to 1, not 1.5"),
+        (["a.mp4", "--threshold", "nan"], "--threshold is a score from 0 to 1, or with commas"),
+        (["a.mp4", "--threshold", "1.5"], "--threshold is a score from 0 to 1, or with commas"),
         (["a.mp4", "--off", "0.9"], "--off 0.9 would be above --on 0.6; give both"),
     ],
 )

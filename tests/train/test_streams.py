@@ -422,8 +422,11 @@ def test_nor_is_one_to_negatives_that_it_was_trained_on(tmp_path: Path, colours:
         (("evaluate", "EMPTY", "DATA", "--stream"), "is no student checkpoint: holds no model.safetensors"),
         (("fit-events", "EMPTY", "DATA", "--out", "x.onnx"), "`edgevid export` it first"),
         (("fit-events", "MODEL", "DATA", "--out", "DATA"), "is a folder"),
-        (("fit-events", "MODEL", "DATA", "--out", "x.onnx", "--threshold", "2"), "is a score from 0 to 1, not 2"),
-        (("evaluate", "MODEL", "DATA", "--stream", "--threshold", "nan"), "is a score from 0 to 1, not nan"),
+        (
+            ("fit-events", "MODEL", "DATA", "--out", "x.onnx", "--threshold", "2"),
+            "is a score from 0 to 1, or with commas",
+        ),
+        (("evaluate", "MODEL", "DATA", "--stream", "--threshold", "nan"), "is a score from 0 to 1, or with commas"),
         (("evaluate", "MODEL", "DATA", "--threshold", "0.9"), "--threshold is for --stream"),
         (("evaluate", "MODEL", "DATA", "--hold", "1"), "--hold is for --stream"),
         (("evaluate", "MODEL", "DATA", "--stream", "--hold", "1"), "--hold is for stream models with several exits"),

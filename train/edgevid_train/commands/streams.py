@@ -50,7 +50,7 @@ def evaluate_streams(
     negatives: list[Path],
     split: str | None,
     gate: bool,
-    threshold: float | None,
+    threshold: str | None,
     hold: str | None,
     threads: int,
     out: Path | None,

@@ -133,7 +133,7 @@ def fit_model(
     negatives: Sequence[Path] = (),
     split: str | None = None,
     gate: bool = True,
-    threshold: float | None = None,
+    threshold: str | None = None,
     hold: str | None = None,
     threads: int = 1,
     report: Reporter,

@@ -130,7 +130,7 @@ def evaluate_streams(
     negatives: Sequence[Path] = (),
     split: str | None = None,
     gate: bool = True,
-    threshold: float | None = None,
+    threshold: str | None = None,
     hold: str | None = None,
     threads: int = 1,
     unseen: bool = False,
