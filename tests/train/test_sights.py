@@ -1,6 +1,8 @@
 """The memory's lesson: streams of what a student's eyes saw."""
 
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +12,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tiny_run import distill, interrupt_at, settings
 
+from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
 from edgevid_train.checkpoint import find_checkpoint, load_student
 from edgevid_train.losses.tasks import draw_looks
 from edgevid_train.models.student import Student, StudentConfig
+from edgevid_train.phases import memory
+from edgevid_train.samples.kept_sights import read_seen, write_seen
 from edgevid_train.samples.sampler import BatchPlan
 from edgevid_train.samples.sequence import IGNORE, LoneClip, StreamConfig
 from edgevid_train.samples.sights import MemoryConfig, Seen, SightPlans, SightStreams
@@ -171,6 +176,57 @@ def test_a_lesson_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert distill("--resume", "--out", parts).status == 0
     one, other = (load_file(run / "memory" / "last" / "model.safetensors") for run in (whole, parts))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_that_is_stopped_while_it_looks_or_after_it_looks_at_no_clip_again(
+    recipe: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    args = ("--recipe", recipe, "--data", clips, *settings(*ALONE, *LESSON))
+    looks, look, stop_at = [], Seen.by, [0]
+
+    def counted(*asked: Any) -> Seen:
+        looks.append(1)
+        if len(looks) == stop_at[0]:
+            signal.raise_signal(signal.SIGINT)
+        return look(*asked)
+
+    monkeypatch.setattr(Seen, "by", counted)
+    monkeypatch.setattr(memory, "TOGETHER", 2)
+    assert distill(*args, "--out", whole).status == 0
+    assert not (whole / "memory" / "seen").exists(), "it is needed no longer"
+    views = len(looks)
+    looks.clear()
+    stop_at[0] = views // 2
+    assert distill(*args, "--out", parts).status == 130
+    kept = len(list((parts / "memory" / "seen").iterdir())) * 4  # two views of two clips in a file
+    assert 0 < kept <= views // 2
+    looks.clear()
+    stop_at[0] = 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3, of=SightStreams)
+        assert distill("--resume", "--out", parts).status == 130
+    assert len(looks) == views - kept
+    looks.clear()
+    assert distill("--resume", "--out", parts).status == 0
+    assert not looks
+    one, other = (load_file(run / "memory" / "last" / "model.safetensors") for run in (whole, parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_was_seen_is_kept_as_it_was(tmp_path: Path) -> None:
+    views = [seen(0, 1.0), seen(1, 2.0, steps=3), seen(2, 0.5, before=0, after=0)]
+    write_seen(tmp_path / "kept.npz", views)
+    for one, other in zip(views, read_seen(tmp_path / "kept.npz"), strict=True):
+        for name, value in vars(one).items():
+            again = getattr(other, name)
+            assert np.array_equal(value, again)
+            assert type(value) is type(again)
+    kept = (tmp_path / "kept.npz").read_bytes()
+    for content in (b"", kept[: len(kept) // 2], b"no archive"):
+        (tmp_path / "kept.npz").write_bytes(content)
+        with pytest.raises(InputError, match=r"kept\.npz is damaged, delete it"):
+            read_seen(tmp_path / "kept.npz")
 
 
 def test_clips_that_are_drawn_for_an_epoch_cannot_be_looked_at_after_it(recipe: Path, tmp_path: Path) -> None:
