@@ -8,7 +8,7 @@ TSM-Lite0 shifts both ways through 16 frames spread over the whole clip, on the 
 first two begin from random weights, the third from ImageNet's, as ours; all keep what the recipe says of epochs,
 batches and augmentation. `--first RECIPE` trains each network on drawn clips before, as the default model is; `--run
 NAME=RUN` takes a finished run of a network, `ours` among them, instead of training one; `--set` changes the recipes
-for all. What is finished is not trained again, what was stopped goes on.
+for all, whatever a peer says. What is finished is not trained again, what was stopped goes on.
 
 Measured: top-1 of the held-out clips with its 95% interval, and how likely so uneven a split of the clips on which a
 peer and ours differ is for equals (McNemar, exact); milliseconds of a decision on one thread of ONNX Runtime, all
@@ -124,7 +124,7 @@ def main() -> None:
         with interruptible(lambda: report.say("stopping after this step")) as stop:
             runs = {
                 name: args.run.get(name) or trained(name, args, report, stop)
-                for name in dict.fromkeys((OURS, *args.peer))
+                for name in dict.fromkeys((OURS, *args.peer, *args.run))
             }
         rows = compare(runs, args.out / "onnx", args.rounds)
         if args.json:
@@ -188,7 +188,7 @@ def run(
     stop: Callable[[], bool],
 ) -> Path:
     peer = PEERS[name]
-    recipe = load_recipe(recipe_name, (*NOTHING_TO_TEACH, *args.changes, *peer.changes))
+    recipe = load_recipe(recipe_name, (*NOTHING_TO_TEACH, *peer.changes, *args.changes))
     command = "train-teacher" if peer.clip else "train-distill"
     start = (resumed if (out / RUN).is_file() else begun)(RunRequest, out, recipe, {**asked, "command": command})
     report.say(f"{name}: {out}")

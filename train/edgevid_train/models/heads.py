@@ -60,21 +60,23 @@ class Eye(nn.Module):
     def forward(self, x: Tensor, finer: Tensor | None = None, before: Tensor | None = None) -> Sight:
         """`x` `(N, C, H, W)`, `finer` `(N, F, h, w)`, `before` `(N, size)`."""
         seen = [x.mean((2, 3))] if before is None else [x.mean((2, 3)), before]
-        places, pointing = x.new_zeros(len(x), 0, 2), x.new_zeros(len(x))
+        places, pointing = x.new_zeros(len(x), 2, 0), x.new_zeros(len(x))
         if self.search is not None and self.aim is not None:
             searched: Tensor = self.search(x if finer is None else torch.cat([_as_fine(x, finer), finer], 1))
             places, pointing = self._aim(self.aim(searched))
-            seen += [about_zero(places[:, :, 0]), about_zero(places[:, :, 1])]
-        return Sight(self.mix(torch.cat(seen, 1)), places, pointing)
+            seen.append(about_zero(places).flatten(1))
+        return Sight(self.mix(torch.cat(seen, 1)), places.transpose(1, 2), pointing)
 
     def _aim(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Places `(N, 2, points)`; and, `(N,)`, whether a hand points at the first of them."""
         height, width = maps.shape[2:]
-        likely, beside_x, beside_y, points_there = maps.flatten(2).split_with_sizes([*[self.points] * 3, 1], 1)
+        likely, beside, points_there = maps.flatten(2).split_with_sizes([self.points, 2 * self.points, 1], 1)
         weight = likely.softmax(2)  # (N, points, H*W)
         ys = (torch.arange(height, device=maps.device) + 0.5).repeat_interleave(width)
         xs = (torch.arange(width, device=maps.device) + 0.5).repeat(height)
-        px, py = (weight * (xs + beside_x)).sum(2) / width, (weight * (ys + beside_y)).sum(2) / height
-        return torch.stack([px, py], 2), (weight[:, 0] * points_there[:, 0]).sum(1)
+        size = torch.tensor([width, height], device=maps.device).view(1, 2, 1)
+        cells = torch.stack([xs, ys])[:, None] + beside.reshape(len(maps), 2, self.points, -1)  # (N, 2, points, H*W)
+        return (weight.unsqueeze(1) * cells).sum(3) / size, (weight[:, :1] * points_there).sum((1, 2))
 
 
 def _as_fine(x: Tensor, finer: Tensor) -> Tensor:
