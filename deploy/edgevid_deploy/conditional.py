@@ -14,7 +14,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from torch import Tensor, nn
 
 from edgevid.manifest import Manifest
-from edgevid_deploy.step import folded, input_names, output_names
+from edgevid_deploy.step import input_names, output_names
+from edgevid_train.models.folding import folded
 from edgevid_train.models.student import MEMORY, Glance, Student
 
 HELD, AFTER = -1, -2

@@ -4,16 +4,14 @@ Flat tuples instead of dictionaries, in the manifest's order, and nothing that a
 goes in and comes out. What goes in and out is called what the manifest calls it; exporters and checks ask here.
 """
 
-from copy import deepcopy
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from edgevid.manifest import Manifest
+from edgevid_train.models.folding import folded
 from edgevid_train.models.student import Student
-from edgevid_train.models.temporal import CausalConv
 
 
 class StreamStep(nn.Module):
@@ -65,26 +63,6 @@ class PixelClip(nn.Module):
         """A black clip."""
         spec = self.student.config.input
         return (torch.zeros(1, self.frames, spec.height, spec.width, 3, dtype=torch.uint8),)
-
-
-def folded(student: Student) -> Student:
-    """A copy for inference in which batch norms are part of the layers before them, where converters do not see to it.
-
-    They fold a norm into a plain convolution by themselves; but Core ML's leaves one after a linear layer standing, and
-    to none of them does the memory's sum of two products look like one. Its weights are laid out as a step takes them.
-    """
-    copy = deepcopy(student).eval()
-    for module in copy.modules():
-        if isinstance(module, nn.Sequential) and len(module) > 1:
-            layer, norm = module[0], module[1]
-            if isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
-                module[0], module[1] = fuse_linear_bn_eval(layer, norm), nn.Identity()
-            elif isinstance(layer, CausalConv) and isinstance(norm, nn.BatchNorm2d):
-                layer.conv, module[1] = fuse_conv_bn_eval(layer.conv, norm), nn.Identity()
-    tower = copy.memory.remember
-    with torch.no_grad():
-        tower.fixed = tower.unrolled() if len(tower.layers) else None
-    return copy
 
 
 def input_names(manifest: Manifest) -> list[str]:

@@ -9,17 +9,18 @@ import torch
 from edgevid.frame import Pixels
 from edgevid.manifest import HoldRule, Manifest
 from edgevid.models.contract import Outputs, State
+from edgevid_train.models.folding import folded
 from edgevid_train.models.student import Student
 
 
 class TorchStream:
     """The contract `edgevid.models.contract.StreamModel`, computed by torch and stopping as the exported model does.
 
-    `student` is in evaluation mode; `manifest` is that of `describe`. Frames and states come and go as numpy arrays.
+    It steps a copy of `student`; `manifest` is that of `describe`. Frames and states come and go as numpy arrays.
     """
 
     def __init__(self, student: Student, manifest: Manifest) -> None:
-        self.student = student
+        self.student = folded(student)
         self.manifest = manifest.model_copy(update={"conditional": len(manifest.exits) > 1})
 
     def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
