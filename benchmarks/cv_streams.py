@@ -55,7 +55,7 @@ def main(
     folders, records = folds_of(run), read_data(data)
     exits = load_student(folders[0]).student.exit_names
     rules = [hold_rule(words) for words in ("0", *hold)]
-    levels = [thresholds_of(words, exits) for words in (",".join(["never"] * (len(exits) - 1)), *threshold)]
+    levels = [thresholds_of(words, exits) for words in ("never", *threshold)]
     between = find_negatives(gaps)
     with tempfile.TemporaryDirectory() as temporary:
         models, plans, seen = [], [], []

@@ -120,9 +120,8 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
     gives = [_of(HELD, name) for name in ("logits", "embedding", "kept")]
     held = exported(HeldPart(student), (zeros[MEMORY],), HELD, [MEMORY], gives).graph
     shared = _share([*parts, held])
-    with torch.no_grad():
-        kept = student.memory.hold(zeros[MEMORY])[2]
-    model = exported(AfterPart(student), (zeros[MEMORY], kept), AFTER, [MEMORY, "kept"], [f"next_{MEMORY}"])
+    kept = torch.zeros(1, len(student.config.dilations), student.config.size)
+    after = exported(AfterPart(student), (zeros[MEMORY], kept), AFTER, [MEMORY, "kept"], [f"next_{MEMORY}"])
 
     body = _Body(manifest, parts)
     nodes, weights, made = body.of(0)
@@ -133,21 +132,21 @@ def conditional_graph(student: Student, manifest: Manifest, to_onnx: Exporter) -
     stopped = body.stop(last, [*body.names(0), *next_shifts], [*body.sources(HELD), *shifts])
     hold = helper.make_graph([*held.node, *stopped], "hold", [], outputs, held.initializer)
     asked = [value.name for value in outputs]
-    nodes = [helper.make_node("If", ["hold"], asked, then_branch=hold, else_branch=look), *model.graph.node]
+    nodes = [helper.make_node("If", ["hold"], asked, then_branch=hold, else_branch=look), *after.graph.node]
     extra = [
         helper.make_tensor_value_info("hold", TensorProto.BOOL, [1]),
         *(helper.make_tensor_value_info(f"threshold_{e.name}", TensorProto.FLOAT, [1]) for e in manifest.exits[:-1]),
     ]
-    known = {value.name: value for value in (*parts[0].input, *extra, *outputs, *model.graph.output)}
+    known = {value.name: value for value in (*parts[0].input, *extra, *outputs, *after.graph.output)}
     graph = helper.make_graph(
         nodes,
         manifest.name,
         [known[name] for name in input_names(manifest)],
         [known[name] for name in output_names(manifest)],
-        [*shared, *model.graph.initializer],
+        [*shared, *after.graph.initializer],
     )
-    opsets = [helper.make_opsetid("", model.opset_import[0].version)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
+    opsets = [helper.make_opsetid("", after.opset_import[0].version)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=after.ir_version)
 
 
 class _Body:

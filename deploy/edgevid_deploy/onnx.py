@@ -12,18 +12,17 @@ import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from torch import nn
 
 from edgevid.errors import CheckFailedError
 from edgevid.files import replacing
 from edgevid.manifest import METADATA_KEY, Manifest, seal
 from edgevid.models.load import load
-from edgevid_deploy.conditional import conditional_graph, graphs
+from edgevid_deploy.conditional import Tensors, conditional_graph, graphs
 from edgevid_deploy.step import PixelClip, PixelStep, input_names, output_names
 from edgevid_train.models.student import Student
 
 Precision = Literal["fp32", "fp16"]
-Tensors = tuple[Tensor, ...]
 
 OPSET = 18
 """The opset that torch's exporter writes without converting, and that every ONNX Runtime since 1.14 reads."""

@@ -143,7 +143,9 @@ class CausalTower(nn.Module):
         return x
 
     def unrolled(self) -> Unrolled:
-        """Its weights for `recall` and `tell`, of a tower in evaluation mode."""
+        """Its weights for `recall` and `tell`, of a tower in evaluation mode; the fixed ones if there are such."""
+        if self.fixed is not None:
+            return self.fixed
         before, now, bias = [], [], []
         for layer in cast(Iterable[nn.Sequential], self.layers):
             conv, norm = cast(CausalConv, layer[0]).conv, layer[1]
@@ -160,7 +162,7 @@ class CausalTower(nn.Module):
         """What each layer adds of its past, `(L, B, size)`."""
         if not self.layers:
             return state.transpose(0, 1)
-        weights = self.fixed or self.unrolled()
+        weights = self.unrolled()
         told = _rows(state, self._taps).reshape(len(state), len(self.layers), -1).transpose(0, 1)
         return torch.matmul(told, weights.before) + weights.bias
 
@@ -168,7 +170,7 @@ class CausalTower(nn.Module):
         """K answers to one step, `(K*B, size)` -> the same shape; and what is kept of the last, `(B, L, size)`."""
         if not self.layers:
             return told, recalled.transpose(0, 1)
-        weights = self.fixed or self.unrolled()
+        weights = self.unrolled()
         streams = recalled.shape[1]
         if len(told) > streams:
             recalled = recalled.repeat(1, len(told) // streams, 1)

@@ -9,7 +9,7 @@ computes, the stages up to the first exit and the memory; a stage that can be sk
 (`hold`) looks at no frame: the memory is told again what it was told last, and the shifts keep their state.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, Self
@@ -309,44 +309,48 @@ class Student(nn.Module):
             shapes[module.state_name] = (1, module.moved, *inputs[0].shape[2:])
 
         hooks = [m.register_forward_pre_hook(shift) for m in self.modules() if isinstance(m, CausalShift)]
-        training = self.training
-        self.eval()
-        with torch.no_grad():
+        with _evaluating(self):
             self(torch.zeros(1, 1, 3, self.config.input.height, self.config.input.width))
-        self.train(training)
         for hook in hooks:
             hook.remove()
         steps = self.memory.remember.steps
         return shapes | ({MEMORY: (1, steps, self.config.size)} if steps else {})
 
 
-@torch.no_grad()
 def macs_per_exit(student: Student) -> list[int]:
     """Multiply-accumulates of a step that ends at each exit: convolutions and products of matrices are counted.
 
     The memory answers anew at every exit, so a step to the last one pays for its answer as often as there are exits.
     """
     spec, totals = student.config.input, []
-    with _evaluating(student), FlopCounterMode(display=False) as counter:
+    with _counting_macs(student) as so_far:
         glance, _ = student.begin(torch.zeros(1, 3, spec.height, spec.width), student.zero_state())
-        totals.append(counter.get_total_flops() // 2)
+        totals.append(so_far())
         for i in range(1, len(student.eyes)):
             glance = student.go_on(i, glance)
-            totals.append(counter.get_total_flops() // 2)
+            totals.append(so_far())
     return totals
 
 
-@torch.no_grad()
 def macs_of_hold(student: Student) -> int:
     """Multiply-accumulates of a step that looks at no frame."""
-    with _evaluating(student), FlopCounterMode(display=False) as counter:
+    with _counting_macs(student) as so_far:
         student.hold(student.zero_state())
-    return int(counter.get_total_flops()) // 2
+        return so_far()
+
+
+@contextmanager
+def _counting_macs(student: Student) -> Iterator[Callable[[], int]]:
+    """Inside, what the student computes is counted, in evaluation mode; gives what that is so far."""
+    with _evaluating(student), FlopCounterMode(display=False) as counter:
+        yield lambda: int(counter.get_total_flops()) // 2
 
 
 @contextmanager
 def _evaluating(student: Student) -> Iterator[None]:
+    """Inside, the student is in evaluation mode and nothing is kept for gradients."""
     training = student.training
     student.eval()
-    yield
+    with torch.no_grad():
+        yield
     student.train(training)

@@ -41,7 +41,6 @@ def train_memory(student: Student, fold: Fold, setting: Setting, validate: Valid
     task = MemoryTask(student, recipe.distill, loss, config.held, config.most_held)
     job = job_for("student", fold, setting, task, optim, plans, streams.load, validate, student.weights_from, MEMORY)
     learned = cast(Student, learn(job, setting))
-    processes.wait()  # none may still have to read there
     if processes.leads():
         shutil.rmtree(last.parent / SEEN, ignore_errors=True)
     return learned

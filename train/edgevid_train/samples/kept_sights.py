@@ -1,6 +1,5 @@
 """What a student's eyes saw, kept on disk: looking takes far longer than the lesson that is learned from it."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from edgevid.errors import InputError
 from edgevid.files import replacing
+from edgevid_train.npz import NpzError, read_npz
 from edgevid_train.samples.sights import Seen
 
 _BY_STEP = ("what", "places", "pointing", "since_s")
@@ -19,16 +19,16 @@ def write_seen(path: Path, seen: Sequence[Seen]) -> None:
     columns = {name: np.concatenate([getattr(one, name) for one in seen]) for name in _BY_STEP}
     columns |= {name: np.array([getattr(one, name) for one in seen]) for name in _BY_VIEW}
     with replacing(path) as temporary:
-        np.savez(temporary, steps=np.array([len(one.since_s) for one in seen]), **columns)
+        np.savez(temporary, allow_pickle=False, steps=np.array([len(one.since_s) for one in seen]), **columns)
 
 
 def read_seen(path: Path) -> list[Seen]:
     """The views that `write_seen` kept. Raises InputError: the file is none of its."""
     try:
-        with np.load(path) as file:
-            ends = file["steps"].cumsum()[:-1]
-            by_step = [np.split(file[name], ends) for name in _BY_STEP]
-            by_view = [file[name].tolist() for name in _BY_VIEW]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        stored = read_npz(path)
+        ends = stored["steps"].cumsum()[:-1]
+        by_step = [np.split(stored[name], ends) for name in _BY_STEP]
+        by_view = [stored[name].tolist() for name in _BY_VIEW]
+    except (OSError, NpzError, KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged, delete it: {error}") from None
     return [Seen(*of_view) for of_view in zip(*by_step, *by_view, strict=True)]
