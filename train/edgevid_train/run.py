@@ -5,7 +5,7 @@ OUT/recipe.toml      the resolved recipe
 OUT/ledger.csv       every clip that could not be used, and why
 OUT/quality.csv      clips that are very dark, very blurred or blocky, of those that were looked at; they are used
 OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, predictions.json of the held-out clips
-OUT/memory/           the same of the student after its memory's lesson, where the recipe has one
+OUT/memory/           `last/` of the student after its memory's lessons, where the recipe has some; each in `lesson-I/`
 OUT/fold-I/…         the same for every fold of a cross-validation; OUT/cv.json and confusion.png over all of them
 """
 

@@ -79,19 +79,13 @@ class StudentTask(nn.Module):
 
 
 class MemoryTask(nn.Module):
-    """The loss of every exit's labels, from what the student's eyes saw; its memory alone is trained.
+    """The loss of every exit's labels, from what the student's eyes saw; its memory alone is trained."""
 
-    `held` and `most_held` as of a recipe's `memory`.
-    """
-
-    def __init__(
-        self, student: Student, config: DistillConfig, label_loss: LabelLoss, held: float = 0.0, most_held: int = 1
-    ) -> None:
+    def __init__(self, student: Student, config: DistillConfig, label_loss: LabelLoss) -> None:
         super().__init__()
         self.network = student
         self.label_loss = label_loss
         self.skipping = config.skipping
-        self.held, self.most_held = held, most_held
         self.exit_weights = exit_weights(config, len(student.exit_names))
         student.requires_grad_(False)
         student.memory.requires_grad_(True)
@@ -102,38 +96,13 @@ class MemoryTask(nn.Module):
 
     def forward(self, batch: SightBatch, shares: Counts = WHOLE) -> Losses:
         clips, steps = batch.targets.shape
-        deciding = draw_deciding(clips, steps, len(self.exit_weights), self.skipping)
-        if self.held:
-            looks = draw_looks(clips, steps, self.held, self.most_held)
-            deciding = deciding.gather(1, looks)
-            batch = batch.seen_at(looks.to(batch.targets.device))
-        logits, _ = self.network.recall(batch.sights, steps, deciding.to(batch.targets.device))
+        deciding = draw_deciding(clips, steps, len(self.exit_weights), self.skipping).to(batch.looks.device)
+        # A step that holds is decided where the look that stands for it was
+        logits, _ = self.network.recall(batch.sights, steps, deciding.gather(1, batch.looks))
         losses = [task_loss(one, batch.targets, batch.weights, self.label_loss) for one in logits]
         loss = torch.stack([weight * one for weight, one in zip(self.exit_weights, losses, strict=True)]).sum()
         loss = loss * shares.labels
         return loss, {"task": loss.detach()}
-
-
-def draw_looks(batch: int, steps: int, share: float, most: int) -> Tensor:
-    """Of each step the one whose look stands for it, int64 `(batch, steps)`: in all but a `share` of streams itself.
-
-    In these from 0 to `most` steps hold after each look: always the same number in some of them, any in others.
-    """
-    at = torch.arange(steps)
-    looks = at.repeat(batch, 1)
-    for row in range(batch):
-        if torch.rand(()) >= share:
-            continue
-        gaps = torch.randint(most + 1, (steps,))
-        if torch.rand(()) < 0.5:
-            gaps = gaps[:1].expand(steps)
-        # A look comes after the gap of the one before; how much of the first gap lies before the stream is chance.
-        ends = (1 + gaps).cumsum(0) - torch.randint(int(gaps[0]) + 1, ())
-        looked = torch.zeros(steps, dtype=torch.bool)
-        looked[ends[ends < steps]] = True
-        looked[0] = True
-        looks[row] = torch.where(looked, at, 0).cummax(0).values
-    return looks
 
 
 def draw_deciding(batch: int, steps: int, exits: int, share: float) -> Tensor:

@@ -11,7 +11,7 @@ from edgevid_train.npz import NpzError, read_npz
 from edgevid_train.samples.sights import Seen
 
 _BY_STEP = ("what", "places", "pointing", "since_s")
-_BY_VIEW = ("length_s", "label", "before", "after")
+_BY_VIEW = ("length_s", "label", "before", "after", "hold")
 
 
 def write_seen(path: Path, seen: Sequence[Seen]) -> None:
