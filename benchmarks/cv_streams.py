@@ -7,7 +7,8 @@ a rule has seen. Negative videos are dealt out among the folds, each to one whos
 
 `--threshold`: of all exits but the last, or of each, and `--hold`: for how many frames one look stands, to see what
 these save and cost; give them several times, and each is run with each. What is said early, or of fewer looks, is said
-differently, so the rule is fitted anew for each.
+differently, so the rule is fitted anew for each. `--seed` several times lays the clips out as often, each time in
+another order and between other gaps: two networks, or two rules, differ by chance less than on one layout.
 """
 
 import itertools
@@ -50,7 +51,7 @@ def main(
     negatives: list[Path] = typer.Option([], help="Videos without actions, whole, for false alarms."),
     threshold: list[str] = typer.Option([], help="Of every exit but the last, or of each: never,0.8."),
     hold: list[str] = typer.Option([], help="QUIET,BUSY: frames for which what was seen in one before stands."),
-    seed: int = 0,
+    seed: list[int] = typer.Option([0], help="Of the streams' layout."),
 ) -> None:
     folders, records = folds_of(run), read_data(data)
     exits = load_student(folders[0]).student.exit_names
@@ -66,7 +67,8 @@ def main(
             seen.append(Known(split.trained_on))
             clips = [record for record in records if record.group in split.val_groups]
             unseen = [file for file in between if as_record(file) not in seen[-1]]
-            plans.append(plan_streams(clips, unseen, StreamSettings(seed=seed)).streams)
+            layouts = (plan_streams(clips, unseen, StreamSettings(seed=one)).streams for one in seed)
+            plans.append([*itertools.chain.from_iterable(layouts)])
         dealt = _deal(find_negatives(negatives), seen)
         manifest = models[0].manifest
         for rule, thresholds in itertools.product(rules, levels):
@@ -75,7 +77,8 @@ def main(
                 cascade = model.with_thresholds(thresholds).with_hold(rule)
                 watched = [play(plan, cascade)[0].watched for plan in of_fold]
                 folds.append(Fold(watched, _negatives(alone, cascade)))
-            _report(folds, manifest, f"thresholds {thresholds[:-1]}, hold {rule.quiet},{rule.busy}")
+            what = f"thresholds {thresholds[:-1]}, hold {rule.quiet},{rule.busy}"
+            _report(folds, manifest, what, laps=len(seed))
 
 
 def _deal(files: list[Path], seen: list[Known]) -> list[list[Path]]:
@@ -101,16 +104,18 @@ def _negatives(files: list[Path], model: StreamModel) -> list[Watched]:
     return watched
 
 
-def _fit(folds: list[Fold], manifest: Manifest) -> EventRule:
-    return fit_rule([w.trace for fold in folds for w in (*fold.streams, *fold.negatives)], manifest).rule
+def _fit(folds: list[Fold], manifest: Manifest, laps: int) -> EventRule:
+    streams = [watched.trace for fold in folds for watched in fold.streams]
+    negatives = [watched.trace for fold in folds for watched in fold.negatives]
+    return fit_rule(streams, negatives, manifest, laps).rule
 
 
-def _report(folds: list[Fold], manifest: Manifest, cascade: str) -> None:
-    rules = [_fit(folds[:i] + folds[i + 1 :], manifest) for i in range(len(folds))]
+def _report(folds: list[Fold], manifest: Manifest, cascade: str, laps: int) -> None:
+    rules = [_fit(folds[:i] + folds[i + 1 :], manifest, laps) for i in range(len(folds))]
     pairs = list(zip(folds, rules, strict=True))
     streams = [w.trace.under(rule, manifest) for fold, rule in pairs for w in fold.streams]
     quiet = [w.trace.under(rule, manifest) for fold, rule in pairs for w in fold.negatives]
-    figures = summarise_streams(streams)
+    figures = summarise_streams(streams, laps=laps)
     by_label = figures.pop("per_label")
     steps = {e.name: sum(w.metrics["exits"][e.name] for f in folds for w in f.streams) for e in manifest.exits}
     held = sum(w.metrics["held"] for f in folds for w in f.streams)
@@ -119,7 +124,7 @@ def _report(folds: list[Fold], manifest: Manifest, cascade: str) -> None:
     print(f"\n{cascade}")
     for i, rule in enumerate(rules, start=1):
         print(f"  fold {i}: {rule}")
-    print(f"  fitted to all of them: {_fit(folds, manifest)}")
+    print(f"  fitted to all of them: {_fit(folds, manifest, laps)}")
     for name, value in figures.items():
         print(f"  {name:24} {value}")
     print(f"  F1 by label              { ({label: round(of['f1'], 2) for label, of in by_label.items()}) }")

@@ -368,18 +368,29 @@ def test_the_fitted_rule_weighs_false_alarms_against_what_is_missed() -> None:
     actions = [Action("red", s, s + 2) for s in (2.0, 7.0, 12.0)]
     stream = trace(4, [(s + 1, s + 2.2) for s in (2.0, 7.0, 12.0)], 0.8, actions)
     wild = trace(4, [(s, s + 0.3) for s in range(1, 19, 2)], 0.9, [])
-    alone = fit_rule([stream], manifest)
+    alone = fit_rule([stream], [], manifest)
     assert alone.figures.counts.f1 == 1
     assert alone.rule == manifest.events  # nothing is better, so nothing changes
-    fitted = fit_rule([stream, wild], manifest)
+    fitted = fit_rule([stream], [wild], manifest)
     assert fitted.before.counts.extra == 9
     assert (fitted.figures.counts.f1, fitted.figures.counts.extra) == (1, 0)
     assert fitted.figures.delay_s is not None
     assert fitted.figures.delay_s <= 0.3
-    again = judge([t.under(fitted.rule, manifest) for t in (stream, wild)])
-    assert again == fitted.figures
+    shown, quiet = stream.under(fitted.rule, manifest), wild.under(fitted.rule, manifest)
+    assert judge([shown], [quiet]) == fitted.figures
     with pytest.raises(ValueError, match="no stream shows an action"):
-        fit_rule([wild], manifest)
+        fit_rule([wild], [], manifest)
+
+
+def test_negatives_weigh_as_much_however_often_the_streams_show_every_clip() -> None:
+    manifest = tiny_manifest("stream")
+    shown = trace(4, [(3, 4.2)], 0.8, [Action("red", 2.0, 4.0), Action("red", 12.0, 14.0)])
+    wild = trace(4, [(s, s + 0.3) for s in range(1, 19, 6)], 0.9, [])
+    stream, quiet = (one.under(manifest.events, manifest) for one in (shown, wild))
+    once, thrice = judge([stream], [quiet]), judge([stream] * 3, [quiet], laps=3)
+    assert once.counts.extra > 0
+    assert (thrice.counts.extra, thrice.counts.matched) == (3 * once.counts.extra, 3 * once.counts.matched)
+    assert (thrice.counts.f1, thrice.worth) == (once.counts.f1, once.worth)
 
 
 def test_a_model_is_not_fitted_to_what_it_was_trained_on(tmp_path: Path, colours: Path) -> None:

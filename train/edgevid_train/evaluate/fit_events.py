@@ -53,10 +53,14 @@ class Figures:
         }
 
 
-def judge(streams: Sequence[Stream]) -> Figures:
-    """Figures of streams and negatives together."""
+def judge(streams: Sequence[Stream], negatives: Sequence[Stream] = (), laps: int = 1) -> Figures:
+    """Figures of streams and negatives together.
+
+    `laps`: how often the streams show every clip; each negative is there once, and what is found in it counts as often.
+    """
     late = [delay_s for stream in streams for delay_s in delays_s(stream)]
-    return Figures(sum(map(count, streams), Counts()), float(np.median(late)) if late else None)
+    counts = sum(map(count, [*streams, *[*negatives] * laps]), Counts())
+    return Figures(counts, float(np.median(late)) if late else None)
 
 
 @dataclass(frozen=True)
@@ -85,22 +89,29 @@ class Fitted:
         }
 
 
-def fit_rule(traces: Sequence[Trace], manifest: Manifest, between: Callable[[], None] = lambda: None) -> Fitted:
-    """The rule that is worth most on `traces`, negatives among them; the manifest's own where none is better.
+def fit_rule(
+    streams: Sequence[Trace],
+    negatives: Sequence[Trace],
+    manifest: Manifest,
+    laps: int = 1,
+    between: Callable[[], None] = lambda: None,
+) -> Fitted:
+    """The rule that is worth most on these streams and negatives; the manifest's own where none is better.
 
     One number after the other takes its best value of the grid until none changes, from the manifest's rule and from
-    the middle of the grid. `between` is called after each rule.
+    the middle of the grid. `laps` as of `judge`; `between` is called after each rule.
 
     Raises:
-        ValueError: no trace holds an action: then nothing is ever worth more than no events at all.
+        ValueError: no stream holds an action: then nothing is ever worth more than no events at all.
     """
-    if not any(trace.actions for trace in traces):
+    if not any(trace.actions for trace in streams):
         raise ValueError("no stream shows an action")
     seen: dict[EventRule, Figures] = {}
 
     def figures(rule: EventRule) -> Figures:
         if rule not in seen:
-            seen[rule] = judge([trace.under(rule, manifest) for trace in traces])
+            played, quiet = ([trace.under(rule, manifest) for trace in traces] for traces in (streams, negatives))
+            seen[rule] = judge(played, quiet, laps)
             between()
         return seen[rule]
 
@@ -165,7 +176,9 @@ def fit_model(
         report.say(note)
     # How many rules a search tries is not known beforehand.
     with report.bar("trying event rules", len(GRID) * 40) as advance:
-        return fit_rule(played.traces, played.manifest, between=lambda: advance(""))
+        streams = [one.watched.trace for one in played.played]
+        quiet = [one.trace for one in played.negatives]
+        return fit_rule(streams, quiet, played.manifest, settings.laps, between=lambda: advance(""))
 
 
 def write_fitted(model: str, fitted: Fitted, out: Path, *, force: bool = False) -> Manifest:

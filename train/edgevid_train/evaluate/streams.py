@@ -17,7 +17,7 @@ from edgevid_train.annotations import ClipRecord, ReadOptions
 from edgevid_train.evaluate.clips import clips_to_judge, say_unknown
 from edgevid_train.evaluate.matching import Stream, count, match, summarise_streams, verdicts
 from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, plan_streams
-from edgevid_train.evaluate.stream_run import Trace, Watched, watch
+from edgevid_train.evaluate.stream_run import Watched, watch
 from edgevid_train.evaluate.stream_source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.loop.progress import Reporter
@@ -66,11 +66,6 @@ class StreamReport:
     left_out: list[ClipRecord] = field(default_factory=list)
     trained_on: int | None = None
     negatives_trained_on: int = 0
-
-    @property
-    def traces(self) -> list[Trace]:
-        """What the event rule was told in every stream and every negative."""
-        return [one.watched.trace for one in self.played] + [one.trace for one in self.negatives]
 
     def to_json(self) -> dict[str, Any]:
         """The fields of `evaluate --stream --json`."""
