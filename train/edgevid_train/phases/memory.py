@@ -40,9 +40,11 @@ def train_memory(student: Student, fold: Fold, setting: Setting, validate: Valid
         job = _lesson(number, copy.deepcopy(student), streams, fold, setting, validate)
         mean.update_parameters(learn(job, setting))
     learned = cast(Student, mean.module.eval())
-    metrics = processes.gathered(validate(learned, setting.stop))[0] if fold.val else {}
+    # The mean of one lesson is that lesson, which has just been judged
+    judge = fold.val and setting.recipe.memory.lessons > 1
+    told = {"metrics": processes.gathered(validate(learned, setting.stop))[0]} if judge else {}
     if processes.leads():
-        info = read_info(job.folder / "last", "student").model_copy(update={"metrics": metrics})
+        info = read_info(job.folder / "last", "student").model_copy(update=told)
         Checkpoint(learned, setting.recipe, info).write(folder / "last")
         shutil.rmtree(folder / SEEN, ignore_errors=True)
     return learned
