@@ -69,9 +69,12 @@ def make_accelerator(device: Device | None, precision: str) -> Accelerator:
 def channels_last(network: nn.Module) -> None:
     """Lay the filters out as the frames are, channels last: nearly twice as fast on a CPU, and what a GPU likes.
 
+    Filters through time gain less: a step of X3D-XS takes a fifth to a quarter less time.
+
     Strides are set even where a filter has one pixel or one channel and torch would call it laid out so already: which
     kernel computes depends on them, and a network from a file must compute what the same network in memory does.
     """
     for tensor in (*network.parameters(), *network.buffers()):
-        if tensor.ndim == 4:
-            tensor.data = torch.empty_like(tensor, memory_format=torch.channels_last).copy_(tensor.data)
+        layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.ndim)
+        if layout is not None:
+            tensor.data = torch.empty_like(tensor, memory_format=layout).copy_(tensor.data)
