@@ -36,14 +36,12 @@ def small_student(backbone: str = "mobilenetv2_050", *, height: int = 64, width:
     return student.eval()
 
 
-def write_checkpoint(folder: Path, student: Student, name: str = "small") -> Path:
+NO_SPLIT = SplitInfo(name="none", train_clips=0, val_clips=0, train_groups=(), val_groups=())
+
+
+def write_checkpoint(folder: Path, student: Student, name: str = "small", split: SplitInfo = NO_SPLIT) -> Path:
     """As training leaves it."""
-    info = CheckpointInfo(
-        kind="student",
-        labels=LABELS,
-        weights_from=student.weights_from,
-        split=SplitInfo(name="none", train_clips=0, val_clips=0, train_groups=(), val_groups=()),
-    )
+    info = CheckpointInfo(kind="student", labels=LABELS, weights_from=student.weights_from, split=split)
     about = AboutConfig(data="nothing: untrained", licences="MIT")
     Checkpoint(student, Recipe(name=name, about=about, student=student.config), info).write(folder)
     return folder

@@ -11,7 +11,7 @@ import pytest
 import torch
 from command_runs import Ran, run_command
 from safetensors.torch import load_file, save_file
-from students import LABELS, moving_pictures, small_student, write_checkpoint
+from students import LABELS, NO_SPLIT, moving_pictures, small_student, write_checkpoint
 from tiny_run import tiny_recipe
 from torch.utils.tensorboard import SummaryWriter
 
@@ -30,16 +30,16 @@ from edgevid_train.checkpoint import (
 )
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
 from edgevid_train.describe import describe
+from edgevid_train.evaluate.robustness import CHANGES
 from edgevid_train.evaluate.strips import GAP_PX
 from edgevid_train.evaluate.subjects import open_subject
 from edgevid_train.evaluate.subjects.machine import processor
 from edgevid_train.evaluate.torch_stream import TorchStream
+from edgevid_train.marks import marks_of_all
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.samples.batch import as_input
 from edgevid_train.samples.dataset import spread
-
-SPLIT = SplitInfo(name="none", train_clips=0, val_clips=0, train_groups=(), val_groups=())
 
 
 def evaluate(*args: object) -> Ran:
@@ -51,7 +51,7 @@ def write_teacher(folder: Path, seed: int, **teacher: object) -> Path:
     torch.manual_seed(seed)
     recipe = tiny_recipe(teacher=teacher)
     network = build_teacher(recipe.teacher, len(LABELS)).eval()
-    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=SPLIT)
+    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=NO_SPLIT)
     Checkpoint(network, recipe, info).write(folder / "teacher" / "last")
     with SummaryWriter(str(folder / "teacher" / "tensorboard")) as writer:
         for step in range(3):
@@ -114,7 +114,7 @@ def test_a_teacher_alone_has_the_same_page_without_exits(tmp_path: Path, clips: 
         assert entry["scores"] == pytest.approx(dict(zip(LABELS, expected.tolist(), strict=True)), abs=2e-6)
     assert found["cost"]["weights"] == sum(p.numel() for p in loaded.teacher.parameters())
     assert [value for _, value in found["curves"]["train/loss"]] == pytest.approx([1, 1 / 2, 1 / 3])
-    assert len(found["robustness"]) == 8
+    assert [row["name"] for row in found["robustness"]] == list(CHANGES)
     html = (tmp_path / "report" / "index.html").read_text()
     assert '<section id="exits">' not in html
     assert {"curves.png", "confusion.png"} <= {path.name for path in (tmp_path / "report").iterdir()}
@@ -125,7 +125,7 @@ def test_a_teacher_alone_has_the_same_page_without_exits(tmp_path: Path, clips: 
 def test_an_ensemble_answers_with_the_mean_of_its_members(tmp_path: Path, clips: Path, teacher: Path) -> None:
     members = [teacher, write_teacher(tmp_path / "second", 2)]
     recipe = tiny_recipe(teacher={"kind": "ensemble", "members": [str(m) for m in members]})
-    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=SPLIT)
+    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=NO_SPLIT)
     write_ensemble(tmp_path / "both" / "teacher" / "last", members, recipe, info)
     clip = decode_clip(read_data(clips)[0], RUNTIME_SHORT_SIDE)
     alone = [open_subject(str(member), 1).answer(clip).scores for member in members]
@@ -149,7 +149,7 @@ def test_where_a_transformer_looked_is_said_twice(tmp_path: Path, clips: Path) -
     taken = {"input": {"height": 48, "width": 64}, "frames": 4}
     members = [write_teacher(tmp_path / name, 2, **kind, **taken) for name, kind in (("tsm", {}), ("videomae", small))]
     recipe = tiny_recipe(teacher={"kind": "ensemble", "members": [str(m) for m in members], **taken})
-    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=SPLIT)
+    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=NO_SPLIT)
     write_ensemble(tmp_path / "both" / "teacher" / "last", members, recipe, info)
     clip = decode_clip(read_data(clips)[0], RUNTIME_SHORT_SIDE)
     both, alone, without = (
@@ -159,6 +159,65 @@ def test_where_a_transformer_looked_is_said_twice(tmp_path: Path, clips: Path) -
     assert alone is not None
     np.testing.assert_array_equal(both, alone)
     assert without is None
+
+
+@pytest.fixture(scope="module")
+def cross_validated(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Path:
+    """Two folds, each with a network of its own."""
+    run, records = tmp_path_factory.mktemp("cross") / "cv", read_data(clips)
+    groups = sorted({record.group for record in records})
+    for i, held_out in enumerate((groups[:2], groups[2:]), start=1):
+        student = small_student()
+        torch.manual_seed(i)
+        torch.nn.init.normal_(student.memory.decide.weight, 0, 2)
+        train = [record for record in records if record.group not in held_out]
+        split = SplitInfo(
+            name=f"fold {i} of 2",
+            train_clips=len(train),
+            val_clips=len(records) - len(train),
+            train_groups=tuple(sorted({record.group for record in train})),
+            val_groups=tuple(held_out),
+            trained_on=marks_of_all(train),
+        )
+        write_checkpoint(run / f"fold-{i}" / "student" / "last", student, split=split)
+    return run
+
+
+def test_of_a_cross_validation_each_clip_is_answered_by_the_fold_that_held_it_out(
+    tmp_path: Path, clips: Path, cross_validated: Path, student: Path
+) -> None:
+    out = tmp_path / "report"
+    ran = evaluate(cross_validated, clips, "--out", out, "--robustness", "--compare", student)
+    assert ran.status == 0, ran.err
+    assert f"{cross_validated}, out of fold on {clips}" in ran.out
+    assert "trained on" not in ran.out
+    found = json.loads((out / "report.json").read_text())
+    assert found["seen"]["n"] == 0
+    assert found["curves"] == {}
+    alone = [open_subject(str(cross_validated / f"fold-{i}"), 1, "cpu") for i in (1, 2)]
+    both = open_subject(str(cross_validated), 1, "cpu")
+    answers = set()
+    for i, (record, entry) in enumerate(zip(read_data(clips), found["predictions"], strict=True)):
+        clip = decode_clip(record, RUNTIME_SHORT_SIDE)
+        right, wrong = (alone[k].answer(clip).scores for k in ((1, 0) if i >= 6 else (0, 1)))
+        assert list(entry["scores"].values()) == pytest.approx(right.tolist(), abs=2e-6)
+        assert np.abs(right - wrong).max() > 0.01
+        answers.add(both.answer(clip).embedding.size)
+        assert both.looks(clip, LABELS[0]).frames.shape[0] > 1
+    assert answers == {0}
+
+
+def test_a_clip_that_no_fold_held_out_is_one_line(tmp_path: Path, clips: Path, cross_validated: Path) -> None:
+    shutil.copytree(cross_validated, tmp_path / "cv")
+    shutil.rmtree(tmp_path / "cv" / "fold-2")
+    for args, says in (
+        ((tmp_path / "cv", clips), r"no fold held \S+ out; name one of its runs, like .*fold-1"),
+        ((cross_validated, clips, "--stream"), "cv is cross-validated: --stream judges one of its runs, like .*fold-1"),
+    ):
+        ran = evaluate(*args)
+        assert ran.status == 2
+        assert re.search(says, ran.err)
+        assert ran.err.count("\n") == 1
 
 
 def test_an_answer_that_is_no_number_names_who_gave_it(

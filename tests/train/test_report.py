@@ -173,6 +173,26 @@ def test_changes_of_a_clip() -> None:
     assert changed["faster"].times_s[-1] == pytest.approx(1 + 1 / 1.5)
     assert 1 <= len(changed["dropped"].frames) < 9
     assert changed["blur"].frames.std() < frames.std()
+    np.testing.assert_array_equal(changed["brighter"].frames, np.minimum((frames * 2 ** (1 / 2.2)).round(), 255))
+    assert (changed["darker"].frames <= 0.54 * frames + 1).all()
+    np.testing.assert_array_equal(changed["lamplight"].frames[..., 1], frames[..., 1])
+    assert (changed["lamplight"].frames[..., 2] <= frames[..., 2]).all()
+    assert (changed["lamplight"].frames[..., 0] >= frames[..., 0]).all()
+    for name in ("tilted", "nearer"):
+        assert changed[name].frames.shape == frames.shape
+
+
+def test_what_is_nearer_or_tilted_stays_about_the_middle() -> None:
+    frames = np.zeros((1, 41, 61, 3), np.uint8)
+    frames[0, 12:29, 22:39] = 255  # 17 pixels square
+    clip = DecodedClip(frames, np.zeros(1), ClipRecord(Path("x.mp4"), "x.mp4", ("up",), "x"))
+    nearer, tilted = (CHANGES[name].apply(clip).frames[0, ..., 0] / 255 for name in ("nearer", "tilted"))
+    assert nearer.sum() == pytest.approx((1.25 * 17) ** 2, rel=0.03)
+    assert tilted.sum() == pytest.approx(17**2, rel=0.03)
+    for picture in (nearer, tilted):
+        np.testing.assert_allclose(picture, picture[::-1, ::-1], atol=0.05)
+    assert tilted[12, 22] == 0  # the corner has turned away
+    assert tilted[20, 30] == 1
 
 
 def test_tsne_is_repeatable_and_wants_enough_clips() -> None:

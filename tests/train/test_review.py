@@ -9,15 +9,17 @@ import pytest
 from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import coloured_frames, tiny_stream_model
+from tiny_models import coloured_frames, tiny_manifest, tiny_stream_model
 from videos import write_video
 
+from edgevid.manifest import Provenance
 from edgevid.picture import brightness, clipped, motion, noise, sharpness
 from edgevid.sources import SourceInfo
 from edgevid_train import commands
-from edgevid_train.annotations import ClipRecord
+from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.strips import FRAMES, GAP_PX, HEIGHT_PX, strip
+from edgevid_train.marks import marks_of_all
 from edgevid_train.review.quality import bit_rate, quality_of
 from edgevid_train.review.review import chosen
 
@@ -158,6 +160,17 @@ def test_a_model_puts_wrong_labels_first(tmp_path: Path, colours: Path) -> None:
     html = (tmp_path / "page" / "index.html").read_text()
     assert "labelled red, taken for green" in html
     assert html.index("1.mp4", html.index("red (3)")) < html.index("0.mp4", html.index("red (3)"))
+    assert "warning" not in ran.out
+
+
+def test_a_model_that_was_trained_on_the_clips_seldom_doubts_them(tmp_path: Path, colours: Path) -> None:
+    about = Provenance(
+        data="d", weights="w", licences="MIT", recipe="r", trained_on=marks_of_all(read_data(colours)[:3])
+    )
+    model = tiny_stream_model(tmp_path / "tiny.onnx", tiny_manifest("stream", provenance=about))
+    ran = review(colours, "--out", tmp_path / "page", "--model", model)
+    assert ran.status == 0, ran.err
+    assert "was trained on 3 of these clips, and seldom doubts what it was taught" in ran.out
 
 
 @pytest.mark.parametrize(

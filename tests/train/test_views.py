@@ -9,8 +9,8 @@ import torch
 from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
-from students import LABELS
-from test_evaluate_checkpoints import SPLIT, write_teacher
+from students import LABELS, NO_SPLIT
+from test_evaluate_checkpoints import write_teacher
 from tiny_models import tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 from tiny_run import tiny_recipe
 
@@ -100,7 +100,7 @@ def test_mirrored_scores_are_those_of_what_a_label_becomes(tmp_path: Path) -> No
     torch.manual_seed(0)
     recipe = tiny_recipe()  # left becomes right
     labels = ("left", "right", "other")
-    info = CheckpointInfo(kind="student", labels=labels, weights_from="tests", split=SPLIT)
+    info = CheckpointInfo(kind="student", labels=labels, weights_from="tests", split=NO_SPLIT)
     Checkpoint(Student(recipe.student, 3).eval(), recipe, info).write(tmp_path / "best")
     subject = open_subject(str(tmp_path), 1)
     assert mirrored_order(subject) == [1, 0, 2]

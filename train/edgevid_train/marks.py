@@ -11,6 +11,7 @@ random, so that these are a fair sample, and data that was trained on shows as s
 import bisect
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
@@ -72,6 +73,21 @@ def trained_among(records: Sequence[ClipRecord], trained_on: Collection[str]) ->
     """Those of `records` that a model with these marks has seen, or others of whose group it has."""
     known = Known(trained_on)
     return [record for record in records if record in known]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Those of some clips that a network has seen, or others of whose group it has; all of them where `complete`."""
+
+    clips: frozenset[ClipRecord]
+    complete: bool = True
+
+
+def seen_among(records: Sequence[ClipRecord], trained_on: Collection[str]) -> Seen | None:
+    """None where a network does not say what it was trained on."""
+    if not trained_on:
+        return None
+    return Seen(frozenset(trained_among(records, trained_on)), len(trained_on) < MOST)
 
 
 def refuse_trained(

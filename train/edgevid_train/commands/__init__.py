@@ -49,7 +49,10 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(help="A bundled model's name, a model file, or a run or checkpoint of a student or a teacher."),
+        typer.Argument(
+            help="A bundled model's name, a model file, or a run or checkpoint of a student or a teacher. A "
+            "cross-validated run answers for each clip by the fold that held it out."
+        ),
     ],
     data: Annotated[Path, data_argument("Folder of labelled videos.")],
     json: Json = None,
@@ -73,7 +76,7 @@ def evaluate(
     max_clip_s: MaxClip = None,
     compare: Annotated[str | None, typer.Option(help="A second model for the same clips.")] = None,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Score the clips changed in eight ways too.")
+        bool, typer.Option("--robustness", help="Score the clips in other light, framing, order and rate too.")
     ] = False,
     views: Annotated[int, typer.Option(min=1, max=100, help="Parts of a clip's time whose scores are averaged.")] = 1,
     crops: Annotated[int, typer.Option(help="Crops of the picture whose scores are averaged: 1 or 3.")] = 1,

@@ -25,7 +25,9 @@ from edgevid_train.commands.outputs import check_outputs
 def review(
     path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="Folder for the page: index.html and its pictures.")],
-    model: Annotated[str | None, typer.Option(help="Show first what this model takes for another label.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Show first what this model, or cross-validated run, takes for another label.")
+    ] = None,
     most: Annotated[int, typer.Option(min=1, help="Clips of each label that are shown.")] = 60,
     threads: Threads = 1,
     format_: Format = None,

@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from edgevid_train.evaluate.subjects.views import ONE_VIEW, ManyViews, ViewPlan
 from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
 from edgevid_train.loop.progress import Reporter
-from edgevid_train.marks import MOST, trained_among
+from edgevid_train.marks import Seen
 
 if TYPE_CHECKING:
     from edgevid_train.loop.devices import Device
@@ -40,13 +40,13 @@ LOOKS = 8
 class Report:
     """What `found` was found of a model on the clips of `data`, and of `other`, one that it is compared with.
 
-    `seen`: clips that the model was trained on, or others of their group; None when it does not say what it has seen.
+    `seen`: clips that the model was trained on; None when it does not say what it has seen.
     """
 
     data: str
     found: Findings
     threads: int
-    seen: Collection[ClipRecord] | None
+    seen: Seen | None
     other: Findings | None = None
     skipped: Ledger = field(default_factory=Ledger)
     decode_s: float = 0.0
@@ -124,7 +124,7 @@ class Report:
 
     def _entry(self, prediction: Prediction) -> dict[str, Any]:
         """`seen` stands only in entries of clips that were trained on."""
-        return prediction.to_json() | ({"seen": True} if prediction.record in (self.seen or ()) else {})
+        return prediction.to_json() | ({"seen": True} if self.seen and prediction.record in self.seen.clips else {})
 
     def _seen(self) -> dict[str, Any] | None:
         """How many clips the model was trained on, and what it gets right of the others, where it knows them all.
@@ -133,10 +133,9 @@ class Report:
         """
         if self.seen is None:
             return None
-        others = [p for p in self.predictions if p.record not in self.seen]
-        complete = len(self.found.subject.trained_on) < MOST
-        figures = _top1(others) if others and complete else {}
-        return {"n": len(self.seen), "complete": complete, "others": {"n": len(others), **figures}}
+        others = [p for p in self.predictions if p.record not in self.seen.clips]
+        figures = _top1(others) if others and self.seen.complete else {}
+        return {"n": len(self.seen.clips), "complete": self.seen.complete, "others": {"n": len(others), **figures}}
 
 
 def evaluate_model(
@@ -169,12 +168,11 @@ def evaluate_model(
     subjects = [open_subject(name, threads, device) for name in names]
     several = all(subject.several for subject in subjects)
     records = clips_to_judge(data, options, split, report.say, several=several)
+    seen = [subject.seen(records) for subject in subjects]
     changes = CHANGES if robustness else {}
     found = [Findings(ManyViews(subject, views) if views.most > 1 else subject) for subject in subjects]
     for subject in subjects:
         say_unknown(subject.name, subject.labels, records, data, report.say)
-    marks = found[0].subject.trained_on
-    seen = frozenset(trained_among(records, marks)) if marks else None
     skipped, decode_s, indexes = Ledger(), 0.0, IndexStore()
     with report.bar("evaluating", len(records)) as advance:
         for record in records:
@@ -193,7 +191,7 @@ def evaluate_model(
     if exits:
         for findings in found:
             findings.latencies = findings.subject.latencies()
-    return Report(str(data), found[0], threads, seen, found[1] if compare else None, skipped, decode_s, views)
+    return Report(str(data), found[0], threads, seen[0], found[1] if compare else None, skipped, decode_s, views)
 
 
 def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:

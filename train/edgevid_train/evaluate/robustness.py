@@ -1,4 +1,4 @@
-"""The same clips, changed: what a model's accuracy owes to the order of frames, to their rate, to a clean picture.
+"""The same clips, changed: what accuracy owes to the order of frames, their rate, a clean picture, light and framing.
 
 Each change is a function of the clip alone: what is random in it comes from the clip's name. Spatial changes are made
 at the runtime's size (short side 240).
@@ -16,6 +16,9 @@ from edgevid.frame import Pixels
 from edgevid_train.decode import DecodedClip
 
 NOISE_SIGMA, BLUR_SIGMA_PX, JPEG_QUALITY, LOST, SPEED = 16.0, 3.0, 10, 0.5, 1.5
+DARKER_STOPS, BRIGHTER_STOPS, GAMMA = -2.0, 1.0, 2.2
+LAMP = (1.2, 1.0, 0.7)  # of red, green and blue
+TILT_DEG, NEARER = 15.0, 1.25
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,31 @@ def compress(clip: DecodedClip) -> DecodedClip:
     return _each(clip, compressed)
 
 
+def darker(clip: DecodedClip) -> DecodedClip:
+    """As with `DARKER_STOPS` less exposure."""
+    return _scaled(clip, 2 ** (DARKER_STOPS / GAMMA))
+
+
+def brighter(clip: DecodedClip) -> DecodedClip:
+    """As with `BRIGHTER_STOPS` more exposure: what was bright is white."""
+    return _scaled(clip, 2 ** (BRIGHTER_STOPS / GAMMA))
+
+
+def lamplight(clip: DecodedClip) -> DecodedClip:
+    """A white balance that is off, by the factors `LAMP`."""
+    return _scaled(clip, LAMP)
+
+
+def tilted(clip: DecodedClip) -> DecodedClip:
+    """The head held `TILT_DEG` askew; the picture's edges are repeated outwards."""
+    return _turned(clip, TILT_DEG, 1.0)
+
+
+def nearer(clip: DecodedClip) -> DecodedClip:
+    """Everything `NEARER` times as large: what was near the edge is lost."""
+    return _turned(clip, 0.0, NEARER)
+
+
 CHANGES: Final[Mapping[str, Change]] = {
     "reversed": Change("the last frame first", reverse),
     "shuffled": Change("frames in random order", shuffle),
@@ -90,11 +118,33 @@ CHANGES: Final[Mapping[str, Change]] = {
     "noise": Change(f"Gaussian noise, sigma {NOISE_SIGMA:g} grey levels", noise),
     "blur": Change(f"Gaussian blur, sigma {BLUR_SIGMA_PX:g} pixels of 240", blur),
     "compression": Change(f"JPEG of quality {JPEG_QUALITY}", compress),
+    "darker": Change(f"{-DARKER_STOPS:g} stops less exposure", darker),
+    "brighter": Change(f"{BRIGHTER_STOPS:g} stop more exposure", brighter),
+    "lamplight": Change("red times {:g}, green times {:g}, blue times {:g}".format(*LAMP), lamplight),
+    "tilted": Change(f"turned by {TILT_DEG:g} degrees", tilted),
+    "nearer": Change(f"{NEARER:g} times as large", nearer),
 }
 
 
 def _each(clip: DecodedClip, change: Callable[[Pixels], Pixels]) -> DecodedClip:
     return replace(clip, frames=np.stack([change(frame) for frame in clip.frames]))
+
+
+def _scaled(clip: DecodedClip, factor: float | tuple[float, float, float]) -> DecodedClip:
+    levels = np.arange(256)[:, None] * np.broadcast_to(factor, 3)
+    table = np.clip(levels.round(), 0, 255).astype(np.uint8)
+    return _each(clip, lambda frame: np.asarray(cv2.LUT(frame, table[None]), np.uint8))
+
+
+def _turned(clip: DecodedClip, degrees: float, scale: float) -> DecodedClip:
+    height, width = clip.frames.shape[1:3]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, scale)
+
+    def turned(frame: Pixels) -> Pixels:
+        moved = cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(moved, np.uint8)
+
+    return _each(clip, turned)
 
 
 def _rng(clip: DecodedClip) -> np.random.Generator:

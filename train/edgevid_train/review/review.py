@@ -94,6 +94,12 @@ def look_through(
     review = Review(str(data), dict(sorted(counts.items())), subject.name if subject else None)
     (folder / STRIPS).mkdir(parents=True)
     looked_at = chosen(records, most)
+    seen = subject.seen(looked_at) if subject else None
+    if seen is not None and seen.clips:
+        report.say(
+            f"warning: {review.model} was trained on {len(seen.clips)} of these clips, and seldom doubts what it was "
+            "taught; a cross-validated run answers for each clip by the fold that held it out"
+        )
     with report.bar("review", len(looked_at)) as advance:
         for i, record in enumerate(looked_at):
             advance(record.name)

@@ -14,7 +14,8 @@ __all__ = ["Answer", "Curves", "Percentiles", "Subject", "is_checkpoint", "open_
 def open_subject(model: str, threads: int, device: "Device | None" = None) -> Subject:
     """A bundled model's name, a model file, or the checkpoint or run folder of a student or a teacher.
 
-    Of a folder that holds a student and its teacher the student is meant. A model file needs no torch, and computes on
+    Of a folder that holds a student and its teacher the student is meant; of a cross-validated run's folds each is
+    asked about what it held out. A model file needs no torch, and computes on
     the CPU, whatever `device` says; a checkpoint there, or on the best there is.
 
     Raises:
@@ -24,15 +25,20 @@ def open_subject(model: str, threads: int, device: "Device | None" = None) -> Su
         from edgevid_train.evaluate.subjects.model_file import ModelFile
 
         return ModelFile(model, threads)
-    from edgevid_train.checkpoint import checkpoint_of
+    from edgevid_train.checkpoint import checkpoint_of, folds_of
+    from edgevid_train.evaluate.subjects.out_of_fold import OutOfFold
     from edgevid_train.evaluate.subjects.student import StudentCheckpoint
     from edgevid_train.evaluate.subjects.teacher import TeacherCheckpoint
     from edgevid_train.loop.devices import find_device
 
-    path, where = Path(model), find_device(device)
-    if checkpoint_of(path, "student") is None and checkpoint_of(path, "teacher") is not None:
-        return TeacherCheckpoint(path, threads, where)
-    return StudentCheckpoint(path, threads, where)
+    where = find_device(device)
+
+    def network(path: Path) -> StudentCheckpoint | TeacherCheckpoint:
+        teacher = checkpoint_of(path, "student") is None and checkpoint_of(path, "teacher") is not None
+        return (TeacherCheckpoint if teacher else StudentCheckpoint)(path, threads, where)
+
+    folds = folds_of(Path(model))
+    return OutOfFold(Path(model), [network(fold) for fold in folds]) if folds else network(Path(model))
 
 
 def is_checkpoint(model: str) -> bool:

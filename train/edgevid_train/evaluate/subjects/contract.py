@@ -1,6 +1,6 @@
 """What every subject of an evaluation says of itself and of a clip."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from edgevid.manifest import ExitSpec, InputSpec
 from edgevid.models.scores import Scores
+from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.looks import Looks
+from edgevid_train.marks import Seen
 
 Curves = dict[str, list[tuple[int, float]]]
 """Name of a figure -> (training step, value), in order."""
@@ -61,7 +63,6 @@ class Subject(Protocol):
         runs_on: what computes it and on what, for people: `PyTorch on NVIDIA H200`.
         no_looks: why nobody can say where it looked, or None where `looks` does.
         mirrored: what a label becomes in a mirror, of those for which the recipe says it; None where nothing says it.
-        trained_on: marks of what it has seen (see `edgevid_train.marks`); empty where it does not say.
     """
 
     name: str
@@ -75,7 +76,14 @@ class Subject(Protocol):
     runs_on: str
     no_looks: str | None
     mirrored: Mapping[str, str] | None
-    trained_on: tuple[str, ...]
+
+    def seen(self, records: Sequence[ClipRecord]) -> Seen | None:
+        """Which of the clips that it will be asked about it was trained on; None where it does not say.
+
+        Raises:
+            InputError: it has no answer for one of them.
+        """
+        ...
 
     def answer(self, clip: DecodedClip) -> Answer: ...
 

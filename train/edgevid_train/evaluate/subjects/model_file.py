@@ -14,11 +14,13 @@ from edgevid.models.load import find_model, load
 from edgevid.models.scores import Scores, clip_score
 from edgevid.models.weights import count_weights
 from edgevid.recognise import ClipScores, score_clip
+from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
 from edgevid_train.evaluate.subjects.machine import processor
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
+from edgevid_train.marks import Seen, seen_among
 
 LATENCY_STEPS = 100
 
@@ -45,7 +47,9 @@ class ModelFile:
         self.rate_hz: float | None = self.manifest.rate_hz
         self.macs = self.manifest.exits[-1].macs
         self.weights = count_weights(self.path.read_bytes())
-        self.trained_on = self.manifest.provenance.trained_on
+
+    def seen(self, records: Sequence[ClipRecord]) -> Seen | None:
+        return seen_among(records, self.manifest.provenance.trained_on)
 
     def answer(self, clip: DecodedClip) -> Answer:
         watched = (_WatchedStream if isinstance(self.network, StreamModel) else _WatchedClip)(self.network)

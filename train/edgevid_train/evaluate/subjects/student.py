@@ -1,6 +1,6 @@
 """A student's checkpoint: clips by the clip graph, which equals the stream, and streams by the stream graph."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 from edgevid.models.bench import time_exits
 from edgevid.models.scores import Scores, activate, clip_score
 from edgevid.recognise import settling_steps
+from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import find_checkpoint, load_student
 from edgevid_train.decode import DecodedClip
 from edgevid_train.describe import describe
@@ -22,6 +23,7 @@ from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles
 from edgevid_train.evaluate.subjects.machine import name_of
 from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 from edgevid_train.evaluate.torch_stream import TorchStream
+from edgevid_train.marks import Seen, seen_among
 from edgevid_train.models.student import StudentOutputs
 from edgevid_train.samples.batch import as_input
 from edgevid_train.samples.dataset import Pixels, as_stream, changes_among
@@ -48,9 +50,12 @@ class StudentCheckpoint:
         self.macs = self.exits[-1].macs
         self.weights = sum(parameter.numel() for parameter in self.student.parameters())
         self.mirrored: Mapping[str, str] | None = changes_among(self.labels, self.recipe.augment.flip)
-        self.trained_on = info.split.trained_on
+        self.split = info.split
         self.device, self.runs_on = device, f"PyTorch on {name_of(device)}"
         self.student.to(device)
+
+    def seen(self, records: Sequence[ClipRecord]) -> Seen | None:
+        return seen_among(records, self.split.trained_on)
 
     def answer(self, clip: DecodedClip) -> Answer:
         return self._answer(clip, None)

@@ -1,7 +1,7 @@
 """A teacher's checkpoint, whatever its kind: the one adapter gives each the frames it takes of a clip."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid.manifest import ExitSpec
 from edgevid.models.scores import Scores, activate
+from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import find_checkpoint, load_teacher
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.curves import read_curves
@@ -23,6 +24,7 @@ from edgevid_train.evaluate.looks.taps import teacher_taps
 from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Percentiles
 from edgevid_train.evaluate.subjects.machine import name_of
 from edgevid_train.losses.teacher_outputs import ask_teacher
+from edgevid_train.marks import Seen, seen_among
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.teachers import TeacherOutputs
 from edgevid_train.samples.batch import as_input
@@ -52,7 +54,10 @@ class TeacherCheckpoint:
         self.weights = sum(parameter.numel() for parameter in self.teacher.parameters())
         self.macs = self._count_macs()
         self.mirrored: Mapping[str, str] | None = changes_among(self.labels, self.recipe.augment.flip)
-        self.trained_on = info.split.trained_on
+        self.split = info.split
+
+    def seen(self, records: Sequence[ClipRecord]) -> Seen | None:
+        return seen_among(records, self.split.trained_on)
 
     def answer(self, clip: DecodedClip) -> Answer:
         found = ask_teacher(self.teacher, spread(clip, self.config), self.device)

@@ -4,7 +4,7 @@ What is right for a deployed score is one view; more of them say what the networ
 SlowFast, sec. 4, test with 10 parts of the time and 3 crops).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,12 @@ from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND, InputSpec
 from edgevid.models.scores import Scores
 from edgevid.sampling import TOLERANCE_S
+from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
 from edgevid_train.decode.sample import view_starts
 from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles, Subject
+from edgevid_train.marks import Seen
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,11 @@ class ManyViews:
             subject.weights,
         )
         self.input, self.runs_on, self.no_looks = subject.input, subject.runs_on, subject.no_looks
-        self.trained_on, self.mirrored = subject.trained_on, subject.mirrored
+        self.mirrored = subject.mirrored
         self._order = mirrored_order(subject) if plan.flip else []
+
+    def seen(self, records: Sequence[ClipRecord]) -> Seen | None:
+        return self.subject.seen(records)
 
     def answer(self, clip: DecodedClip) -> Answer:
         parts: list[tuple[float, list[Answer]]] = []
