@@ -178,8 +178,9 @@ class EventDetector:
             raise ValueError(f"{len(self._smoothed)} labels, but scores of shape {scores.shape}")
         self._last_s = time_s
         self._smooth(time_s, scores)
+        smoothed = self._smoothed.tolist()
         for i, track in self._tracks.items():
-            track.observe(time_s, float(self._smoothed[i]), self._rule)
+            track.observe(time_s, smoothed[i], self._rule)
 
         changes = [
             self._end(track, time_s)
@@ -189,7 +190,7 @@ class EventDetector:
         already_open = [i for i, track in self._tracks.items() if track.open is not None]
         changes += self._starts(time_s)
         for i in already_open:
-            changes += self._grown(self._tracks[i], time_s, float(self._smoothed[i]))
+            changes += self._grown(self._tracks[i], time_s, smoothed[i])
         return changes
 
     def hold(self, time_s: float) -> list[Change]:
@@ -211,16 +212,19 @@ class EventDetector:
         self._recent.append((time_s, scores))
         while len(self._recent) > 1 and self._recent[0][0] <= time_s - self._rule.smooth_s + _EPSILON:
             self._recent.popleft()
-        mean = np.mean([s for _, s in self._recent], axis=0, dtype=np.float64)
-        self._smoothed = np.asarray(mean, np.float32)
+        if len(self._recent) == 1:
+            self._smoothed = np.array(scores, np.float32)
+        else:
+            recent = np.array([s for _, s in self._recent])
+            self._smoothed = np.asarray(np.mean(recent, axis=0, dtype=np.float64), np.float32)
 
     def _starts(self, time_s: float) -> list[Change]:
-        likeliest_first = sorted(self._tracks, key=lambda i: -self._smoothed[i])
-        starting = [i for i in likeliest_first if self._tracks[i].may_start(time_s, self._rule)]
-        if not self._exclusive:
-            return [self._start(i, time_s, not_before_s=-math.inf) for i in starting]
+        starting = [i for i, track in self._tracks.items() if track.may_start(time_s, self._rule)]
         if not starting:
             return []
+        starting.sort(key=lambda i: -self._smoothed[i])  # the likeliest first
+        if not self._exclusive:
+            return [self._start(i, time_s, not_before_s=-math.inf) for i in starting]
         best = starting[0]
         going_on = next((i for i, track in self._tracks.items() if track.open is not None), None)
         if going_on is None:
