@@ -3,18 +3,18 @@
     python benchmarks/peers.py air-gesture egogestar --out runs/peers --cv 5 [--extra drawn] [--first air-gesture-drawn]
 
 Peers are settings, not code (`PEERS`): X3D-XS is pytorchvideo's, a clip of 4 frames of 160x160 spread over the whole
-of it; TSM-MobileNetV2 is timm's backbone with an online shift in every block, its answers averaged over the frames;
-TSM-Lite0 shifts both ways through 16 frames spread over the whole clip, on the backbone that ours is cut from. The
-first two begin from random weights, the third from ImageNet's, as ours; all keep what the recipe says of epochs,
-batches and augmentation. `--first RECIPE` trains each network on drawn clips before, as the default model is; `--run
-NAME=RUN` takes a finished run of a network, `ours` among them, instead of training one; `--set` changes the recipes
-for all, whatever a peer says. What is finished is not trained again, what was stopped goes on.
+of it; TSM-MobileNetV2 and TSM-Lite0 shift both ways through 16 frames spread over the whole clip (Lin et al. 2019), on
+that paper's small backbone and on the one that ours is cut from. The first begins from random weights, the others from
+ImageNet's, as ours (those of MobileNetV2 come from timm's hub, or by `--set teacher.weights=FILE`); all keep what the
+recipe says of epochs, batches and augmentation. `--first RECIPE` trains each network on drawn clips before, as the
+default model is; `--run NAME=RUN` takes a finished run of a network, `ours` among them, instead of training one;
+`--set` changes the recipes for all, whatever a peer says. What is finished is not trained again, what was stopped goes
+on.
 
 Measured: top-1 of the held-out clips with its 95% interval, and how likely so uneven a split of the clips on which a
 peer and ours differ is for equals (McNemar, exact); milliseconds of a decision on one thread of ONNX Runtime, all
-networks in turn, the first after another's turn not counted; megabytes of the ONNX file. A network of clips decides by
-a whole clip anew, a streaming one by one step. The two of clips are shown where an action begins and ends; a device
-does not know.
+networks in turn, the first after another's turn not counted; megabytes of the ONNX file. The peers decide by a whole
+clip anew, ours by one step. They are shown where an action begins and ends; a device does not know.
 """
 
 import argparse
@@ -79,15 +79,9 @@ PEERS = {
         ),
     ),
     "tsm-mobilenetv2": Peer(
-        "a step",
-        False,
-        (
-            *("student.backbone=mobilenetv2_100", "student.weights=none", "student.frozen=0"),
-            # Nothing but the shifts looks at the past, and one answer a frame, each as good as any other.
-            *("student.exits=[7]", "student.points=0", "student.dilations=[]"),
-            *("paths.steps=0", "distill.place=0", "memory.streams=0"),
-            *("stream.early=0", "stream.late=0", "clip_pool={kind='mean'}"),
-        ),
+        "a clip of 16 frames",
+        True,
+        ("teacher.kind=tsm", "teacher.backbone=mobilenetv2_100", "teacher.frames=16"),
     ),
     "tsm-lite0": Peer(
         "a clip of 16 frames",
