@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from edgevid.errors import InputError
-from edgevid_train.checkpoint import ROOMS, Kind
+from edgevid_train.checkpoint import CV, ROOMS, Kind
 from edgevid_train.phases import PREDICTIONS
-from edgevid_train.run import CV
 
 Clip = tuple[str, float]
 """A held-out clip: its file and where it starts, in seconds."""

@@ -3,13 +3,13 @@
     python benchmarks/peers.py air-gesture egogestar --out runs/peers --cv 5 [--extra drawn] [--first air-gesture-drawn]
 
 Peers are settings, not code (`PEERS`): X3D-XS is pytorchvideo's, a clip of 4 frames of 160x160 spread over the whole
-of it; TSM-MobileNetV2 and TSM-Lite0 shift both ways through 16 frames spread over the whole clip (Lin et al. 2019), on
-that paper's small backbone and on the one that ours is cut from. The first begins from random weights, the others from
-ImageNet's, as ours (those of MobileNetV2 come from timm's hub, or by `--set teacher.weights=FILE`); all keep what the
-recipe says of epochs, batches and augmentation. `--first RECIPE` trains each network on drawn clips before, as the
-default model is; `--run NAME=RUN` takes a finished run of a network, `ours` among them, instead of training one;
-`--set` changes the recipes for all, whatever a peer says. What is finished is not trained again, what was stopped goes
-on.
+of it; TSM-MobileNetV2 and TSM-Lite0 are the backbone of Lin et al. 2019 (Temporal Shift Module) and that which ours is
+cut from, shifted both ways through 16 frames spread over the whole clip, under the head of our teachers. The first
+begins from random weights, the others from ImageNet's, as ours; where timm's hub does not answer, `--set
+teacher.weights=FILE` with that peer alone. All keep what the recipe says of input, epochs, batches and augmentation.
+`--first RECIPE` trains each network on drawn clips before, as the default model is; `--run NAME=RUN` takes a finished
+run of a network, `ours` among them, instead of training one; `--set` changes the recipes for all, whatever a peer says.
+What is finished is not trained again, what was stopped goes on.
 
 Measured: top-1 of the held-out clips with its 95% interval, and how likely so uneven a split of the clips on which a
 peer and ours differ is for equals (McNemar, exact); milliseconds of a decision on one thread of ONNX Runtime, all

@@ -30,7 +30,7 @@ from edgevid.errors import InputError
 from edgevid.files import write_json
 from edgevid.recognise import settling_steps
 from edgevid_train.annotations import ClipRecord, read_data
-from edgevid_train.checkpoint import LoadedStudent, checkpoint_of, folds_of, load_student
+from edgevid_train.checkpoint import LoadedStudent, checkpoints_of_folds, load_student
 from edgevid_train.decode import DecodeError
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.metrics import wilson_interval
@@ -108,8 +108,7 @@ def students(run: Path, records: Sequence[ClipRecord]) -> tuple[list[Part], str]
     Raises:
         InputError: there is no student, or it shares no group with the data.
     """
-    found = [checkpoint for fold in folds_of(run) if (checkpoint := checkpoint_of(fold, "student")) is not None]
-    parts = [_part(load_student(folder), records) for folder in found or [run]]
+    parts = [_part(load_student(folder), records) for folder in checkpoints_of_folds(run, "student") or [run]]
     held_out = {record.id for part in parts for split in part.splits for record in split.val}
     if not held_out:
         raise InputError(f"{run}: none of its held-out groups are in the data")

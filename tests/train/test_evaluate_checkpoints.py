@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +23,7 @@ from edgevid.models.contract import StreamModel
 from edgevid_train import commands
 from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import (
+    CV,
     Checkpoint,
     CheckpointInfo,
     SplitInfo,
@@ -46,12 +49,12 @@ def evaluate(*args: object) -> Ran:
     return run_command(commands.register, "evaluate", "--device", "cpu", *args)
 
 
-def write_teacher(folder: Path, seed: int, **teacher: object) -> Path:
+def write_teacher(folder: Path, seed: int, *, split: SplitInfo = NO_SPLIT, **teacher: object) -> Path:
     """A run folder as `train-teacher` leaves it, untrained."""
     torch.manual_seed(seed)
     recipe = tiny_recipe(teacher=teacher)
     network = build_teacher(recipe.teacher, len(LABELS)).eval()
-    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=NO_SPLIT)
+    info = CheckpointInfo(kind="teacher", labels=LABELS, weights_from="tests", split=split)
     Checkpoint(network, recipe, info).write(folder / "teacher" / "last")
     with SummaryWriter(str(folder / "teacher" / "tensorboard")) as writer:
         for step in range(3):
@@ -180,6 +183,7 @@ def cross_validated(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Pa
             trained_on=marks_of_all(train),
         )
         write_checkpoint(run / f"fold-{i}" / "student" / "last", student, split=split)
+    (run / CV).write_text("{}")
     return run
 
 
@@ -190,10 +194,11 @@ def test_of_a_cross_validation_each_clip_is_answered_by_the_fold_that_held_it_ou
     ran = evaluate(cross_validated, clips, "--out", out, "--robustness", "--compare", student)
     assert ran.status == 0, ran.err
     assert f"{cross_validated}, out of fold on {clips}" in ran.out
-    assert "trained on" not in ran.out
     found = json.loads((out / "report.json").read_text())
-    assert found["seen"]["n"] == 0
+    assert found["seen"] == {"n": 0, "complete": True, "others": pytest.approx({"n": 15} | tops(found))}
+    assert found["compare"]["seen"] is None
     assert found["curves"] == {}
+    assert [row["name"] for row in found["exits"]] == ["stage2", "stage3", "final"]
     alone = [open_subject(str(cross_validated / f"fold-{i}"), 1, "cpu") for i in (1, 2)]
     both = open_subject(str(cross_validated), 1, "cpu")
     answers = set()
@@ -207,11 +212,63 @@ def test_of_a_cross_validation_each_clip_is_answered_by_the_fold_that_held_it_ou
     assert answers == {0}
 
 
-def test_a_clip_that_no_fold_held_out_is_one_line(tmp_path: Path, clips: Path, cross_validated: Path) -> None:
+def tops(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: found[key] for key in ("top1", "top1_low", "top1_high")}
+
+
+def test_what_a_fold_began_from_may_have_seen_what_it_held_out(
+    tmp_path: Path, clips: Path, cross_validated: Path, student: Path
+) -> None:
+    records = read_data(clips)
     shutil.copytree(cross_validated, tmp_path / "cv")
+    file = tmp_path / "cv" / "fold-2" / "student" / "last" / "checkpoint.json"
+    info = CheckpointInfo.model_validate_json(file.read_text())
+    marks = marks_of_all(records[-1:], before=info.split.trained_on)
+    split = info.split.model_copy(update={"trained_on": marks})
+    file.write_text(info.model_copy(update={"split": split}).model_dump_json())
+    ran = evaluate(student, clips, "--compare", tmp_path / "cv", "--json", tmp_path / "o.json")
+    assert ran.status == 0, ran.err
+    assert ran.out.count("trained on 3 of the 15 clips or on their groups") == 1
+    seen = json.loads((tmp_path / "o.json").read_text())["compare"]["seen"]
+    assert (seen["n"], seen["others"]["n"]) == (3, 12)
+    review = ("data", "review", clips, "--model")
+    ran = run_command(commands.register, *review, tmp_path / "cv", "--out", tmp_path / "page")
+    assert "was trained on 3 of these clips or on their groups" in ran.out
+    ran = run_command(commands.register, *review, cross_validated, "--out", tmp_path / "clean")
+    assert ran.status == 0, ran.err
+    assert "out of fold takes" in ran.out
+    assert "warning" not in ran.out
+
+
+def test_teachers_are_asked_out_of_fold_too(tmp_path: Path, clips: Path) -> None:
+    groups = sorted({record.group for record in read_data(clips)})
+    for i, held_out in enumerate((groups[:2], groups[2:]), start=1):
+        split = NO_SPLIT.model_copy(update={"val_groups": tuple(held_out), "trained_on": ("0" * 12,)})
+        write_teacher(tmp_path / "cv" / f"fold-{i}", i, split=split)
+    (tmp_path / "cv" / CV).write_text("{}")
+    ran = evaluate(tmp_path / "cv", clips, "--views", 2, "--json", tmp_path / "o.json")
+    assert ran.status == 0, ran.err
+    found = json.loads((tmp_path / "o.json").read_text())
+    first, last = (
+        evaluate(tmp_path / "cv" / f"fold-{i}", clips, "--views", 2, "--json", tmp_path / f"{i}.json").status
+        for i in (1, 2)
+    )
+    assert first == last == 0
+    alone = [json.loads((tmp_path / f"{i}.json").read_text())["predictions"] for i in (1, 2)]
+    for i, entry in enumerate(found["predictions"]):
+        right, wrong = alone[i >= 6][i]["scores"], alone[i < 6][i]["scores"]
+        assert entry["scores"] == pytest.approx(right, abs=1e-6)
+        assert entry["scores"] != pytest.approx(wrong, abs=1e-3)
+
+
+def test_a_clip_that_no_fold_held_out_is_one_line(tmp_path: Path, clips: Path, cross_validated: Path) -> None:
+    for name in ("cv", "cut"):
+        shutil.copytree(cross_validated, tmp_path / name)
     shutil.rmtree(tmp_path / "cv" / "fold-2")
+    (tmp_path / "cut" / CV).unlink()
     for args, says in (
         ((tmp_path / "cv", clips), r"no fold held \S+ out; name one of its runs, like .*fold-1"),
+        ((tmp_path / "cut", clips), r"cut holds 2 folds and no cv.json: its cross-validation is not over; .*fold-1"),
         ((cross_validated, clips, "--stream"), "cv is cross-validated: --stream judges one of its runs, like .*fold-1"),
     ):
         ran = evaluate(*args)

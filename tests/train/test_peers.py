@@ -26,15 +26,18 @@ def test_every_peer_is_what_the_recipe_makes_of_its_settings(monkeypatch: pytest
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     table = runpy.run_path(str(SCRIPT))["PEERS"]
     recipes = {
-        name: load_recipe("air-gesture", (*peer.changes, "student.weights=none")) for name, peer in table.items()
+        name: load_recipe("air-gesture", (*peer.changes, "student.weights=none", "teacher.weights=none"))
+        for name, peer in table.items()
     }
     x3d = build_teacher(recipes["x3d-xs"].teacher, 11).eval()
     assert sum(parameter.numel() for parameter in x3d.parameters()) == pytest.approx(3e6, rel=0.01)
     with torch.no_grad():
         assert x3d(torch.zeros(1, 4, 3, 160, 160)).logits.shape == (1, 11)
-    for name, backbone in (("tsm-mobilenetv2", "mobilenetv2_100"), ("tsm-lite0", "tf_efficientnet_lite0")):
-        shifted = recipes[name].teacher
-        assert (shifted.kind, shifted.frames, shifted.backbone) == ("tsm", 16, backbone)
+    for name, wide in (("tsm-mobilenetv2", 960), ("tsm-lite0", 1152)):
+        shifted = build_teacher(recipes[name].teacher, 11).eval()
+        assert (320, wide, 1, 1) in {tensor.shape for tensor in shifted.parameters()}, "the backbone's last stage"
+        with torch.no_grad():
+            assert shifted(torch.zeros(1, 16, 3, 72, 96)).logits.shape == (1, 11)
 
 
 @pytest.mark.slow

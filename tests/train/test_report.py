@@ -174,10 +174,8 @@ def test_changes_of_a_clip() -> None:
     assert 1 <= len(changed["dropped"].frames) < 9
     assert changed["blur"].frames.std() < frames.std()
     np.testing.assert_array_equal(changed["brighter"].frames, np.minimum((frames * 2 ** (1 / 2.2)).round(), 255))
-    assert (changed["darker"].frames <= 0.54 * frames + 1).all()
-    np.testing.assert_array_equal(changed["lamplight"].frames[..., 1], frames[..., 1])
-    assert (changed["lamplight"].frames[..., 2] <= frames[..., 2]).all()
-    assert (changed["lamplight"].frames[..., 0] >= frames[..., 0]).all()
+    np.testing.assert_array_equal(changed["darker"].frames, (frames * 2 ** (-2 / 2.2)).round())
+    np.testing.assert_array_equal(changed["lamplight"].frames, np.minimum((frames * [1.2, 1, 0.7]).round(), 255))
     for name in ("tilted", "nearer"):
         assert changed[name].frames.shape == frames.shape
 

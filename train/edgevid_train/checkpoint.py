@@ -34,6 +34,8 @@ from edgevid_train.recipe import Recipe, read_resolved
 
 WEIGHTS, RECIPE, INFO, TRAINER = "model.safetensors", "recipe.toml", "checkpoint.json", "trainer.pt"
 MEMBERS = "members"
+CV = "cv.json"
+"""In the folder of a cross-validated run, once every fold is over: the figures of all."""
 MEMORY = "memory"
 
 Kind = Literal["student", "teacher", "pretrained"]
@@ -197,6 +199,11 @@ def folds_of(run: Path) -> list[Path]:
     return sorted(run.glob("fold-*"), key=lambda fold: (len(fold.name), fold.name))
 
 
+def checkpoints_of_folds(run: Path, kind: Kind) -> list[Path]:
+    """The checkpoint of every fold of a cross-validated run that has one of this kind, in order."""
+    return [checkpoint for fold in folds_of(run) if (checkpoint := checkpoint_of(fold, kind)) is not None]
+
+
 def find_checkpoint(path: Path, kind: Kind) -> Path:
     """The checkpoint folder that `path` means: itself, its `best` or `last`, or those of its `student` or `teacher`.
 
@@ -212,7 +219,7 @@ def find_checkpoint(path: Path, kind: Kind) -> Path:
         if (inner / INFO).is_file() and ((inner / WEIGHTS).is_file() or (inner / MEMBERS).is_dir()):
             return inner
     what = "no such file or folder" if not path.exists() else f"holds no {WEIGHTS} with its {INFO}"
-    runs = sorted((*path.glob("fold-*"), *path.glob("sweep-*/seed-*")))
+    runs = [*folds_of(path), *sorted(path.glob("sweep-*/seed-*"))]
     if runs:
         what += f"; it holds {len(runs)} runs, name one of them, like {runs[0]}"
     raise InputError(f"{path} is no {kind} checkpoint: {what}")

@@ -7,7 +7,14 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from edgevid.errors import InputError
-from edgevid_train.checkpoint import Kind, check_same_labels, checkpoint_of, find_checkpoint, folds_of, read_info
+from edgevid_train.checkpoint import (
+    Kind,
+    check_same_labels,
+    checkpoint_of,
+    checkpoints_of_folds,
+    find_checkpoint,
+    read_info,
+)
 from edgevid_train.models.teacher_config import TeacherConfig
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RunRequest
@@ -22,7 +29,7 @@ def teacher_for(path: Path, held_out: Collection[str]) -> Path:
     Raises:
         InputError: there is no teacher; or there is one for each fold, and nothing is held out that would choose.
     """
-    found = [checkpoint for fold in folds_of(path) if (checkpoint := checkpoint_of(fold, "teacher")) is not None]
+    found = checkpoints_of_folds(path, "teacher")
     if not found:
         folder = find_checkpoint(path, "teacher")
         read_info(folder, "teacher")

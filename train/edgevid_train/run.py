@@ -25,6 +25,7 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.overlaps import with_overlapping
 from edgevid_train.bundled import bundled_weights
 from edgevid_train.checkpoint import (
+    CV,
     ROOMS,
     WEIGHTS,
     Kind,
@@ -58,8 +59,6 @@ from edgevid_train.samples.split import Split, check_labels, grouped_folds, hold
 from edgevid_train.samples.usable import usable_clips
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.taps import TapTerms
-
-CV = "cv.json"
 
 
 def train_folds(

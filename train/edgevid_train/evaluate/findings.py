@@ -15,6 +15,7 @@ from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.robustness import Change
 from edgevid_train.evaluate.subjects import Answer, Percentiles, Subject
+from edgevid_train.marks import Seen
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Track:
 class Findings:
     """What is known of `subject` so far.
 
+    `seen`: which of the clips it was trained on; None when it does not say.
     `by_exit`: exit -> predictions if every step ended there, empty unless asked for. `changed`: name of a change ->
     predictions of the changed clips. `decided`: steps that each exit decided, of `steps` in all. `score_s`, `clip_s`:
     seconds that scoring took, and seconds of video that were scored. `latencies`: see `Subject`.
     """
 
     subject: Subject
+    seen: Seen | None = None
     predictions: list[Prediction] = field(default_factory=list)
     by_exit: dict[str, list[Prediction]] = field(default_factory=dict)
     changed: dict[str, list[Prediction]] = field(default_factory=dict)

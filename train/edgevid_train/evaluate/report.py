@@ -27,7 +27,6 @@ from edgevid_train.evaluate.subjects.views import ONE_VIEW, ManyViews, ViewPlan
 from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
 from edgevid_train.loop.progress import Reporter
-from edgevid_train.marks import Seen
 
 if TYPE_CHECKING:
     from edgevid_train.loop.devices import Device
@@ -38,15 +37,11 @@ LOOKS = 8
 
 @dataclass(frozen=True)
 class Report:
-    """What `found` was found of a model on the clips of `data`, and of `other`, one that it is compared with.
-
-    `seen`: clips that the model was trained on; None when it does not say what it has seen.
-    """
+    """What `found` was found of a model on the clips of `data`, and of `other`, one that it is compared with."""
 
     data: str
     found: Findings
     threads: int
-    seen: Seen | None
     other: Findings | None = None
     skipped: Ledger = field(default_factory=Ledger)
     decode_s: float = 0.0
@@ -86,7 +81,7 @@ class Report:
             **_with_intervals(predictions, found.labels),
             "reliability": reliability(predictions).to_json(),
             "confusion": {"labels": names, "counts": counts.tolist()},
-            "seen": self._seen(),
+            "seen": _seen(found),
             "exits": _exits(found),
             "views": {"times": self.views.times, "crops": self.views.crops, "flip": self.views.flip}
             | {"most": self.views.most, "said": str(self.views) if self.views.most > 1 else None},
@@ -99,6 +94,7 @@ class Report:
             figures["compare"] = {
                 "model": self.other.subject.name,
                 **_with_intervals(self.other.predictions, self.other.labels),
+                "seen": _seen(self.other),
                 "reliability": reliability(self.other.predictions).to_json(),
                 "exits": _exits(self.other),
                 "cost": _cost(self.other, self.threads, self.decode_s),
@@ -124,18 +120,8 @@ class Report:
 
     def _entry(self, prediction: Prediction) -> dict[str, Any]:
         """`seen` stands only in entries of clips that were trained on."""
-        return prediction.to_json() | ({"seen": True} if self.seen and prediction.record in self.seen.clips else {})
-
-    def _seen(self) -> dict[str, Any] | None:
-        """How many clips the model was trained on, and what it gets right of the others, where it knows them all.
-
-        A model of much data keeps a sample of its marks: then `n` is the least there can be.
-        """
-        if self.seen is None:
-            return None
-        others = [p for p in self.predictions if p.record not in self.seen.clips]
-        figures = _top1(others) if others and self.seen.complete else {}
-        return {"n": len(self.seen.clips), "complete": self.seen.complete, "others": {"n": len(others), **figures}}
+        seen = self.found.seen
+        return prediction.to_json() | ({"seen": True} if seen and prediction.record in seen.clips else {})
 
 
 def evaluate_model(
@@ -168,9 +154,11 @@ def evaluate_model(
     subjects = [open_subject(name, threads, device) for name in names]
     several = all(subject.several for subject in subjects)
     records = clips_to_judge(data, options, split, report.say, several=several)
-    seen = [subject.seen(records) for subject in subjects]
     changes = CHANGES if robustness else {}
-    found = [Findings(ManyViews(subject, views) if views.most > 1 else subject) for subject in subjects]
+    found = [
+        Findings(ManyViews(subject, views) if views.most > 1 else subject, subject.seen(records))
+        for subject in subjects
+    ]
     for subject in subjects:
         say_unknown(subject.name, subject.labels, records, data, report.say)
     skipped, decode_s, indexes = Ledger(), 0.0, IndexStore()
@@ -191,7 +179,7 @@ def evaluate_model(
     if exits:
         for findings in found:
             findings.latencies = findings.subject.latencies()
-    return Report(str(data), found[0], threads, seen[0], found[1] if compare else None, skipped, decode_s, views)
+    return Report(str(data), found[0], threads, found[1] if compare else None, skipped, decode_s, views)
 
 
 def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Any]:
@@ -205,6 +193,18 @@ def _with_intervals(predictions: Sequence[Prediction], labels: Sequence[str]) ->
     for label, row in figures["per_class"].items():
         row["f1_low"], row["f1_high"] = intervals.per_class[label] if intervals else (None, None)
     return figures
+
+
+def _seen(found: Findings) -> dict[str, Any] | None:
+    """How many clips the model was trained on, and what it gets right of the others, where it knows them all.
+
+    A model of much data keeps a sample of its marks: then `n` is the least there can be.
+    """
+    if found.seen is None:
+        return None
+    others = [p for p in found.predictions if p.record not in found.seen.clips]
+    figures = _top1(others) if others and found.seen.complete else {}
+    return {"n": len(found.seen.clips), "complete": found.seen.complete, "others": {"n": len(others), **figures}}
 
 
 def _exits(found: Findings) -> list[dict[str, Any]]:

@@ -28,18 +28,13 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[str]:
     if figures["views"]["said"]:
         yield f"each clip's score is the mean of up to {figures['views']['said']}"
     yield _headline(figures)
-    seen = figures["seen"]
-    if seen and seen["n"]:
-        least = "" if seen["complete"] else "at least "
-        yield (
-            f"trained on {least}{seen['n']} of the {figures['n']} clips or on their groups: "
-            "these figures say little about others"
-        )
+    yield from _trained_on(figures)
     if "compare" in figures:
         other = figures["compare"]
         paired = other["paired"]
         yield f"compared with {other['model']}"
         yield _headline(other)
+        yield from _trained_on(other)
         yield (
             f"right: both {paired['both']}, only the first {paired['only_a']}, only the second {paired['only_b']}, "
             f"neither {paired['neither']}; McNemar's exact p {paired['p_value']:.3g}"
@@ -48,6 +43,16 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"{row['name']}: top-1 {row['top1']:.3f} ({row['difference']:+.3f}; {row['what']})"
     for entry in figures["skipped"]:
         yield f"skipped, scored as missing: {entry['file']}: {entry['reason']}"
+
+
+def _trained_on(figures: Mapping[str, Any]) -> Iterator[str]:
+    seen = figures["seen"]
+    if seen and seen["n"]:
+        least = "" if seen["complete"] else "at least "
+        yield (
+            f"trained on {least}{seen['n']} of the {figures['n']} clips or on their groups: "
+            "these figures say little about others"
+        )
 
 
 def _headline(figures: Mapping[str, Any]) -> str:

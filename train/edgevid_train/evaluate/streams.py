@@ -189,13 +189,13 @@ def _open(model: str, threads: int) -> tuple[str, StreamModel | ClipModel]:
     if not is_checkpoint(model):
         network = load(model, threads=threads)
         return network.manifest.id, network
-    from edgevid_train.evaluate.subjects.out_of_fold import OutOfFold
+    from edgevid_train.checkpoint import folds_of
     from edgevid_train.evaluate.subjects.student import StudentCheckpoint
     from edgevid_train.evaluate.torch_stream import TorchStream
 
+    if folds := folds_of(Path(model)):
+        raise InputError(f"{model} is cross-validated: --stream judges one of its runs, like {folds[0]}")
     subject = open_subject(model, threads, "cpu")
-    if isinstance(subject, OutOfFold):
-        raise InputError(f"{model} is cross-validated: --stream judges one of its runs, like {subject.first.name}")
     if not isinstance(subject, StudentCheckpoint):
         raise InputError(
             f"{model} is a teacher, which sees a clip as a whole: --stream is for what sees frame by frame"

@@ -96,9 +96,10 @@ def look_through(
     looked_at = chosen(records, most)
     seen = subject.seen(looked_at) if subject else None
     if seen is not None and seen.clips:
+        least = "" if seen.complete else "at least "
         report.say(
-            f"warning: {review.model} was trained on {len(seen.clips)} of these clips, and seldom doubts what it was "
-            "taught; a cross-validated run answers for each clip by the fold that held it out"
+            f"warning: {review.model} was trained on {least}{len(seen.clips)} of these clips or on their groups, and "
+            "seldom doubts what it was taught; a cross-validated run answers for each clip by the fold that held it out"
         )
     with report.bar("review", len(looked_at)) as advance:
         for i, record in enumerate(looked_at):

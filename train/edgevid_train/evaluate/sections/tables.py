@@ -26,6 +26,7 @@ def compared(figures: Figures) -> str:
         "top-5": [rate(of["top5"]) for of in both],
         "macro F1": [(rate(of["macro_f1"]), interval(of, "macro_f1")) for of in both],
         "calibration error": [rate(of["reliability"]["ece"]) for of in both],
+        "clips trained on": [_trained_on(of) for of in both],
         "weights": [short(of["cost"]["weights"]) for of in both],
         "MACs": [(short(macs_of(of["cost"])), f"a {unit(of['cost'])}") for of in both],
         "GFLOPs a clip": [_or_empty(of["cost"]["gflops_per_clip"], "{:.2f}") for of in both],
@@ -152,6 +153,11 @@ def missing(figures: Figures) -> str:
         return ""
     note = page.paragraph("They could not be read and count as errors in every figure.")
     return note + page.table(("clip", "why"), [(e["file"], e["reason"]) for e in figures["skipped"]], words=2)
+
+
+def _trained_on(figures: Figures) -> page.Cell:
+    seen = figures["seen"]
+    return "not said" if seen is None else ("" if seen["complete"] else "at least ") + str(seen["n"])
 
 
 def _or_empty(value: float | None, form: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgevid.errors import InputError
 from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles, Subject
 
 if TYPE_CHECKING:
@@ -19,26 +20,30 @@ def open_subject(model: str, threads: int, device: "Device | None" = None) -> Su
     the CPU, whatever `device` says; a checkpoint there, or on the best there is.
 
     Raises:
-        InputError: it is none of them, or damaged; or there is no such device.
+        InputError: it is none of them, damaged, or a cross-validation that is not over; or there is no such device.
     """
     if not is_checkpoint(model):
         from edgevid_train.evaluate.subjects.model_file import ModelFile
 
         return ModelFile(model, threads)
-    from edgevid_train.checkpoint import checkpoint_of, folds_of
+    from edgevid_train.checkpoint import CV, checkpoint_of, checkpoints_of_folds, folds_of
     from edgevid_train.evaluate.subjects.out_of_fold import OutOfFold
     from edgevid_train.evaluate.subjects.student import StudentCheckpoint
     from edgevid_train.evaluate.subjects.teacher import TeacherCheckpoint
     from edgevid_train.loop.devices import find_device
 
-    where = find_device(device)
-
-    def network(path: Path) -> StudentCheckpoint | TeacherCheckpoint:
-        teacher = checkpoint_of(path, "student") is None and checkpoint_of(path, "teacher") is not None
-        return (TeacherCheckpoint if teacher else StudentCheckpoint)(path, threads, where)
-
-    folds = folds_of(Path(model))
-    return OutOfFold(Path(model), [network(fold) for fold in folds]) if folds else network(Path(model))
+    path, where = Path(model), find_device(device)
+    if folds := folds_of(path):
+        if not (path / CV).is_file():
+            raise InputError(
+                f"{path} holds {len(folds)} folds and no {CV}: its cross-validation is not over; go on with it by "
+                f"--resume, or name one of its runs, like {folds[0]}"
+            )
+        network = StudentCheckpoint if checkpoints_of_folds(path, "student") else TeacherCheckpoint
+        return OutOfFold(path, [network(fold, threads, where) for fold in folds])
+    if checkpoint_of(path, "student") is None and checkpoint_of(path, "teacher") is not None:
+        return TeacherCheckpoint(path, threads, where)
+    return StudentCheckpoint(path, threads, where)
 
 
 def is_checkpoint(model: str) -> bool:

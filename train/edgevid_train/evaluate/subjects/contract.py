@@ -78,7 +78,9 @@ class Subject(Protocol):
     mirrored: Mapping[str, str] | None
 
     def seen(self, records: Sequence[ClipRecord]) -> Seen | None:
-        """Which of the clips that it will be asked about it was trained on; None where it does not say.
+        """Which of the clips that it will be asked about it was trained on, or on others of their group.
+
+        None where it does not say.
 
         Raises:
             InputError: it has no answer for one of them.

@@ -14,33 +14,29 @@ from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles
 from edgevid_train.evaluate.subjects.student import StudentCheckpoint
 from edgevid_train.evaluate.subjects.teacher import TeacherCheckpoint
-from edgevid_train.marks import Known, Seen
+from edgevid_train.marks import Seen
 
 
 class OutOfFold:
-    """The networks `folds` of the run in `path`. What one of them costs is said of the first.
-
-    Raises:
-        InputError: they do not answer with the same labels.
-    """
+    """The networks `folds` of the run in `path`, all of one recipe. What one of them costs is said of the first."""
 
     def __init__(self, path: Path, folds: Sequence[StudentCheckpoint | TeacherCheckpoint]) -> None:
         first = folds[0]
-        for fold in folds:
-            if fold.labels != first.labels:
-                raise InputError(f"{path}: {fold.name} answers with other labels than {first.name}")
-        self.path, self.first = path, first
-        self.folds = [(fold, frozenset(fold.split.val_groups), Known(fold.split.trained_on)) for fold in folds]
+        self.path, self.folds, self.first = path, folds, first
+        self.by_group = {group: fold for fold in folds for group in fold.split.val_groups}
         self.name = f"{path}, out of fold"
         self.labels, self.several, self.exits = first.labels, first.several, first.exits
         self.input, self.rate_hz, self.macs, self.weights = first.input, first.rate_hz, first.macs, first.weights
         self.runs_on, self.no_looks = first.runs_on, first.no_looks
         self.mirrored: Mapping[str, str] | None = first.mirrored
 
-    def seen(self, records: Sequence[ClipRecord]) -> Seen:
-        for record in records:
-            self._fold(record)
-        return Seen(frozenset())
+    def seen(self, records: Sequence[ClipRecord]) -> Seen | None:
+        """Those that their own fold knows all the same: from the weights that it began with, or from its teacher."""
+        found = [fold.seen([record for record in records if self._fold(record) is fold]) for fold in self.folds]
+        told = [seen for seen in found if seen is not None]
+        if len(told) < len(found):
+            return None
+        return Seen(frozenset().union(*(seen.clips for seen in told)), all(seen.complete for seen in told))
 
     def answer(self, clip: DecodedClip) -> Answer:
         """Without an embedding: those of two networks do not lie in one space."""
@@ -63,7 +59,6 @@ class OutOfFold:
         return {}
 
     def _fold(self, record: ClipRecord) -> StudentCheckpoint | TeacherCheckpoint:
-        for fold, held_out, known in self.folds:
-            if record.group in held_out and record not in known:
-                return fold
-        raise InputError(f"{self.path}: no fold held {record.id} out; name one of its runs, like {self.first.name}")
+        if record.group not in self.by_group:
+            raise InputError(f"{self.path}: no fold held {record.id} out; name one of its runs, like {self.first.name}")
+        return self.by_group[record.group]
