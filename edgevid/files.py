@@ -5,6 +5,7 @@ import fnmatch
 import json
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Collection, Iterator
@@ -29,15 +30,26 @@ def is_folder(path: str | Path) -> bool:
         return False
 
 
+def passes_on(path: str | Path) -> bool:
+    """Whether this is a device or a pipe: what is written there goes elsewhere, and nothing may take its place."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def check_output(path: Path, *, force: bool) -> None:
     """Fail now, not after hours of work, when `path` could not be written at the end.
 
     Raises:
         InputError: `path` exists and `force` is not given, or its folder can neither be written nor be made.
     """
+    if passes_on(path):
+        return
     if exists(path) and not force:
         raise InputError(f"{path} exists; give --force to replace it")
-    folder = path.parent
+    folder = Path(os.path.realpath(path)).parent
     while not exists(folder) and folder != folder.parent:
         folder = folder.parent
     if not is_folder(folder):
@@ -93,22 +105,28 @@ def check_folder(path: Path, mark: str, parts: Collection[str] = (), *, force: b
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it becomes `path` in one rename, on any failure it is removed.
 
-    What is written there may be a file or a folder. The ending is kept, since writers look at it.
+    What is written there may be a file or a folder. The ending is kept, since writers look at it. A link stays and
+    what it points to is replaced; a device or a pipe stays and is given what was written.
 
     Raises:
         InputError: the disk is full or the place cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
+    special = passes_on(path)
+    place = Path(tempfile.gettempdir()) / path.name if special else Path(os.path.realpath(path))
+    temporary = place.with_name(f".{place.stem}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        if temporary.is_dir() and path.is_dir():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
-            path.rename(old)
-            temporary.rename(path)
+        if special:
+            with temporary.open("rb") as written, path.open("wb") as taker:
+                shutil.copyfileobj(written, taker)
+        elif temporary.is_dir() and place.is_dir():
+            old = place.with_name(f".{place.name}.{os.getpid()}.old")
+            place.rename(old)
+            temporary.rename(place)
             shutil.rmtree(old)
         else:
-            temporary.replace(path)
+            temporary.replace(place)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:

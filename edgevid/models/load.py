@@ -31,6 +31,8 @@ def find_model(model: str | Path) -> Path:
     Raises:
         InputError: neither a bundled name nor a file.
     """
+    if model == "":
+        raise InputError("an empty name names no model")
     bundled = bundled_models()
     if str(model) in bundled:
         return bundled[str(model)]

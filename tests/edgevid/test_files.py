@@ -1,11 +1,14 @@
 """What may be written over, and what is never."""
 
+import os
+import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from edgevid.errors import InputError
-from edgevid.files import check_file, check_folder
+from edgevid.files import check_file, check_folder, write_text
 
 WRITTEN = ("index.html", ("*.png",))
 
@@ -51,3 +54,37 @@ def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     check_file(tmp_path / "old.json", force=True)
     with pytest.raises(InputError, match="give --force to replace it"):
         check_file(tmp_path / "old.json", force=False)
+
+
+def test_what_a_link_points_to_is_replaced_and_not_the_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "target.json", tmp_path / "link.json"
+    link.symlink_to(target)
+    for text in ("first", "second"):  # before there is a target, and after
+        check_file(link, force=True)
+        write_text(link, text)
+        assert link.is_symlink()
+        assert target.read_text() == text
+    assert [path.name for path in target.parent.iterdir()] == ["target.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_given_what_was_written_and_stays(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", list[str]()
+    os.mkfifo(pipe)
+    check_file(pipe, force=False)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    write_text(pipe, "all of it")
+    reader.join(5)
+    assert read == ["all of it"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no full device here")
+def test_a_device_that_is_full_is_one_line_and_stays() -> None:
+    check_file(Path("/dev/full"), force=True)
+    with pytest.raises(InputError, match="cannot write /dev/full: No space left on device"):
+        write_text(Path("/dev/full"), "too much")
+    assert Path("/dev/full").is_char_device()

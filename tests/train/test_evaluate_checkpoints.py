@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from edgevid.errors import InputError
 from edgevid.models.bench import by_exit
 from edgevid.models.contract import StreamModel
+from edgevid_deploy import commands as deploy_commands
 from edgevid_train import commands
 from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import (
@@ -280,17 +281,36 @@ def test_a_clip_that_no_fold_held_out_is_one_line(tmp_path: Path, clips: Path, c
 def test_an_answer_that_is_no_number_names_who_gave_it(
     tmp_path: Path, clips: Path, student: Path, teacher: Path
 ) -> None:
-    for path, inner, tensor in ((student, "", "memory.decide.bias"), (teacher, "teacher/last", "decide.bias")):
+    for path, inner in ((student, ""), (teacher, "teacher/last")):
         run = tmp_path / path.name
         shutil.copytree(path, run)
         weights = load_file(run / inner / "model.safetensors")
-        name = next(name for name in weights if name.endswith(tensor))
-        save_file({**weights, name: weights[name] * float("nan")}, run / inner / "model.safetensors")
+        large = {name: value.sign() * 3e38 for name, value in weights.items() if value.ndim > 1}  # and finite
+        save_file({**weights, **large}, run / inner / "model.safetensors")
         for args in ((run, clips), (student, clips, "--compare", run)):
             ran = evaluate(*args)
             assert ran.status == 1
             assert re.search(rf"{run}, \S+: the model computed NaN or infinity", ran.err)
             assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_damaged_weights_are_one_line_and_are_never_exported(
+    tmp_path: Path, clips: Path, student: Path, value: float
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(student, run)
+    weights = load_file(run / "model.safetensors")
+    save_file({**weights, "memory.decide.bias": weights["memory.decide.bias"] + value}, run / "model.safetensors")
+    for register, args in (
+        (commands.register, ("evaluate", run, clips)),
+        (deploy_commands.register, ("export", run, "--to", "onnx", "--out", tmp_path / "out")),
+    ):
+        ran = run_command(register, *args)
+        assert ran.status == 2
+        assert "model.safetensors: memory.decide.bias holds NaN or infinity: the weights are damaged" in ran.err
+        assert ran.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_checkpoint_is_one_line(
@@ -299,10 +319,17 @@ def test_what_is_no_checkpoint_is_one_line(
     (tmp_path / "cut" / "last").mkdir(parents=True)
     for file in (teacher / "teacher" / "last").iterdir():
         (tmp_path / "cut" / "last" / file.name).write_bytes(file.read_bytes()[:100])
+    shutil.copytree(tmp_path / "cut" / "last", tmp_path / "student" / "student" / "last")
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     for args, says in (
         ((tmp_path, clips), "is no student checkpoint: holds no model.safetensors"),
         ((tmp_path / "cut", clips), "checkpoint.json"),
+        ((tmp_path / "student", clips), "student/last/checkpoint.json: Invalid JSON"),
+        (("", clips), "an empty name names no model"),
+        (("air-gesture", clips, "--min-clip-s", 2, "--max-clip-s", 1), "--min-clip-s 2 is more than --max-clip-s 1"),
+        (("air-gesture", clips, "--minutes", 1), "--minutes is for --stream"),
+        (("air-gesture", clips, "--no-gate"), "--gate and --no-gate are for --stream"),
+        (("air-gesture", clips, "--out", tmp_path / "o", "--json", tmp_path / "o"), "two outputs are one file"),
         ((teacher, clips, "--stream"), "is a teacher, which sees a clip as a whole"),
         ((teacher, clips, "--device", "mps"), "--device mps: torch finds no Metal device"),
         ((teacher, clips, "--stream", "--device", "mps"), "--device mps is not for --stream"),

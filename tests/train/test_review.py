@@ -18,7 +18,7 @@ from edgevid.sources import SourceInfo
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.decode import DecodedClip
-from edgevid_train.evaluate.strips import FRAMES, GAP_PX, HEIGHT_PX, strip
+from edgevid_train.evaluate.strips import FRAMES, GAP_PX, HEIGHT_PX, strip, write_strip
 from edgevid_train.marks import marks_of_all
 from edgevid_train.review.quality import bit_rate, quality_of
 from edgevid_train.review.review import chosen
@@ -101,6 +101,14 @@ def test_a_strip_goes_from_the_first_frame_to_the_last(count: int) -> None:
     levels = [int(picture[10, 10 + i * (128 + GAP_PX), 0]) for i in range(FRAMES)]
     assert levels == sorted(levels)
     assert (levels[0], levels[-1]) == (greys[0][0, 0], greys[-1][0, 0])
+
+
+@pytest.mark.parametrize(("shape", "width"), [((2, 2000), 4 * HEIGHT_PX), ((2000, 2), 1)])
+def test_a_strip_of_a_very_wide_or_high_clip_is_one_that_a_jpeg_can_hold(
+    tmp_path: Path, shape: tuple[int, int], width: int
+) -> None:
+    write_strip(clip_of([np.zeros(shape, np.uint8)] * 3), tmp_path / "strip.jpg")
+    assert cv2.imread(str(tmp_path / "strip.jpg")).shape == (HEIGHT_PX, FRAMES * width + (FRAMES - 1) * GAP_PX, 3)
 
 
 def test_clips_are_chosen_evenly() -> None:

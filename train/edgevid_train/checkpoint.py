@@ -235,6 +235,22 @@ def checkpoint_of(path: Path, kind: Kind) -> Path | None:
     return folder
 
 
+def trained_kind(path: Path) -> Kind:
+    """What is in a run or checkpoint: a student, where there is one beside its teacher.
+
+    Raises:
+        InputError: neither, or `checkpoint.json` is damaged.
+    """
+    try:
+        folder = find_checkpoint(path, "student")
+    except InputError as no_student:
+        try:
+            folder = find_checkpoint(path, "teacher")
+        except InputError:
+            raise no_student from None
+    return _parsed(folder).kind
+
+
 def beginning_of(path: Path, kind: Kind) -> Path | None:
     """The checkpoint in `path` that a network of this kind may begin from; a teacher also from what was pre-trained."""
     found = checkpoint_of(path, kind)
@@ -243,18 +259,22 @@ def beginning_of(path: Path, kind: Kind) -> Path | None:
 
 def read_info(folder: Path, kind: str) -> CheckpointInfo:
     """Raises InputError when `checkpoint.json` is missing, malformed or of another kind."""
+    info = _parsed(folder)
+    if info.kind != kind:
+        raise InputError(f"{folder} is the checkpoint of a {info.kind}, not of a {kind}")
+    return info
+
+
+def _parsed(folder: Path) -> CheckpointInfo:
     path = folder / INFO
     try:
-        info = CheckpointInfo.model_validate_json(path.read_bytes())
+        return CheckpointInfo.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {place}: {first['msg']}") from None
-    if info.kind != kind:
-        raise InputError(f"{folder} is the checkpoint of a {info.kind}, not of a {kind}")
-    return info
+        raise InputError(f"{path}: {place + ': ' if place else ''}{first['msg']}") from None
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -280,9 +300,13 @@ def load_fitting(network: nn.Module, path: Path) -> tuple[int, list[str]]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read as weights: {str(error).splitlines()[0]}") from None
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise InputError(f"{path}: {name} holds NaN or infinity: the weights are damaged")
+    return state
 
 
 def load_state(network: nn.Module, state: dict[str, Tensor], where: str) -> None:

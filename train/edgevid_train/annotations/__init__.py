@@ -198,6 +198,8 @@ def _of_length(records: list[ClipRecord], options: ReadOptions, path: Path, say:
         return records
     least_s = options.min_clip_s or 0.0
     most_s = math.inf if options.max_clip_s is None else options.max_clip_s
+    if least_s > most_s:
+        raise InputError(f"--min-clip-s {least_s:g} is more than --max-clip-s {most_s:g}")
     kept = [record for record in records if record.seconds is None or least_s <= record.seconds <= most_s]
     if not kept:
         raise InputError(f"--min-clip-s, --max-clip-s: none of the {len(records)} clips of {path} is that long")

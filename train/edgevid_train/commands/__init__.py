@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -56,7 +57,10 @@ def evaluate(
     ],
     data: Annotated[Path, data_argument("Folder of labelled videos.")],
     json: Json = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the report: a page, figures, pictures.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the report: a page, figures and pictures; of streams figures and timelines."),
+    ] = None,
     split: Split = None,
     stream: Annotated[bool, typer.Option("--stream", help="Make long streams of the clips; judge events.")] = False,
     negatives: Negatives = None,
@@ -132,11 +136,11 @@ def evaluate(
             json=json,
         )
         return
-    if negatives:
-        raise InputError("--negatives is for --stream")
-    for option, value in (("--threshold", threshold), ("--hold", hold)):
-        if value is not None:
-            raise InputError(f"{option} is for --stream")
+    for name in ("negatives", "minutes", "laps", "seed", "threshold", "hold", "gate"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            said = "--gate and --no-gate are" if name == "gate" else f"--{name} is"
+            raise InputError(f"{said} for --stream")
     console = Reporter(Console())
     report = evaluate_model(
         model,

@@ -8,10 +8,11 @@ def check_outputs(out: Path | None, mark: str, parts: Collection[str], json: Pat
     """`out`: the folder that is to be written, of `mark` and `parts`; see `check_folder`. `json` may lie in it.
 
     Raises:
-        InputError: one of them exists and `force` is not given, or could not be written.
+        InputError: one of them exists and `force` is not given, or could not be written; or they are one.
     """
-    from edgevid.files import check_file, check_folder
+    from edgevid.files import check_different, check_file, check_folder
 
+    check_different(out, json)
     if json:
         check_file(json, force=force)
     if out:

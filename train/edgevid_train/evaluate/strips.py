@@ -13,6 +13,8 @@ from edgevid.frame import Pixels
 from edgevid_train.decode import DecodedClip
 
 FRAMES, HEIGHT_PX, GAP_PX = 8, 96, 2
+WIDEST = 4
+"""A frame that is wider than so many times its height is drawn narrower: a JPEG has at most 65535 pixels a side."""
 _QUALITY = 80
 
 
@@ -22,7 +24,7 @@ def strip(clip: DecodedClip, frames: int = FRAMES, height_px: int = HEIGHT_PX) -
     A clip with fewer frames shows some of them several times: its strip is as long as the others.
     """
     height, width = clip.frames.shape[1:3]
-    size = (max(1, round(width * height_px / height)), height_px)
+    size = (max(1, round(min(width / height, WIDEST) * height_px)), height_px)
     taken = spread_over(clip.times_s, frames)
     return side_by_side([cv2.resize(clip.frames[i], size, interpolation=cv2.INTER_AREA) for i in taken])
 

@@ -26,27 +26,27 @@ def open_subject(model: str, threads: int, device: "Device | None" = None) -> Su
         from edgevid_train.evaluate.subjects.model_file import ModelFile
 
         return ModelFile(model, threads)
-    from edgevid_train.checkpoint import CV, checkpoint_of, checkpoints_of_folds, folds_of
+    from edgevid_train.checkpoint import CV, folds_of, trained_kind
     from edgevid_train.evaluate.subjects.out_of_fold import OutOfFold
     from edgevid_train.evaluate.subjects.student import StudentCheckpoint
     from edgevid_train.evaluate.subjects.teacher import TeacherCheckpoint
     from edgevid_train.loop.devices import find_device
 
     path, where = Path(model), find_device(device)
-    if folds := folds_of(path):
-        if not (path / CV).is_file():
-            raise InputError(
-                f"{path} holds {len(folds)} folds and no {CV}: its cross-validation is not over; go on with it by "
-                f"--resume, or name one of its runs, like {folds[0]}"
-            )
-        network = StudentCheckpoint if checkpoints_of_folds(path, "student") else TeacherCheckpoint
-        return OutOfFold(path, [network(fold, threads, where) for fold in folds])
-    if checkpoint_of(path, "student") is None and checkpoint_of(path, "teacher") is not None:
-        return TeacherCheckpoint(path, threads, where)
-    return StudentCheckpoint(path, threads, where)
+    folds = folds_of(path)
+    if folds and not (path / CV).is_file():
+        raise InputError(
+            f"{path} holds {len(folds)} folds and no {CV}: its cross-validation is not over; go on with it by "
+            f"--resume, or name one of its runs, like {folds[0]}"
+        )
+    kind = trained_kind(folds[0] if folds else path)
+    network = TeacherCheckpoint if kind == "teacher" else StudentCheckpoint
+    return (
+        OutOfFold(path, [network(fold, threads, where) for fold in folds]) if folds else network(path, threads, where)
+    )
 
 
 def is_checkpoint(model: str) -> bool:
     """Whether this means something that training left, and not a model file."""
     path = Path(model)
-    return path.suffix == ".safetensors" or (path.is_dir() and path.suffix != ".mlpackage")
+    return bool(model) and (path.suffix == ".safetensors" or (path.is_dir() and path.suffix != ".mlpackage"))
