@@ -21,7 +21,7 @@ from edgevid_train.evaluate.stream_run import Watched, watch
 from edgevid_train.evaluate.stream_source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.loop.progress import Reporter
-from edgevid_train.marks import refuse_trained, trained_among
+from edgevid_train.marks import refuse_trained, seen_among, trained_among
 from edgevid_train.negatives import as_record, find_negatives
 
 
@@ -156,6 +156,7 @@ def evaluate_streams(
     if unseen:
         refuse_trained(quiet, marks, model, "the negatives", "a rule is fitted to")
     plans = plan_streams(records, files, settings)
+    seen = seen_among(records, marks)
     done = StreamReport(
         name,
         network.manifest,
@@ -165,7 +166,7 @@ def evaluate_streams(
         skipped=plans.skipped,
         unreadable=plans.unreadable,
         left_out=plans.left_out,
-        trained_on=len(trained_among(records, marks)) if marks else None,
+        trained_on=None if seen is None else len(seen.clips),
         negatives_trained_on=len(trained_among(quiet, marks)),
     )
     with report.bar(f"running {network.manifest.name}", len(plans.streams) + len(files)) as advance:
