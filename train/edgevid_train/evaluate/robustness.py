@@ -16,7 +16,7 @@ from edgevid.frame import Pixels
 from edgevid_train.decode import DecodedClip
 
 NOISE_SIGMA, BLUR_SIGMA_PX, JPEG_QUALITY, LOST, SPEED = 16.0, 3.0, 10, 0.5, 1.5
-DARKER_STOPS, BRIGHTER_STOPS, GAMMA = -2.0, 1.0, 2.2
+DARKER_STOPS, BRIGHTER_STOPS, GAMMA = 2.0, 1.0, 2.2
 LAMP = (1.2, 1.0, 0.7)  # of red, green and blue
 TILT_DEG, NEARER = 15.0, 1.25
 
@@ -86,7 +86,7 @@ def compress(clip: DecodedClip) -> DecodedClip:
 
 def darker(clip: DecodedClip) -> DecodedClip:
     """As with `DARKER_STOPS` less exposure."""
-    return _scaled(clip, 2 ** (DARKER_STOPS / GAMMA))
+    return _scaled(clip, 2 ** (-DARKER_STOPS / GAMMA))
 
 
 def brighter(clip: DecodedClip) -> DecodedClip:
@@ -118,7 +118,7 @@ CHANGES: Final[Mapping[str, Change]] = {
     "noise": Change(f"Gaussian noise, sigma {NOISE_SIGMA:g} grey levels", noise),
     "blur": Change(f"Gaussian blur, sigma {BLUR_SIGMA_PX:g} pixels of 240", blur),
     "compression": Change(f"JPEG of quality {JPEG_QUALITY}", compress),
-    "darker": Change(f"{-DARKER_STOPS:g} stops less exposure", darker),
+    "darker": Change(f"{DARKER_STOPS:g} stops less exposure", darker),
     "brighter": Change(f"{BRIGHTER_STOPS:g} stop more exposure", brighter),
     "lamplight": Change("red times {:g}, green times {:g}, blue times {:g}".format(*LAMP), lamplight),
     "tilted": Change(f"turned by {TILT_DEG:g} degrees", tilted),
