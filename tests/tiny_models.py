@@ -206,6 +206,14 @@ def tiny_clip_model(path: Path, manifest: Manifest | None = None, *, one_score: 
     return save(graph, manifest or tiny_manifest("clip"), path)
 
 
+def damage(path: Path, kind: Literal["stream", "clip"]) -> Path:
+    """The model in `path`, a stream's or a clip's, with biases that are no numbers."""
+    model = onnx.load(path)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "bias")
+    bias.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, np.float32), "bias"))
+    return save(model.graph, tiny_manifest(kind), path)
+
+
 def save(graph: onnx.GraphProto, manifest: Manifest | None, path: Path) -> Path:
     """Write `graph` as a model file, sealed when it has a manifest, which need not fit: so faulty files are made."""
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 from command_runs import run_command
-from tiny_models import T, coloured_frames, tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
+from tiny_models import (
+    T,
+    coloured_frames,
+    damage,
+    tiny_clip_model,
+    tiny_conditional_model,
+    tiny_manifest,
+    tiny_stream_model,
+)
 
 from edgevid.commands import bench
 from edgevid.errors import InputError
@@ -68,6 +76,16 @@ def test_a_clip_model_has_only_clip_figures(tmp_path: Path) -> None:
     assert result.step_ms is None
     assert result.clip_ms is not None
     assert result.clips == 3
+
+
+def test_the_time_of_nan_is_nobodys(tmp_path: Path) -> None:
+    stream = damage(tiny_stream_model(tmp_path / "tiny.onnx"), "stream")
+    clip = damage(tiny_clip_model(tmp_path / "tiny.clip.onnx"), "clip")
+    for model in (stream, clip):
+        ran = run_command(bench.register, "bench", model, "--steps", 2, "--json", tmp_path / "b.json")
+        assert ran.status == 1
+        assert "the model computed NaN or infinity" in ran.err
+        assert not (tmp_path / "b.json").exists()
 
 
 def test_a_clip_graph_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -5,12 +5,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import tiny_models
 from command_runs import run_command
-from onnx import numpy_helper
-from tiny_models import coloured_frames, save, tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import coloured_frames, damage, tiny_clip_model, tiny_manifest, tiny_stream_model
 from videos import truncate, write_audio, write_video
 
 from edgevid.commands import classify
@@ -146,10 +144,7 @@ def test_bad_usage_is_status_2(args: list[str]) -> None:
 
 
 def test_scores_that_are_no_numbers_are_an_error(tmp_path: Path, model: Path) -> None:
-    damaged = onnx.load(model)
-    bias = next(tensor for tensor in damaged.graph.initializer if tensor.name == "bias")
-    bias.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, np.float32), "bias"))
-    save(damaged.graph, tiny_manifest("stream"), model)
+    damage(model, "stream")
     ran = run_command(classify.register, "classify", video(tmp_path / "r.mp4", ("red", 5)), "--model", model)
     assert ran.status == 1
     assert "NaN" in ran.err
