@@ -45,16 +45,8 @@ def test_peers_are_trained_measured_and_not_trained_again(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tiny.toml").write_text(RECIPE)
-    args = [
-        tmp_path / "tiny.toml",
-        clips,
-        "--out",
-        tmp_path / "runs",
-        "--set",
-        "optim.epochs=1",
-        "--set",
-        "teacher.weights=none",
-    ]
+    args = [tmp_path / "tiny.toml", clips, "--out", tmp_path / "runs"]
+    args += ["--set", "optim.epochs=1", "--set", "teacher.weights=none"]
     args += ["--rounds", 2, "--json", tmp_path / "peers.json"]
     peers(monkeypatch, *args)
     rows = {row["name"]: row for row in json.loads((tmp_path / "peers.json").read_text())}

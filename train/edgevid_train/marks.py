@@ -83,6 +83,11 @@ class Seen:
     complete: bool = True
 
 
+def how_many(count: int, *, complete: bool) -> str:
+    """Of clips that a network has seen, for people: `3`, or `at least 3` where it keeps a sample of its marks."""
+    return str(count) if complete else f"at least {count}"
+
+
 def seen_among(records: Sequence[ClipRecord], trained_on: Collection[str]) -> Seen | None:
     """None where a network does not say what it was trained on."""
     if not trained_on:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edgevid_train.marks import how_many
+
 
 def show(figures: Mapping[str, Any]) -> None:
     """Print the figures, the labels and the errors for a person. `figures` is a report's JSON."""
@@ -48,11 +50,8 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[str]:
 def _trained_on(figures: Mapping[str, Any]) -> Iterator[str]:
     seen = figures["seen"]
     if seen and seen["n"]:
-        least = "" if seen["complete"] else "at least "
-        yield (
-            f"trained on {least}{seen['n']} of the {figures['n']} clips or on their groups: "
-            "these figures say little about others"
-        )
+        n = how_many(seen["n"], complete=seen["complete"])
+        yield f"trained on {n} of the {figures['n']} clips or on their groups: these figures say little about others"
 
 
 def _headline(figures: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from edgevid_train.evaluate.strips import write_strip
 from edgevid_train.evaluate.subjects import Subject, open_subject
 from edgevid_train.ledger import Ledger
 from edgevid_train.loop.progress import Reporter
+from edgevid_train.marks import how_many
 from edgevid_train.review.quality import Quality, look_at_quality
 
 STRIPS = Path("strips")
@@ -96,9 +97,9 @@ def look_through(
     looked_at = chosen(records, most)
     seen = subject.seen(looked_at) if subject else None
     if seen is not None and seen.clips:
-        least = "" if seen.complete else "at least "
+        n = how_many(len(seen.clips), complete=seen.complete)
         report.say(
-            f"warning: {review.model} was trained on {least}{len(seen.clips)} of these clips or on their groups, and "
+            f"warning: {review.model} was trained on {n} of these clips or on their groups, and "
             "seldom doubts what it was taught; a cross-validated run answers for each clip by the fold that held it out"
         )
     with report.bar("review", len(looked_at)) as advance:

@@ -17,6 +17,7 @@ from edgevid_train.evaluate.sections.figures import (
     timed,
     unit,
 )
+from edgevid_train.marks import how_many
 
 __all__ = ["Figures", "Strips", "head", "sections"]
 
@@ -51,9 +52,9 @@ def head(figures: Figures) -> list[str]:
 
 def _seen(figures: Figures) -> str:
     seen = figures["seen"]
-    least = "" if seen["complete"] else "at least "
+    n = how_many(seen["n"], complete=seen["complete"])
     text = (
-        f"The model was trained on {least}{seen['n']} of these {figures['n']} clips, or on others of their groups: "
+        f"The model was trained on {n} of these {figures['n']} clips, or on others of their groups: "
         "what it gets right of them says little about clips it has never seen."
     )
     others = seen["others"]

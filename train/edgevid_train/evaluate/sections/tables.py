@@ -12,6 +12,7 @@ from edgevid_train.evaluate.sections.figures import (
     timed,
     unit,
 )
+from edgevid_train.marks import how_many
 
 
 def compared(figures: Figures) -> str:
@@ -157,7 +158,7 @@ def missing(figures: Figures) -> str:
 
 def _trained_on(figures: Figures) -> page.Cell:
     seen = figures["seen"]
-    return "not said" if seen is None else ("" if seen["complete"] else "at least ") + str(seen["n"])
+    return "not said" if seen is None else how_many(seen["n"], complete=seen["complete"])
 
 
 def _or_empty(value: float | None, form: str) -> str:

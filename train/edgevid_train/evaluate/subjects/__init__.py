@@ -41,9 +41,9 @@ def open_subject(model: str, threads: int, device: "Device | None" = None) -> Su
         )
     kind = trained_kind(folds[0] if folds else path)
     network = TeacherCheckpoint if kind == "teacher" else StudentCheckpoint
-    return (
-        OutOfFold(path, [network(fold, threads, where) for fold in folds]) if folds else network(path, threads, where)
-    )
+    if folds:
+        return OutOfFold(path, [network(fold, threads, where) for fold in folds])
+    return network(path, threads, where)
 
 
 def is_checkpoint(model: str) -> bool:
