@@ -174,6 +174,19 @@ def test_grey_has_no_colour_and_brightness_saturates():
     assert dark[0, 0, 0].tolist() == [200, 78, 0]
 
 
+def test_exposure_is_of_light_not_of_pixels():
+    """A stop less is half the light, which a screen's pixel says by 73% of its value; black stays black."""
+    view = draw_view(only(exposure=(-1.0, -1.0)), np.random.default_rng(0), 16 / 9)
+    dark = apply_view(flat_clip((250, 128, 0)), view, 12, 16)
+    assert dark[0, 0, 0].tolist() == [182, 93, 0]
+    lights = [draw_view(only(exposure=(-2.0, 1.0)), np.random.default_rng(k), 1.0).light for k in range(300)]
+    assert (min(lights), max(lights)) == (pytest.approx(2 ** (-2 / 2.2), 0.02), pytest.approx(2 ** (1 / 2.2), 0.02))
+    foggy = replace(identity_view(), contrast=0.5, offset=20.0)
+    assert np.allclose(
+        apply_view(smooth_clip(), replace(foggy, light=0.5), *WIDE), apply_view(smooth_clip(), foggy, *WIDE) / 2, atol=1
+    )
+
+
 def test_every_frame_gets_the_same_but_for_shake_and_noise():
     still = np.repeat(smooth_clip(), 4, axis=0)
     config = AugmentConfig(blur=1, noise=0)
@@ -256,11 +269,19 @@ def test_what_is_off_draws_nothing():
     draw_view(AugmentConfig(), ours, 1.5)
     draw_view(AugmentConfig(erase_area=(0.3, 0.4)), theirs, 1.5)
     assert ours.bit_generator.state == theirs.bit_generator.state
-    draw_view(AugmentConfig(erase=0.5), theirs, 1.5)
-    draw_view(AugmentConfig(), ours, 1.5)
-    assert ours.bit_generator.state != theirs.bit_generator.state
+    for more in ({"erase": 0.5}, {"exposure": (-1.0, 1.0)}):
+        ours, theirs = np.random.default_rng(7), np.random.default_rng(7)
+        draw_view(AugmentConfig(), ours, 1.5)
+        draw_view(AugmentConfig(**more), theirs, 1.5)
+        assert ours.bit_generator.state != theirs.bit_generator.state
     shares = [draw_view(only(erase=0.3), np.random.default_rng(k), 1.0).erased is not None for k in range(400)]
     assert 0.2 < np.mean(shares) < 0.4
+
+
+@pytest.mark.parametrize("values", [(1, -1), (-9, 0), (0, float("inf")), (float("nan"), 1)])
+def test_an_exposure_that_is_none_is_refused(values):
+    with pytest.raises(ValidationError, match="two numbers of stops"):
+        AugmentConfig(exposure=values)
 
 
 @pytest.mark.parametrize("values", [(0, 0.1), (0.2, 0.1), (0.1, 1), (0.1, float("nan"))])

@@ -14,9 +14,10 @@ import numpy as np
 
 from edgevid.frame import Pixels
 from edgevid_train.decode import DecodedClip
+from edgevid_train.samples.augment import exposed
 
 NOISE_SIGMA, BLUR_SIGMA_PX, JPEG_QUALITY, LOST, SPEED = 16.0, 3.0, 10, 0.5, 1.5
-DARKER_STOPS, BRIGHTER_STOPS, GAMMA = 2.0, 1.0, 2.2
+DARKER_STOPS, BRIGHTER_STOPS = 2.0, 1.0
 LAMP = (1.2, 1.0, 0.7)  # of red, green and blue
 TILT_DEG, NEARER = 15.0, 1.25
 
@@ -86,12 +87,12 @@ def compress(clip: DecodedClip) -> DecodedClip:
 
 def darker(clip: DecodedClip) -> DecodedClip:
     """As with `DARKER_STOPS` less exposure."""
-    return _scaled(clip, 2 ** (-DARKER_STOPS / GAMMA))
+    return _scaled(clip, exposed(-DARKER_STOPS))
 
 
 def brighter(clip: DecodedClip) -> DecodedClip:
     """As with `BRIGHTER_STOPS` more exposure: what was bright is white."""
-    return _scaled(clip, 2 ** (BRIGHTER_STOPS / GAMMA))
+    return _scaled(clip, exposed(BRIGHTER_STOPS))
 
 
 def lamplight(clip: DecodedClip) -> DecodedClip:

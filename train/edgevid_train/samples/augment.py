@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgevid.manifest import InputSpec
 
+_GAMMA = 2.2  # of a screen
+
 Clip = NDArray[np.uint8]
 """uint8 RGB `(T, H, W, 3)`."""
 Points = NDArray[np.float32]
@@ -21,9 +23,9 @@ class AugmentConfig(BaseModel):
 
     A mirrored swipe to the left is one to the right; a mirrored tick is no tick at all.
 
-    `erase`: share of streams in which a box of one colour hides the same part of every frame; `erase_area`: of the
-    picture (random erasing, arXiv 1708.04896). `jitter`: each frame is taken up to half of this share of a step too
-    early or too late.
+    `exposure`: from how much to how much light, in stops: -1 is half of it, 1 twice. `erase`: share of streams in
+    which a box of one colour hides the same part of every frame; `erase_area`: of the picture (random erasing, arXiv
+    1708.04896). `jitter`: each frame is taken up to half of this share of a step too early or too late.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +37,7 @@ class AugmentConfig(BaseModel):
     move: float = Field(default=0.1, ge=0)
     stretch: float = Field(default=0.1, ge=0)
     speed: tuple[float, float] = (0.75, 1.35)
+    exposure: tuple[float, float] = (0.0, 0.0)
     brightness: float = Field(default=0.25, ge=0)
     contrast: float = Field(default=0.3, ge=0)
     saturation: float = Field(default=0.4, ge=0)
@@ -52,6 +55,13 @@ class AugmentConfig(BaseModel):
     def _shares(cls, value: tuple[float, float]) -> tuple[float, float]:
         if not 0 < value[0] <= value[1] < 1:
             raise ValueError("two shares between 0 and 1, the smaller one first")
+        return value
+
+    @field_validator("exposure")
+    @classmethod
+    def _stops(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not -8 <= value[0] <= value[1] <= 8:
+            raise ValueError("two numbers of stops from -8 to 8, the smaller one first")
         return value
 
     @field_validator("scale", "speed")
@@ -84,8 +94,8 @@ class View:
 
     `matrix`: 2x3, from output to input places, both in 0..1 of their picture (so it serves every size).
     `filled`: share of the output's width and height that the picture fills; the rest is black bars.
-    `erased`: a part of the input picture. `jolts`: by how much each frame is moved, `(T, 2)`, where that is not to be
-    drawn from `shake_seed`.
+    `light`: by what all colours are multiplied at last. `erased`: a part of the input picture. `jolts`: by how much
+    each frame is moved, `(T, 2)`, where that is not to be drawn from `shake_seed`.
     """
 
     matrix: NDArray[np.float64]
@@ -96,9 +106,15 @@ class View:
     saturation: float
     blur: float
     noise: float
+    light: float = 1.0
     filled: tuple[float, float] = (1.0, 1.0)
     erased: Box | None = None
     jolts: NDArray[np.float64] | None = None
+
+
+def exposed(stops: float) -> float:
+    """By what a pixel's value is multiplied when there are so many stops more light, each twice as much."""
+    return float(2 ** (stops / _GAMMA))
 
 
 def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) -> View:
@@ -114,6 +130,7 @@ def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) ->
     matrix = np.column_stack([linear, centre - linear @ (centre + move)])
     grey = rng.random() < config.grey
     tint = 1 + rng.uniform(-config.hue, config.hue, 3)
+    light = 1.0 if config.exposure == (0, 0) else exposed(rng.uniform(*config.exposure))
     return View(
         matrix=matrix,
         shake_seed=int(rng.integers(2**31)),
@@ -123,6 +140,7 @@ def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) ->
         saturation=0.0 if grey else float(np.exp(rng.uniform(-config.saturation, config.saturation))),
         blur=float(rng.uniform(0.4, 1.2)) if rng.random() < config.blur else 0.0,
         noise=float(rng.uniform(0, config.noise)),
+        light=light,
         erased=_draw_box(config, rng, aspect) if config.erase and rng.random() < config.erase else None,
     )
 
@@ -201,12 +219,12 @@ def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
     if view.blur:
         clip = np.stack([cv2.GaussianBlur(frame, (0, 0), view.blur) for frame in clip])
     mean = float(clip.mean())
-    # colour = gain * contrast * (grey + saturation * (x - grey)) + offset, as one 3x3 matrix on the pixels
+    # light * (gain * contrast * (grey + saturation * (x - grey)) + offset), as one 3x4 matrix on the pixels
     luma = np.tile(np.array([0.299, 0.587, 0.114], np.float32), (3, 1))
     mixed = (1 - view.saturation) * luma + view.saturation * np.eye(3, dtype=np.float32)
     mix = view.gain[:, None] * view.contrast * mixed
     offset = view.offset + mean * (1 - view.contrast)
-    transform = np.column_stack([mix, np.full(3, offset, np.float32)]).astype(np.float32)
+    transform = (view.light * np.column_stack([mix, np.full(3, offset)])).astype(np.float32)
     flat = clip.reshape(1, -1, 3)
     flat = np.asarray(cv2.transform(flat, transform), np.uint8)
     clip = flat.reshape(clip.shape)
