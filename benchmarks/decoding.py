@@ -28,16 +28,17 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from ending import one_line_errors
 from numpy.typing import NDArray
 from timing import p50_p95, verdict
 
 from edgevid.assets import asset
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid.files import replacing, write_json
 from edgevid.preprocess import reduce
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.annotations.paths import videos_below
-from edgevid_train.decode import ClipRequest, DecodeError, IndexStore, decode_clip, decode_request
+from edgevid_train.decode import DecodeError, IndexStore, decode_clip
 
 FRAMES, STEP, SHORT_SIDE = 16, 4, 120
 WIDTH, HEIGHT, GOP, LENGTH = 1920, 1080, 250, 310
@@ -141,8 +142,8 @@ def torchcodec_reader(seek_mode: str) -> Reader:
 
 def edgevid_reader(indexes: IndexStore) -> Reader:
     def read(clip: Wanted) -> list[Pixels]:
-        request = ClipRequest(FRAMES, clip.times_s[0], step=clip.positions[1] - clip.positions[0])
-        return list(decode_request(record_of(clip.file), request, SHORT_SIDE, indexes).frames)
+        chosen = np.array(clip.positions, np.intp)
+        return list(decode_clip(record_of(clip.file), SHORT_SIDE, indexes=indexes, pick=lambda _: chosen).frames)
 
     return read
 
@@ -194,7 +195,7 @@ def others() -> dict[str, Reader]:
         try:
             readers[name] = make()
         except (ImportError, OSError, RuntimeError) as error:
-            print(f"{name} does not take part: {str(error).splitlines()[0]}")
+            print(f"{name} does not take part: {first_line(error)}")
     return readers
 
 
@@ -236,6 +237,8 @@ def compare(
                 found = []
             taken[reader].ms.append((time.process_time() - start_s) * 1e3)
             judge(taken[reader], found, frames, positions, exact=reader == "edgevid")
+    if not index_ms:
+        raise InputError(f"{name}: no clip that can be read")
     rows = {reader: row(of) for reader, of in taken.items()}
     best = max(rows[reader]["clips_per_s"] for reader in rows if reader != "edgevid" and not taken[reader].wrong)
     print(f"\n{name}: {len(taken['edgevid'].ms)} clips; an index takes {np.mean(index_ms):.1f} ms a file, once")
@@ -306,7 +309,5 @@ def make_large(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line_errors():
         main()
-    except InputError as error:
-        raise SystemExit(str(error)) from None

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -29,7 +30,11 @@ _OF_EXTRAS: Final = {
 
 
 def main() -> None:
-    """Entry point of the `edgevid` command."""
+    """Run the command line of this process, and end it."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores one, and may
+            signal.signal(number, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A label or a name that a pipe's code page lacks is no reason to lose what else is said.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -47,6 +52,8 @@ def run(arguments: Sequence[str]) -> int:
 
     Returns: the exit status: 0 done, 1 ran and failed, 2 bad usage or bad input, 130 interrupted.
     """
+    if "" in arguments:
+        return _say("an argument is empty: is a variable not set?", InputError.exit_status)
     try:
         status = typer.main.get_command(build())(list(arguments), prog_name="edgevid", standalone_mode=False)
     except EdgevidError as error:

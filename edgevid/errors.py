@@ -1,4 +1,9 @@
-"""The two ways in which a command can end badly, and the exit status of each."""
+"""The two ways in which a command can end badly, the exit status of each, and others' errors as one line."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class EdgevidError(Exception):
@@ -15,3 +20,15 @@ class InputError(EdgevidError):
 
 class CheckFailedError(EdgevidError):
     """The command ran and found that something does not hold (verification, a threshold): exit status 1."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what it says, at most 160 characters; the name of its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+
+
+def first_fault(error: "ValidationError") -> tuple[str, str]:
+    """Where a model's first fault is, like `student.shift`, or nothing where it is the whole; and what it is."""
+    fault = error.errors()[0]
+    what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+    return ".".join(str(part) for part in fault["loc"]), what

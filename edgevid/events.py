@@ -193,8 +193,8 @@ class EventDetector:
             changes += self._grown(self._tracks[i], time_s, smoothed[i])
         return changes
 
-    def hold(self, time_s: float) -> list[Change]:
-        """The clock went on to `time_s` and nothing was computed, since nothing had moved: the last scores hold."""
+    def rest(self, time_s: float) -> list[Change]:
+        """The clock went on to `time_s` and nothing was computed, since nothing had moved: the last scores stand."""
         return self.update(time_s, self._recent[-1][1]) if self._recent else []
 
     def finish(self) -> list[Change]:

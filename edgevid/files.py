@@ -75,6 +75,14 @@ def check_file(path: Path, *, force: bool) -> None:
     check_output(path, force=force)
 
 
+def check_files(*paths: Path | None, force: bool) -> None:
+    """As `check_file`, for each of several, which must be different ones; None is none. Raises InputError."""
+    check_different(*paths)
+    for path in paths:
+        if path:
+            check_file(path, force=force)
+
+
 def check_folder(path: Path, mark: str, parts: Collection[str] = (), *, force: bool) -> None:
     """As `check_output`, for a folder that is replaced as a whole; an empty one needs no `force`.
 
@@ -109,10 +117,11 @@ def replacing(path: Path) -> Iterator[Path]:
     what it points to is replaced; a device or a pipe stays and is given what was written.
 
     Raises:
-        InputError: the disk is full or the place cannot be written.
+        InputError: the disk is full, the place cannot be written, or somebody has made a folder there meanwhile.
     """
     special = passes_on(path)
     place = Path(tempfile.gettempdir()) / path.name if special else Path(os.path.realpath(path))
+    was_there = exists(place)
     temporary = place.with_name(f".{place.stem}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -121,10 +130,16 @@ def replacing(path: Path) -> Iterator[Path]:
             with temporary.open("rb") as written, path.open("wb") as taker:
                 shutil.copyfileobj(written, taker)
         elif temporary.is_dir() and place.is_dir():
+            if not was_there and any(place.iterdir()):
+                raise InputError(f"{path} was written by another process meanwhile, and is left as it is")
             old = place.with_name(f".{place.name}.{os.getpid()}.old")
             place.rename(old)
-            temporary.rename(place)
-            shutil.rmtree(old)
+            try:
+                temporary.rename(place)
+            except BaseException:
+                old.rename(place)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
         else:
             temporary.replace(place)
     except OSError as error:

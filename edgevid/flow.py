@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from dataclasses import replace
 
-from edgevid.sampling import Counts, Due, Schedule
+from edgevid.sampling import Due, FrameCounts, Schedule
 
 
 class Flow:
@@ -25,7 +25,7 @@ class Flow:
         self._schedule = schedule
         self._depth = depth
         self._newest_wins = newest_wins
-        self._counts = Counts()
+        self._counts = FrameCounts()
         self._waiting: deque[Due] = deque()
         self._reset = False  # a gap told by a computation that was dropped
         self._ended = False
@@ -35,7 +35,7 @@ class Flow:
         """Frames that a reader who waits may be ahead of the oldest one still to be computed: what the ring holds."""
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> FrameCounts:
         """What became of every frame so far, as one consistent copy."""
         with self._changed:
             return replace(self._counts)

@@ -137,7 +137,7 @@ class Pipeline:
             return False
         if self._ring is None or 2 * frame.pixels.nbytes > self._ring.max_bytes:
             frames = self._ring_frames(frame)
-            self._ring = Ring(frames * frame.pixels.nbytes, max_s=math.inf)  # what it holds is bounded by its bytes
+            self._ring = Ring(frames * frame.pixels.nbytes)
             self.flow.most_ahead = frames // 2
         if frame.pixels.size:
             self._ring.put(frame)
@@ -185,7 +185,7 @@ class Pipeline:
         self._decided = frames[-1]
         self._look_at(frames[-1])
         for time_s in resting_s:
-            self._emit(self._detector.hold(time_s))
+            self._emit(self._detector.rest(time_s))
         for decision in held:
             self.held += 1
             self._emit(self._detector.update(decision.time_s, decision.scores))

@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_fault
 
 SCHEMA: Final = 1
 METADATA_KEY = "edgevid.manifest"
@@ -237,7 +237,7 @@ class Manifest(_Part):
     def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
         """The same with other thresholds, one for each exit; the last exit needs none and keeps its own.
 
-        A calibration is a promise about the thresholds before, so it is left out.
+        A calibration is a promise about the thresholds before, so it is left out; so is what was measured with others.
 
         Raises:
             ValueError: there is not one threshold for each exit, or one is outside 0..1.
@@ -247,25 +247,27 @@ class Manifest(_Part):
         *inner, last = self.exits
         pairs = zip(inner, thresholds[:-1], strict=True)
         changed = [ExitSpec(name=e.name, macs=e.macs, threshold=t) for e, t in pairs]
-        return self.model_copy(update={"exits": (*changed, last), "calibration": None})
+        exits = (*changed, last)
+        kept = {} if exits == self.exits else {"measured": ()}
+        return self.model_copy(update={"exits": exits, "calibration": None} | kept)
 
     def with_hold(self, rule: HoldRule) -> Self:
-        """The same with another rule for holding.
-
-        A calibration whose units are events is a promise about the rule before, so it is left out.
-        """
+        """The same with another rule for holding: as `with_events`."""
         return self._changed("hold", rule)
 
     def with_events(self, rule: EventRule) -> Self:
         """The same with another event rule.
 
-        A calibration whose units are events is a promise about the rule before, so it is left out.
+        A calibration whose units are events is a promise about the rule before, so it is left out; so is what was
+        measured under the rule before.
         """
         return self._changed("events", rule)
 
     def _changed(self, name: str, rule: HoldRule | EventRule) -> Self:
-        broken = self.calibration is not None and self.calibration.unit == "event" and rule != getattr(self, name)
-        return self.model_copy(update={name: rule} | ({"calibration": None} if broken else {}))
+        if rule == getattr(self, name):
+            return self
+        broken = self.calibration is not None and self.calibration.unit == "event"
+        return self.model_copy(update={name: rule, "measured": ()} | ({"calibration": None} if broken else {}))
 
     def to_json(self) -> str:
         """One line of JSON: what is embedded in a model file."""
@@ -289,9 +291,8 @@ class Manifest(_Part):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "manifest"
-            raise InputError(f"{where}: manifest field {place}: {first['msg']}") from None
+            place, what = first_fault(error)
+            raise InputError(f"{where}: manifest field {place or 'manifest'}: {what}") from None
 
 
 def digest_of(data: bytes, digest: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevid.cascade import decide, deciding_exit
 from edgevid.frame import Frame
@@ -21,12 +22,14 @@ class Decision:
         time_s: the frame's time on the source's clock.
         every_exit: scores of every exit that was computed, the first ones, `(computed, labels)`, 0..1.
         exit: index of the exit that decided.
+        embedding: what the network made of the tick, float32 `(embedding_size,)`.
         reset: what was before this tick says nothing about it.
     """
 
     time_s: float
     every_exit: Scores
     exit: int
+    embedding: NDArray[np.float32]
     reset: bool = False
 
     @property
@@ -60,7 +63,7 @@ class StreamNetwork:
         for frame in frames:
             outputs, self._state = self._model.hold(self._state)
             scores, _ = decide(outputs, self._model.manifest)
-            decisions.append(Decision(frame.time_s, scores, self._exit))
+            decisions.append(Decision(frame.time_s, scores, self._exit, outputs.embedding))
         self._last_s = frames[-1].time_s
         return decisions
 
@@ -87,7 +90,7 @@ class StreamNetwork:
                 before, pixels = frame, fit(frame.pixels, manifest.input)
             outputs, self._state = self._model.step(pixels, self._state)
             scores, chosen = decide(outputs, manifest)
-            decisions.append(Decision(frame.time_s, scores, chosen, reset))
+            decisions.append(Decision(frame.time_s, scores, chosen, outputs.embedding, reset))
             self._exit, reset = chosen, False
         self._last_s = frames[-1].time_s
         return decisions
@@ -131,14 +134,14 @@ class ClipNetwork:
         manifest = self._model.manifest
         self.resets += reset
         fitted = {frame.index: fit(frame.pixels, manifest.input) for frame in frames}
-        logits = self._model.run(np.stack([fitted[frame.index] for frame in frames])).logits  # (exits, T or 1, labels)
-        scores = activate(logits, manifest.activation)
-        ticks = list(zip(frames[-scores.shape[1] :], scores.swapaxes(0, 1), strict=True))
+        outputs = self._model.run(np.stack([fitted[frame.index] for frame in frames]))
+        scores = activate(outputs.logits, manifest.activation)  # (exits, T or 1, labels)
+        ticks = zip(frames[-scores.shape[1] :], scores.swapaxes(0, 1), outputs.embedding, strict=True)
         decisions: list[Decision] = []
-        for frame, of_exits in ticks:
+        for frame, of_exits, embedding in ticks:
             if frame.index > self._last_index:
                 chosen = deciding_exit(of_exits, manifest.exits, manifest.activation)
-                decisions.append(Decision(frame.time_s, of_exits, chosen, reset and not decisions))
+                decisions.append(Decision(frame.time_s, of_exits, chosen, embedding, reset and not decisions))
         self._last_index = frames[-1].index
         return decisions
 

@@ -21,7 +21,7 @@ from edgevid.manifest import Manifest
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.scores import Scores, clip_score
 from edgevid.network import Decision, network_for
-from edgevid.sampling import Counts, sample_all, schedule_for
+from edgevid.sampling import FrameCounts, sample_all, schedule_for
 from edgevid.sources import SourceCounts, open_source
 
 
@@ -34,11 +34,13 @@ class ClipScores:
             conditional model had stopped before that exit.
         exits: index of the exit that decided at each tick, `(T,)`.
         clip: the clip's score, float32 `(labels,)`.
+        embeddings: what the network made of each tick, float32 `(T, embedding_size)`, where it was asked.
     """
 
     steps: Scores
     exits: NDArray[np.intp]
     clip: Scores
+    embeddings: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, steps: Scores, manifest: Manifest) -> Self:
@@ -54,7 +56,8 @@ class ClipScores:
         for tick, decision in enumerate(decisions):
             steps[: len(decision.every_exit), tick] = decision.every_exit
         exits = np.array([decision.exit for decision in decisions], np.intp)
-        return cls(steps, exits, clip_score(np.stack([decision.scores for decision in decisions]), manifest))
+        clip = clip_score(np.stack([decision.scores for decision in decisions]), manifest)
+        return cls(steps, exits, clip, np.stack([decision.embedding for decision in decisions]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class FileScores:
     """A file's score, what became of its frames, and what its source could not give; `fault` as the source's."""
 
     scores: ClipScores
-    counts: Counts
+    counts: FrameCounts
     source: SourceCounts
     fault: str | None
 
@@ -89,16 +92,7 @@ def score_file(file: Path, model: StreamModel | ClipModel) -> FileScores:
         return FileScores(scores, counts, source.counts, source.fault)
 
 
-def score_frames(frames: NDArray[np.uint8], model: StreamModel | ClipModel) -> ClipScores:
-    """Score frames that are already at the model's rate and size, uint8 `(T, height, width, 3)`.
-
-    Raises: as `score_clip`.
-    """
-    rate_hz = model.manifest.rate_hz
-    return score_clip((Frame(pixels, i / rate_hz, i) for i, pixels in enumerate(frames)), model)[0]
-
-
-def score_clip(frames: Iterable[Frame], model: StreamModel | ClipModel) -> tuple[ClipScores, Counts]:
+def score_clip(frames: Iterable[Frame], model: StreamModel | ClipModel) -> tuple[ClipScores, FrameCounts]:
     """Score the frames of one recording, and say what became of each of them.
 
     A clip model that gives a single score for its T frames gives it at a window's last tick; from one window to the
@@ -109,7 +103,7 @@ def score_clip(frames: Iterable[Frame], model: StreamModel | ClipModel) -> tuple
         EdgevidError: the model computed NaN or infinity.
     """
     manifest = model.manifest
-    schedule, network, counts = schedule_for(manifest), network_for(model), Counts()
+    schedule, network, counts = schedule_for(manifest), network_for(model), FrameCounts()
     reach_s = 0.0 if manifest.kind == "stream" else (manifest.clip_frames + 1) / manifest.rate_hz
     recent: dict[int, Frame] = {}  # all that a window may ask for
     decisions: list[Decision] = []

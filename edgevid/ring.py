@@ -1,4 +1,4 @@
-"""The last seconds of frames, for one writer and several readers, in memory that is taken once.
+"""The newest frames, for one writer and several readers, in memory that is taken once.
 
 The store is one block of bytes. Frames lie in it one after the other; where the end of the block is too short the
 next one starts again at the front. A new frame takes the place of the oldest ones, as many as it needs: so frames of
@@ -14,14 +14,10 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
 from edgevid.frame import Frame, Pixels
-
-MAX_BYTES = 64_000_000
-"""About 277 frames of 320x240: nine seconds at 30 fps."""
 
 
 class OvertakenError(Exception):
@@ -31,14 +27,6 @@ class OvertakenError(Exception):
         super().__init__(f"{missed} of {asked} frames are no longer in the ring")
         self.missed = missed
         self.asked = asked
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Frames in the order in which they were put, and how many of those asked for were overwritten (`missed`)."""
-
-    frames: list[Frame]
-    missed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +40,18 @@ class _Entry:
 
 
 class Ring:
-    """Frames of the last `max_s` seconds, of `max_bytes` at most. Reading gives copies, which are the reader's own.
+    """The newest frames, of `max_bytes` at most. Reading gives copies, which are the reader's own.
 
     One thread writes; any number of threads read. Frame indices grow; they need not be without holes.
     """
 
-    def __init__(self, max_bytes: int = MAX_BYTES, max_s: float = 60.0) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self._store = np.empty(max_bytes, np.uint8)
-        self._max_s = max_s
         self._lock = threading.Lock()
         self._order: deque[_Entry] = deque()  # oldest first
         self._by_index: dict[int, _Entry] = {}
         self._head = 0  # where the next frame goes if it fits before the end
         self._last_index = -1
-        self._gone_s = float("-inf")  # time of the newest frame that was overwritten
-        self._gone = 0  # frames overwritten so far
 
     def __len__(self) -> int:
         """Frames held now."""
@@ -89,7 +74,7 @@ class Ring:
             raise ValueError(f"frame #{frame.index} after #{self._last_index}")
         start = self._head if self._head + size <= self._store.size else 0
         with self._lock:
-            self._make_room(start, size, frame.time_s)
+            self._make_room(start, size)
         # From here on no reader can find these bytes; the pixels may be written in peace.
         self._store[start : start + size].reshape(frame.pixels.shape)[...] = frame.pixels
         entry = _Entry(frame.index, frame.time_s, frame.captured_s, start, frame.pixels.shape, size)
@@ -106,10 +91,9 @@ class Ring:
                 if not self._order:
                     return None
                 entry = self._order[-1]
-            frame = self._copy(entry)
-            with self._lock:
-                if entry.index in self._by_index:
-                    return frame
+            held = self._copy_held([entry])
+            if held:
+                return held[0]
             # A whole ring went by during one copy (a ring of very few frames): the newest is another one now.
 
     def take(self, indices: Sequence[int]) -> list[Frame]:
@@ -128,33 +112,6 @@ class Ring:
             raise OvertakenError(len(wanted) - len(frames), len(wanted))
         raise OvertakenError(len(wanted) - len(entries), len(wanted))
 
-    def between(self, start_s: float, end_s: float) -> Window:
-        """Frames with `start_s <= time_s <= end_s`, oldest first.
-
-        `missed` counts those overwritten during the copy exactly, and everything overwritten before as one.
-        """
-        with self._lock:
-            entries = [entry for entry in self._order if start_s <= entry.time_s <= end_s]
-            begun_too_late = start_s <= self._gone_s
-        frames = self._copy_held(entries)
-        return Window(frames, len(entries) - len(frames) + begun_too_late)
-
-    def reader(self) -> "Reader":
-        """A reader that follows the writer from the oldest frame held now."""
-        with self._lock:
-            return Reader(self, self._gone)
-
-    def read_from(self, position: int, limit: int | None) -> tuple[Window, int]:
-        """Frames from the `position`-th ever put on, at most `limit`, and the position after them: see `Reader`."""
-        with self._lock:
-            skipped = max(0, self._gone - position)
-            first = position + skipped
-            last = self._gone + len(self._order)
-            count = last - first if limit is None else min(limit, last - first)
-            entries = list(islice(self._order, first - self._gone, first - self._gone + count))
-        frames = self._copy_held(entries)
-        return Window(frames, skipped + len(entries) - len(frames)), first + len(entries)
-
     def _copy_held(self, entries: Sequence[_Entry]) -> list[Frame]:
         """Copies of those entries that were still held when their copy was complete."""
         frames = [self._copy(entry) for entry in entries]
@@ -166,31 +123,14 @@ class Ring:
         pixels: Pixels = self._store[entry.start : entry.start + entry.size].reshape(entry.shape).copy()
         return Frame(pixels, entry.time_s, entry.index, entry.captured_s)
 
-    def _make_room(self, start: int, size: int, now_s: float) -> None:
-        """Take out of the index what lies in the way or is too old. The oldest frames always lie next to the head."""
+    def _make_room(self, start: int, size: int) -> None:
+        """Take out of the index what lies in the way. The oldest frames always lie next to the head."""
         while self._order:
             oldest = self._order[0]
             in_the_way = oldest.start < start + size and start < oldest.start + oldest.size
             # Starting again at the front passes over the end of the block; frames there are older than those in front.
             passed_over = start == 0 and self._head > 0 and oldest.start >= self._head
-            if not (in_the_way or passed_over or now_s - oldest.time_s > self._max_s):
+            if not (in_the_way or passed_over):
                 return
             self._order.popleft()
             del self._by_index[oldest.index]
-            self._gone += 1
-            self._gone_s = oldest.time_s
-
-
-class Reader:
-    """Follows the writer at its own pace; each frame is given once or counted as missed. One thread per reader."""
-
-    def __init__(self, ring: Ring, position: int) -> None:
-        self._ring = ring
-        self._position = position
-        self.missed = 0
-
-    def read(self, limit: int | None = None) -> Window:
-        """The frames put since the last read, at most `limit` of the oldest of them; none when there is nothing new."""
-        window, self._position = self._ring.read_from(self._position, limit)
-        self.missed += window.missed
-        return window

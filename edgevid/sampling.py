@@ -228,7 +228,7 @@ def sample_all(times_s: Sequence[float], rate_hz: float, gap_s: float = GAP_S) -
 
 
 @dataclass(slots=True)
-class Counts:
+class FrameCounts:
     """What became of every frame: captured = unsampled + gated + dropped + computed + pending, at any moment.
 
     `repeated` counts ticks, not frames, and stands apart. Every change keeps the sum, so a sum that does not hold

@@ -20,6 +20,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgevid.frame import Frame
 from edgevid.manifest import (
     METADATA_KEY,
     ClipPool,
@@ -31,6 +32,8 @@ from edgevid.manifest import (
     StateSpec,
     seal,
 )
+from edgevid.models.contract import ClipModel, StreamModel
+from edgevid.recognise import ClipScores, score_clip
 
 LABELS = ("red", "green", "blue", "other")
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "other": (128, 128, 128)}
@@ -231,6 +234,12 @@ def coloured_frames(*periods: tuple[str, int], height: int = HEIGHT, width: int 
     return np.concatenate(
         [np.full((count, height, width, 3), COLOURS[label], np.uint8) for label, count in periods], axis=0
     )
+
+
+def score_frames(frames: NDArray[np.uint8], model: StreamModel | ClipModel) -> ClipScores:
+    """`score_clip` of frames that are already at the model's rate and size, uint8 `(T, height, width, 3)`."""
+    rate_hz = model.manifest.rate_hz
+    return score_clip((Frame(pixels, i / rate_hz, i) for i, pixels in enumerate(frames)), model)[0]
 
 
 def _constants(**values: list[float] | list[int]) -> list[TensorProto]:

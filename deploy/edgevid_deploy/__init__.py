@@ -1,1 +1,1 @@
-"""Deployment: export, quantise, verify, benchmark."""
+"""Deployment: a checkpoint to the files that devices run, and proof that they compute what was trained."""

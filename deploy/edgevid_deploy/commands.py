@@ -63,6 +63,7 @@ def export(
         data=data,
         licences=licences,
         force=force,
+        beside=json,
     )
     for file in written:
         size = f"{file.bytes / 1e6:.1f} MB" if file.bytes >= 1e5 else f"{file.bytes / 1e3:.1f} kB"

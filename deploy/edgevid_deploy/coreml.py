@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from edgevid.errors import CheckFailedError, InputError
+from edgevid.errors import CheckFailedError, InputError, first_line
 from edgevid.files import replacing
 from edgevid.manifest import METADATA_KEY, Manifest, digest_of_package, read_sealed, seal
 from edgevid_deploy.step import StreamStep, input_names, output_names
@@ -148,7 +148,7 @@ def _read(path: Path) -> Any:
         with _quiet():
             return ct.models.utils.load_spec(str(path))
     except Exception as error:  # of coremltools and protobuf; they share no base class
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         raise InputError(f"{path} is no Core ML package, or it is damaged: {reason}") from None
 
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgevid.errors import InputError
-from edgevid.files import check_file, check_folder
+from edgevid.errors import InputError, first_fault
+from edgevid.files import check_different, check_file, check_folder
 from edgevid.manifest import Manifest, Measurement
 from edgevid_deploy.coreml import export_coreml
 from edgevid_deploy.onnx import Precision, export_onnx
@@ -41,6 +41,7 @@ def export(
     data: str | None = None,
     licences: str | None = None,
     force: bool = False,
+    beside: Path | None = None,
 ) -> list[Exported]:
     """Write `out/NAME.onnx` and `out/NAME.clip.onnx`, or `out/NAME.mlpackage`.
 
@@ -52,6 +53,7 @@ def export(
         name: of the model; the recipe's unless given.
         clip_frames: T of the clip graph; the window that the student sees unless given.
         measured: a JSON file with a list of `Measurement`s for the manifest.
+        beside: another file that will be written, and must be none of these.
         data, licences: what the manifest says of what it was trained on; what the recipe says unless given.
 
     Raises:
@@ -65,12 +67,16 @@ def export(
     manifest = _renamed(describe(student, recipe, labels, figures, info.split.trained_on), name)
 
     if to == "coreml":
+        if clip_frames is not None:
+            raise InputError("--clip-frames is of the ONNX clip graph; a Core ML package steps")
         path, precision = out / f"{manifest.name}.mlpackage", precision or "fp16"
+        check_different(path, beside)
         check_folder(path, "Manifest.json", ("Data",), force=force)
         manifest = with_states_in(manifest, "float16" if precision == "fp16" else "float32")
         return [_exported(path, export_coreml(StreamStep(student), manifest, path, precision=precision), precision)]
 
     stream, clip, precision = out / f"{manifest.name}.onnx", out / f"{manifest.name}.clip.onnx", precision or "fp32"
+    check_different(stream, clip, beside)
     check_file(stream, force=force)
     check_file(clip, force=force)
     frames = clip_frames or manifest.clip_frames
@@ -104,6 +110,5 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{path}: {place}: {first['msg']}") from None
+        place, what = first_fault(error)
+        raise InputError(f"{path}: {place or 'the file'}: {what}") from None

@@ -5,10 +5,13 @@ it says of itself is compared, and that this is all is said.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgevid.errors import InputError
+from edgevid.files import is_folder
 from edgevid.frame import Pixels
 from edgevid.manifest import Manifest
 from edgevid.models.contract import ClipModel, StreamModel
@@ -60,15 +63,22 @@ def verify(
         CheckFailedError: they are not the same model by what they say of themselves, or a package does not fit its
             manifest. What running them shows is in the result.
     """
+    if tolerance is not None and not math.isfinite(tolerance):
+        raise InputError(f"--tolerance {tolerance:g}: expected a finite number")
+    for video in videos:
+        if is_folder(video):
+            raise InputError(f"--frames {video} is a folder, not a video; several are given one by one")
     if Path(package).suffix == ".mlpackage":
         manifest = check_package(Path(package))
         reference = open_reference(against, threads).manifest
         check_same_model(manifest, reference)
         states, exits = len(manifest.states), len(manifest.exits)
         return Structure(manifest.id, _name(against, reference), inputs=1 + states, outputs=exits + 1 + states)
+    files = [find_model(package), *([find_model(against)] if is_model(against) else [])]
+    if len(files) == 2 and files[0].samefile(files[1]):
+        raise InputError(f"--against {against} is {package} itself: give the checkpoint it was exported from")
     model, other = _unstopped(load(package, threads=threads)), _unstopped(open_reference(against, threads))
     if tolerance is None:
-        files = [find_model(package), *([find_model(against)] if is_model(against) else [])]
         tolerance = max(TOLERANCES[stored_precision(file)] for file in files)
     frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
     return replace(compare(model, other, frames, tolerance=tolerance), against=_name(against, other.manifest))

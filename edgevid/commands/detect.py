@@ -10,13 +10,12 @@ import typer
 
 from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
+from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from edgevid.live import Pipeline
     from edgevid.sinks.collected import Collected
     from edgevid.sinks.queued import QueuedSink
-
-DEFAULT_MODEL = "air-gesture"  # as in edgevid.models.load, which is not imported before a command runs
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +45,7 @@ def detect(
     import cv2
 
     from edgevid.cascade import saving
-    from edgevid.errors import InputError
+    from edgevid.errors import EdgevidError, InputError
     from edgevid.files import check_different, check_file, is_folder, write_json
     from edgevid.live import Options, Pipeline, run
     from edgevid.models.load import load
@@ -67,6 +66,7 @@ def detect(
     done: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     interrupted = False
+    failed: EdgevidError | None = None
     with QueuedSink(lines, f"events to {events}") if lines else contextlib.nullcontext() as queue:
         for file in files:
             collected = Collected()
@@ -81,6 +81,10 @@ def detect(
                 typer.echo(f"edgevid: {error}", err=True)
                 skipped.append({"file": file, "reason": str(error)})
                 continue
+            except EdgevidError as error:  # the model's: the next file would tell the same
+                failed = error
+                skipped.append({"file": file, "reason": str(error)})
+                break
             except KeyboardInterrupt:  # between two runs: what is done already is told all the same
                 interrupted = True
                 break
@@ -95,6 +99,8 @@ def detect(
         write_json(json, told | {"files": done, "skipped": skipped})
     if interrupted:
         raise KeyboardInterrupt
+    if failed:
+        raise failed
     if queue:
         queue.check()
     if skipped:

@@ -1,5 +1,7 @@
 """`edgevid live`: a camera, a recording or an address, seen by a model while it happens."""
 
+import contextlib
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,8 +10,7 @@ import typer
 from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
-
-DEFAULT_MODEL = "air-gesture"  # as in edgevid.models.load, which is not imported before a command runs
+from edgevid.models import DEFAULT_MODEL
 
 
 def register(app: typer.Typer) -> None:
@@ -51,8 +52,6 @@ def live(
 
     Ctrl-C ends it; so do q and Escape in the window.
     """
-    import signal
-
     import cv2
 
     from edgevid.cascade import saving
@@ -76,8 +75,6 @@ def live(
     for path in (metrics, json):
         if path:
             check_file(path, force=force)
-    # What a service manager sends to end a program ends it as Ctrl-C does, with complete files.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cv2.setNumThreads(threads)
 
     network = saving(load(model, threads=threads), threshold, hold)
@@ -103,20 +100,23 @@ def live(
         pipeline = Pipeline(opened, network, options, [*queues, *([collected] if json else [])])
 
         interrupted = False
-        try:
+        measured = functools.cache(pipeline.metrics)
+
+        def tell(path: Path) -> None:
+            told = {"interrupted": interrupted, "events": [event.to_dict() for event in collected.events]}
+            write_json(path, told | {"events_left_out": collected.left_out} | measured())
+
+        with contextlib.ExitStack() as at_end:  # from the last to the first, each whatever became of the others
+            at_end.callback(lambda: typer.echo(summary(measured()), err=events == "-"))
+            at_end.callback(lambda: outputs.close(interrupted=interrupted))
+            if json:
+                at_end.callback(tell, json)
+            if metrics:
+                at_end.callback(lambda: write_json(metrics, measured()))
+            at_end.callback(lambda: outputs.look(pipeline.view))
             interrupted = run(
                 pipeline, seconds=seconds, every_s=outputs.every_s, every=lambda: outputs.look(pipeline.view)
             )
-        finally:  # a model that fails in the middle of a run leaves the same files behind
-            outputs.look(pipeline.view)
-            measured = pipeline.metrics()
-            if metrics:
-                write_json(metrics, measured)
-            if json:
-                told = {"interrupted": interrupted, "events": [event.to_dict() for event in collected.events]}
-                write_json(json, told | {"events_left_out": collected.left_out} | measured)
-            outputs.close(interrupted=interrupted)
-            typer.echo(summary(measured), err=events == "-")
     if interrupted:
         raise KeyboardInterrupt
     outputs.check()

@@ -85,23 +85,17 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
     model = load(path, threads=threads)
     load_ms = (time.perf_counter() - start) * 1e3
     manifest = model.manifest
-    frames = np.random.default_rng(0).integers(
-        0, 256, (manifest.clip_frames, manifest.input.height, manifest.input.width, 3), np.uint8
-    )
+    frames = _random_frames(manifest)
     clip_frames = manifest.clip_frames
     exit_s: dict[str, list[float]] = {}
     hold_s: list[float] = []
     clip_s: list[float] = []
     if isinstance(model, StreamModel):
-        stopping_at = by_exit(model)
-        whole_step = stopping_at[manifest.exits[-1].name]
+        whole_step = by_exit(model)[manifest.exits[-1].name]
         activate(whole_step.step(frames[0], whole_step.zero_state())[0].logits, manifest.activation)
-        steppers = {name: _stepper(stopping, frames) for name, stopping in stopping_at.items()}
+        steppers = _steppers(model, frames)
         exit_s = {name: [] for name in steppers}
-        hold = _carried(model.hold, model.zero_state()) if manifest.can_hold else None
-        for step in (*steppers.values(), *([hold] if hold else [])):
-            for _ in range(WARM_UP):
-                step()
+        hold = _warm(_carried(model.hold, model.zero_state())) if manifest.can_hold else None
         memory_mb = rss_mb()
         whole = _clip_graph(path, manifest, threads)
         clip = frames if whole is None else np.resize(frames, (whole.manifest.clip_frames, *frames.shape[1:]))
@@ -139,13 +133,7 @@ def measure(path: Path, *, threads: int = 1, steps: int = 300) -> Bench:
 
 def time_exits(model: StreamModel, steps: int) -> dict[str, Latency]:
     """How long `steps` steps of a model that is open already take to each exit that it can stop at, by turns."""
-    manifest = model.manifest
-    frames = np.random.default_rng(0).integers(
-        0, 256, (WARM_UP, manifest.input.height, manifest.input.width, 3), np.uint8
-    )
-    steppers = {name: _stepper(stopping, frames) for name, stopping in by_exit(model).items()}
-    for step in steppers.values():
-        step()
+    steppers = _steppers(model, _random_frames(model.manifest))
     took_s: dict[str, list[float]] = {name: [] for name in steppers}
     for _ in range(steps):
         for name, step in steppers.items():
@@ -162,10 +150,27 @@ def by_exit(model: StreamModel) -> dict[str, StreamModel]:
     return {name: model.with_thresholds(thresholds) for name, thresholds in sure_at.items()}
 
 
-def _stepper(model: StreamModel, frames: NDArray[np.uint8]) -> Callable[[], object]:
-    """A function that takes the next frame, of ever the same ones, through the model and keeps the state."""
-    pixels = itertools.cycle(frames)
-    return _carried(lambda state: model.step(next(pixels), state), model.zero_state())
+def _random_frames(manifest: Manifest) -> NDArray[np.uint8]:
+    """As many as a clip has, `(T, H, W, 3)`."""
+    size = (manifest.clip_frames, manifest.input.height, manifest.input.width, 3)
+    return np.random.default_rng(0).integers(0, 256, size, np.uint8)
+
+
+def _steppers(model: StreamModel, frames: NDArray[np.uint8]) -> dict[str, Callable[[], object]]:
+    """Exit -> a warm function that takes the next frame, of ever the same ones, so far, and keeps the state."""
+
+    def stepper(stopping: StreamModel) -> Callable[[], object]:
+        pixels = itertools.cycle(frames)
+        return _warm(_carried(lambda state: stopping.step(next(pixels), state), stopping.zero_state()))
+
+    return {name: stepper(stopping) for name, stopping in by_exit(model).items()}
+
+
+def _warm(step: Callable[[], object]) -> Callable[[], object]:
+    """The same after `WARM_UP` steps that nobody times."""
+    for _ in range(WARM_UP):
+        step()
+    return step
 
 
 def _carried(take: Callable[[State], tuple[object, State]], state: State) -> Callable[[], object]:

@@ -10,7 +10,7 @@ from edgevid.files import exists, is_folder
 from edgevid.manifest import METADATA_KEY, Manifest, digest_of, read_sealed
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.metadata import read_metadata
-from edgevid.models.onnx import Provider, open_onnx
+from edgevid.models.onnx import open_onnx
 
 MAX_BYTES = 1 << 30
 """No file above this is opened as a model: it would be read into memory to learn that it is none."""
@@ -76,17 +76,15 @@ def read_model(path: Path) -> tuple[bytes, Manifest]:
     return data, read_sealed(metadata[METADATA_KEY], path, partial(digest_of, data))
 
 
-def load(model: str | Path, *, threads: int = 1, provider: Provider = "cpu") -> StreamModel | ClipModel:
+def load(model: str | Path, *, threads: int = 1) -> StreamModel | ClipModel:
     """Open a model, given by its bundled name or its file, ready to compute.
 
     Args:
         threads: of one step's arithmetic.
-        provider: `coreml` and `cuda` work where the installed ONNX Runtime has them; what they cannot compute stays on
-            the CPU.
 
     Raises:
         InputError: no such model, or `read_model` or `open_onnx` refuse it.
     """
     path = find_model(model)
     data, manifest = read_model(path)
-    return open_onnx(data, manifest, str(path), threads=threads, provider=provider)
+    return open_onnx(data, manifest, str(path), threads=threads)

@@ -11,24 +11,17 @@ looked at, since what was seen in the one before stands for it; all exits then g
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edgevid.errors import EdgevidError, InputError
+from edgevid.errors import EdgevidError, InputError, first_line
 from edgevid.frame import Pixels
 from edgevid.manifest import HoldRule, Manifest
 from edgevid.models.contract import Outputs, State
 
-Provider = Literal["cpu", "coreml", "cuda"]
-
-_PROVIDERS: Final = {
-    "cpu": "CPUExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-}
 _DTYPES: Final = {
     "tensor(uint8)": "uint8",
     "tensor(float)": "float32",
@@ -151,17 +144,12 @@ class OnnxClip:
         return Outputs(logits, embedding)
 
 
-def open_onnx(
-    data: bytes, manifest: Manifest, where: str, *, threads: int = 1, provider: Provider = "cpu"
-) -> OnnxStream | OnnxClip:
+def open_onnx(data: bytes, manifest: Manifest, where: str, *, threads: int = 1) -> OnnxStream | OnnxClip:
     """Make a model of the bytes of an ONNX file. `where` names the file in messages.
 
     Raises:
-        InputError: ONNX Runtime cannot run it, it lacks the provider, or manifest and graph do not fit.
+        InputError: ONNX Runtime cannot run it, or manifest and graph do not fit.
     """
-    if _PROVIDERS[provider] not in ort.get_available_providers():
-        has = ", ".join(name for name, ort_name in _PROVIDERS.items() if ort_name in ort.get_available_providers())
-        raise InputError(f"this ONNX Runtime cannot compute on {provider}; it has {has}")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -170,12 +158,10 @@ def open_onnx(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
-    providers = list(dict.fromkeys([_PROVIDERS[provider], _PROVIDERS["cpu"]]))
     try:
-        session = ort.InferenceSession(data, options, providers=providers)
+        session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class below Exception
-        first_line = str(error).strip().partition("\n")[0]
-        raise InputError(f"{where}: ONNX Runtime cannot run it: {first_line}") from None
+        raise InputError(f"{where}: ONNX Runtime cannot run it: {first_line(error)}") from None
     check_fit(session, manifest, where)
     return OnnxStream(session, manifest) if manifest.kind == "stream" else OnnxClip(session, manifest)
 

@@ -1,5 +1,6 @@
 """A sink with a queue and a thread of its own, so that a slow one never slows inference."""
 
+import contextlib
 import threading
 from collections import deque
 from typing import Self
@@ -127,3 +128,5 @@ class QueuedSink:
                 self._events.clear()
                 self._views.clear()
                 self._changed.notify_all()
+            with contextlib.suppress(Exception):  # what it raised first is what is told
+                self._sink.close()

@@ -70,7 +70,7 @@ class ImageSource(Source):
 
     def _next_readable(self) -> tuple[Pixels, float] | None:
         while self._position < len(self._images):
-            pixels = _read_image(self._images[self._position])
+            pixels = read_image(self._images[self._position])
             time_s = self._position / self._rate_hz
             self._position += 1
             if pixels is not None:
@@ -79,7 +79,8 @@ class ImageSource(Source):
         return None
 
 
-def _read_image(path: Path) -> Pixels | None:
+def read_image(path: Path) -> Pixels | None:
+    """RGB uint8 `(H, W, 3)`, orientation (EXIF) applied; None where it cannot be read."""
     try:
         data = np.fromfile(path, np.uint8)  # cv2.imread cannot open every name on Windows
         with quiet_opencv():

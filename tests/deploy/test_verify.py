@@ -150,6 +150,14 @@ def test_measured_figures_go_into_the_manifest(tmp_path):
         (("verify", "{small}", "--against", "{checkpoint}", "--frames", "{tmp}/none.mp4"), "no such file"),
         (("verify", "{small}", "--against", "{checkpoint}", "--frames", "{sound}"), "only sound"),
         (("verify", "{checkpoint}", "--against", "{checkpoint}"), "is a directory"),
+        (("verify", "{small}", "--against", "{small}"), "itself: give the checkpoint"),
+        (("verify", "{small}", "--against", "{checkpoint}", "--tolerance", "inf"), "expected a finite number"),
+        (("verify", "{small}", "--against", "{checkpoint}", "--frames", "{tmp}"), "is a folder, not a video"),
+        (
+            ("export", "{checkpoint}", "--to", "coreml", "--out", "{tmp}", "--clip-frames", "5"),
+            "of the ONNX clip graph",
+        ),
+        (("export", "{checkpoint}", "--to", "onnx", "--out", "{tmp}", "--json", "{tmp}/small.onnx"), "two outputs are"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(exported, checkpoint, tmp_path, args, says):

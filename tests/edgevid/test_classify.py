@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tiny_models
 from command_runs import run_command
-from tiny_models import coloured_frames, damage, tiny_clip_model, tiny_manifest, tiny_stream_model
+from tiny_models import coloured_frames, damage, score_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
 from videos import truncate, write_audio, write_video
 
 from edgevid.commands import classify
 from edgevid.models.load import load
-from edgevid.recognise import score_file, score_frames
+from edgevid.recognise import score_file
 
 
 @pytest.fixture

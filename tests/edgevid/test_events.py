@@ -142,7 +142,7 @@ def test_after_a_gap_nothing_before_it_counts() -> None:
         detector.update(i / 10, softmaxed(0.9))
     assert brief(detector.finish()) == [("end", "left", 0.2)]
     assert not detector.smoothed.any()
-    assert detector.hold(5.0) == []  # there is no score to hold
+    assert detector.rest(5.0) == []  # there is no score to hold
     assert detector.update(5.1, softmaxed(0.9)) == []  # the first step after the gap is not yet min_s long
     assert detector.update(5.3, softmaxed(0.9))[0].number == 1
 
@@ -150,8 +150,8 @@ def test_after_a_gap_nothing_before_it_counts() -> None:
 def test_held_scores_advance_the_clock() -> None:
     detector = EventDetector(BARE.model_copy(update={"min_s": 0.5}), LABELS, 2)
     assert detector.update(0.0, softmaxed(0.9)) == []
-    assert detector.hold(0.4) == []
-    assert brief(detector.hold(0.5)) == [("start", "left", 0.0)]
+    assert detector.rest(0.4) == []
+    assert brief(detector.rest(0.5)) == [("start", "left", 0.0)]
 
 
 def test_time_that_goes_back_and_scores_of_another_model_are_refused() -> None:
@@ -205,7 +205,7 @@ def test_what_holds_for_any_scores(
         if activation == "sigmoid":
             scores = np.array([left, right, other], np.float32) / 9
         changes = (
-            detector.finish() if dice == 0 else detector.hold(time_s) if dice < 3 else detector.update(time_s, scores)
+            detector.finish() if dice == 0 else detector.rest(time_s) if dice < 3 else detector.update(time_s, scores)
         )
         emitted += [(time_s, c) for c in changes]
         if activation == "softmax":

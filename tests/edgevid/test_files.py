@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgevid.errors import InputError
-from edgevid.files import check_file, check_folder, write_text
+from edgevid.files import check_file, check_folder, replacing, write_text
 
 WRITTEN = ("index.html", ("*.png",))
 
@@ -88,3 +88,42 @@ def test_a_device_that_is_full_is_one_line_and_stays() -> None:
     with pytest.raises(InputError, match="cannot write /dev/full: No space left on device"):
         write_text(Path("/dev/full"), "too much")
     assert Path("/dev/full").is_char_device()
+
+
+def write_folder(place: Path, text: str) -> None:
+    with replacing(place) as temporary:
+        temporary.mkdir()
+        (temporary / "inside").write_text(text)
+
+
+def test_of_two_that_write_one_new_folder_the_second_is_told(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+
+    def overtaken() -> None:
+        with replacing(place) as temporary:
+            temporary.mkdir()
+            place.mkdir()
+            (place / "inside").write_text("the other's")
+
+    with pytest.raises(InputError, match="was written by another process meanwhile"):
+        overtaken()
+    assert (place / "inside").read_text() == "the other's"
+    write_folder(place, "one that was there is replaced")
+    assert (place / "inside").read_text() == "one that was there is replaced"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_cannot_be_replaced_is_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "out", "before")
+    rename = Path.rename
+
+    def fails_once_moved(self: Path, target: Path) -> Path:
+        if self.suffix != ".old" and target.name == "out":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails_once_moved)
+    with pytest.raises(InputError, match="Input/output error"):
+        write_folder(tmp_path / "out", "after")
+    assert (tmp_path / "out" / "inside").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

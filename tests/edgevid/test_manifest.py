@@ -96,6 +96,14 @@ FULL = tiny_manifest(
 )
 
 
+def test_what_was_measured_is_of_the_model_as_it_was() -> None:
+    assert FULL.with_events(FULL.events) is FULL
+    assert FULL.with_hold(FULL.hold) is FULL
+    assert FULL.with_events(FULL.events.model_copy(update={"cooldown_s": 9.0})).measured == ()
+    same = FULL.with_thresholds([exit_.threshold for exit_ in FULL.exits])
+    assert (same.measured, same.calibration) == (FULL.measured, None)
+
+
 @pytest.mark.parametrize("place", fields(json.loads(FULL.to_json())), ids=str)
 def test_an_unknown_key_is_refused_wherever_it_stands(place: tuple[str | int, ...]) -> None:
     data = json.loads(FULL.to_json())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tiny_models import (
     LABELS,
     coloured_frames,
+    score_frames,
     tiny_clip_model,
     tiny_conditional_model,
     tiny_manifest,
@@ -21,7 +22,7 @@ from edgevid.frame import Frame
 from edgevid.manifest import ClipPool, ExitSpec
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import load
-from edgevid.recognise import ClipScores, score_clip, score_frames
+from edgevid.recognise import ClipScores, score_clip
 
 
 @pytest.fixture

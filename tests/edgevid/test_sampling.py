@@ -10,8 +10,8 @@ from edgevid.manifest import ExitSpec, InputSpec, Manifest, Provenance
 from edgevid.sampling import (
     TOLERANCE_S,
     ClipSchedule,
-    Counts,
     Due,
+    FrameCounts,
     Sample,
     Sampler,
     Schedule,
@@ -218,7 +218,7 @@ schedules = st.one_of(
     fates=st.lists(st.sampled_from(["gated", "dropped", "computed", "later"]), min_size=80, max_size=80),
 )
 def test_every_frame_has_one_fate_whatever_happens(schedule: Schedule, deltas: list[float], fates: list[str]) -> None:
-    counts, waiting, now_s, gaps = Counts(), list[Due](), 0.0, 0
+    counts, waiting, now_s, gaps = FrameCounts(), list[Due](), 0.0, 0
     for index, delta_s in enumerate(deltas):
         now_s += delta_s
         gaps += index > 0 and delta_s > 1
@@ -244,7 +244,7 @@ def test_every_frame_has_one_fate_whatever_happens(schedule: Schedule, deltas: l
 
 
 def test_a_sum_that_does_not_hold_is_told() -> None:
-    counts = Counts()
+    counts = FrameCounts()
     counts.capture(Due((0,), settles=1))
     counts.settle(Due((0,), settles=1), "computed")
     counts.check()

@@ -127,6 +127,7 @@ def test_an_error_of_a_sink_is_kept_and_told_and_stops_nobody() -> None:
     assert queue.lost_events == 2
     with pytest.raises(InputError, match="cannot write events to x: No space left on device"):
         queue.check()
+    assert sink.seen[-1] == "closed"  # a file is closed, a terminal has its cursor again
     gone = Gated(error=BrokenPipeError())
     gone.opened.set()
     queue = QueuedSink(gone, "events to -")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from edgevid import cli
+from edgevid import cli, live
+from edgevid.errors import EdgevidError
 from tests.tiny_models import coloured_frames, tiny_clip_model, tiny_conditional_model, tiny_stream_model
 from tests.videos import truncate, write_video
 
@@ -59,6 +60,26 @@ def test_the_events_of_several_files_and_what_could_not_be_read(here: Path, tmp_
 def run(monkeypatch: pytest.MonkeyPatch, here: Path, *args: object) -> int:
     monkeypatch.chdir(here)
     return cli.run(["detect", *map(str, args), "--model", "tiny.onnx"])
+
+
+def test_a_model_that_fails_in_the_second_file_loses_nothing_of_the_first(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = live.run
+
+    def fails_at_b(pipeline: live.Pipeline, **options: Any) -> bool:
+        if pipeline.source.info.name == "b.mp4":
+            raise EdgevidError("the model computed NaN")
+        return whole(pipeline, **options)
+
+    monkeypatch.setattr(live, "run", fails_at_b)
+    assert run(monkeypatch, here, "a.mp4", "b.mp4", "a.mp4", "--json", tmp_path / "j.json") == 1
+    printed = capsys.readouterr()
+    assert printed.err == "edgevid: the model computed NaN\n"
+    assert "a.mp4" in printed.out
+    told = json.loads((tmp_path / "j.json").read_text())
+    assert [result["events"][0]["label"] for result in told["files"]] == ["red"]
+    assert told["skipped"] == [{"file": "b.mp4", "reason": "the model computed NaN"}]
 
 
 def test_live_at_full_speed_gives_the_same_events(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

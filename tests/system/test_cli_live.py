@@ -263,6 +263,21 @@ def test_bad_input_is_one_line_and_status_2(
     assert (here / "play.mp4").stat().st_size > 0
 
 
+def test_one_file_that_cannot_be_written_costs_no_other(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    monkeypatch.chdir(here)
+    files = ["--metrics", "/dev/full", "--json", str(tmp_path / "j.json"), "--events", str(tmp_path / "e.jsonl")]
+    source = ["--source", "play.mp4", "--model", "tiny.onnx", "--pace", "fast", "--no-window"]
+    assert cli.run(["live", *source, *files]) == 2
+    assert capsys.readouterr().err == "edgevid: cannot write /dev/full: No space left on device\n"
+    events = lines(tmp_path / "e.jsonl")
+    assert [event["type"] for event in events if event["type"] != "update"] == ["start", "end"]
+    assert json.loads((tmp_path / "j.json").read_text())["frames"]["captured"] == 60
+
+
 def test_a_damaged_model_ends_the_run_with_one_line_and_complete_files(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from tiny_models import (
     LABELS,
     WIDTH,
     coloured_frames,
+    score_frames,
     tiny_clip_model,
     tiny_conditional_model,
     tiny_manifest,
@@ -27,7 +28,7 @@ from videos import write_video
 
 from edgevid.manifest import METADATA_KEY, ExitSpec, Provenance, seal
 from edgevid.models.load import load
-from edgevid.recognise import score_file, score_frames
+from edgevid.recognise import score_file
 from edgevid_train.annotations import read_data
 from edgevid_train.calibration.calibrate import LEVELS
 from edgevid_train.calibration.judged import judge_clips, judge_events
@@ -76,6 +77,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def conditional(tmp_path: Path) -> Path:
     return tiny_conditional_model(tmp_path / "tiny.onnx")
+
+
+def test_the_figures_do_not_take_the_model_s_place(tmp_path: Path, data: Path, conditional: Path) -> None:
+    ran = calibrate(conditional, data, *SOFT, "--out", tmp_path / "x.onnx", "--json", tmp_path / "x.onnx")
+    assert (ran.status, ran.err) == (2, "two outputs are one file: name another for each\n")
 
 
 def test_the_last_row_that_passes_is_written_with_the_promise(tmp_path: Path, data: Path, conditional: Path) -> None:

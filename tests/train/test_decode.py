@@ -14,14 +14,25 @@ from hypothesis import strategies as st
 from videos import number_of, numbered_frames, truncate, write_video
 
 from edgevid.errors import InputError
+from edgevid.manifest import InputSpec
 from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.decode import ClipCache, DecodedClip, DecodeError, IndexStore, Span, decode_clip, with_context
+from edgevid_train.decode import (
+    RUNTIME_SHORT_SIDE,
+    ClipCache,
+    DecodedClip,
+    DecodeError,
+    IndexStore,
+    Span,
+    decode_clip,
+    with_context,
+)
 from edgevid_train.decode import cache as decode_cache
 from edgevid_train.decode import clip as decode_clip_module
 from edgevid_train.ledger import Ledger
+from edgevid_train.models.teacher_config import TeacherConfig
 from edgevid_train.npz import NpzError, read_npz
-from edgevid_train.samples.dataset import labelled
+from edgevid_train.samples.dataset import held_out_for_teacher, labelled, spread
 from edgevid_train.samples.places import read_places, write_places
 
 
@@ -48,6 +59,18 @@ def test_a_span_is_cut_out_end_exclusive(video: Path) -> None:
     clip = decode_clip(record(video, 0.5, 1.0))
     assert [number_of(frame) for frame in clip.frames] == [5, 6, 7, 8, 9]
     assert clip.times_s[0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, 4.0, 7.5])
+def test_a_teacher_s_held_out_frames_are_those_it_is_judged_by(video: Path, rate_hz: float) -> None:
+    """Sampled once, as `evaluate` does, though only what is taken is decoded."""
+    teacher = TeacherConfig(frames=5, rate_hz=rate_hz, input=InputSpec(height=32, width=48))
+    held_out = held_out_for_teacher([], teacher, 1 << 20, IndexStore())
+    for end_s in (0.3, 0.9, 1.3, 2.0):
+        clip = record(video, 0.0, end_s)
+        frames = held_out.frames(clip)
+        assert len(frames) == 5
+        assert np.array_equal(frames, spread(decode_clip(clip, RUNTIME_SHORT_SIDE), teacher))
 
 
 def broken(kind: str, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from videos import damage, write_video
 
 from edgevid.frame import Pixels
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.decode import ClipRequest, DecodeError, IndexStore, clip, decode_clip, decode_request, read_index
+from edgevid_train.decode import DecodeError, IndexStore, clip, decode_clip, read_index
 from edgevid_train.decode.seek import SeekError, read_frames
 
 COUNT = 60
@@ -182,23 +182,13 @@ def test_groups_without_a_wanted_frame_are_not_decoded(folder: Path) -> None:
         read_frames(file, index, np.array([14, 26]), 48)
 
 
-def test_a_request_asks_in_exactly_one_way(folder: Path, tmp_path: Path) -> None:
-    file = folder / "request.mp4"
+def test_some_frames_of_a_clip_are_picked_by_their_times(folder: Path, tmp_path: Path) -> None:
+    file = folder / "picked.mp4"
     write_video(file, moving(COUNT), options=x264())  # 25 a second
-    whole, indexes = decode_clip(record(file), 48), IndexStore(tmp_path)
-    for request, positions in [
-        (ClipRequest(4, 0.4, rate_hz=5), [10, 15, 20, 25]),
-        (ClipRequest(4, 0.4, span_s=0.6), [10, 15, 20, 25]),
-        (ClipRequest(4, 0.4, step=5), [10, 15, 20, 25]),
-        (ClipRequest(4, 0.4, step=5, speed=2), [10, 20, 30, 40]),
-        (ClipRequest(3, 0.4, rate_hz=5, speed=0.4), [10, 12, 14]),
-        (ClipRequest(3, 2.2, rate_hz=5), [55, 59, 59]),  # the last frame stands for what is past the end
-        (ClipRequest(3, 0.0, rate_hz=100), [0, 1, 1]),
-    ]:
-        for how in (indexes, None):
-            found = decode_request(record(file), request, 48, how)
-            assert np.array_equal(found.frames, whole.frames[positions]), request
-            assert np.array_equal(found.times_s, whole.times_s[positions])
-    for wrong in ({}, {"step": 1, "rate_hz": 5.0}, {"span_s": 0.0}, {"rate_hz": 5.0, "speed": 0.0}, {"step": 0}):
-        with pytest.raises(ValueError, match=r"exactly one|above 0"):
-            ClipRequest(4, **wrong)  # type: ignore[arg-type]
+    whole = decode_clip(record(file), 48)
+    for how in (IndexStore(tmp_path), None):
+        found = decode_clip(
+            record(file, 0.4, 2.0), 48, None, how, lambda times_s: np.searchsorted(times_s, [0.4, 0.6, 0.6, 1.9])
+        )
+        assert np.array_equal(found.frames, whole.frames[[10, 15, 15, 48]])
+        assert np.array_equal(found.times_s, whole.times_s[[10, 15, 15, 48]])

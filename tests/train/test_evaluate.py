@@ -182,7 +182,7 @@ def test_torch_is_not_loaded_for_a_model_file(tmp_path: Path, colours: Path) -> 
         "from edgevid_train.annotations import ReadOptions\n"
         "from edgevid_train.evaluate.report import evaluate_model\n"
         "from edgevid_train.evaluate.report_page import write_report\n"
-        "from rich.console import Console; from edgevid_train.loop.progress import Reporter\n"
+        "from rich.console import Console; from edgevid_train.reporter import Reporter\n"
         f"data, report = Path({str(colours)!r}), Reporter(Console())\n"
         f"report = evaluate_model({str(model)!r}, data, ReadOptions(), report=report)\n"
         f"write_report(report, report.to_json(), Path({str(tmp_path / 'report')!r}))\n"

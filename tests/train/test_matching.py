@@ -11,9 +11,9 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from edgevid_train.evaluate.matching import (
     Action,
-    Counts,
     Found,
     Stream,
+    Tally,
     count,
     count_by_unit,
     delays_s,
@@ -67,7 +67,7 @@ def test_every_event_has_one_verdict_and_every_figure_follows(actions: list[Acti
     counts = count(stream)
     assert told.count("matched") == counts.matched == len(actions) - counts.missed
     assert len(told) - told.count("matched") == counts.extra
-    assert sum(count_by_unit(stream).values(), Counts()) == counts
+    assert sum(count_by_unit(stream).values(), Tally()) == counts
     assert 0 <= counts.f1 <= 1
     assert len(delays_s(stream)) == counts.matched
     assert flickers(stream) <= 2 * counts.extra
@@ -101,7 +101,7 @@ def test_verdicts_by_hand() -> None:
 
 
 def test_one_event_does_not_find_two_actions() -> None:
-    assert count(Stream("s", 9, (action("a", 0, 2), action("a", 2.5, 4)), (event("a", 1, 3),))) == Counts(1, 1, 0)
+    assert count(Stream("s", 9, (action("a", 0, 2), action("a", 2.5, 4)), (event("a", 1, 3),))) == Tally(1, 1, 0)
 
 
 def test_summary_by_hand() -> None:
@@ -162,11 +162,11 @@ def test_edit_distance_is_a_metric(a: Sequence[str], b: Sequence[str], c: Sequen
 
 
 def test_the_interval_of_f1_draws_whole_units() -> None:
-    alike = [Counts(matched=8, missed=1, extra=1)] * 20
+    alike = [Tally(matched=8, missed=1, extra=1)] * 20
     assert f1_interval(alike) == pytest.approx((alike[0].f1, alike[0].f1))
-    mixed = [Counts(matched=9), Counts(missed=9)] * 10
+    mixed = [Tally(matched=9), Tally(missed=9)] * 10
     low, high = f1_interval(mixed)
-    assert low < sum(mixed, Counts()).f1 < high
+    assert low < sum(mixed, Tally()).f1 < high
     assert f1_interval(mixed) == (low, high)
     assert f1_interval(alike[:1]) == (0.0, 1.0)
 

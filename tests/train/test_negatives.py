@@ -18,9 +18,9 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
 from edgevid_train.decode import IndexStore
 from edgevid_train.loop.interrupt import StoppedError
-from edgevid_train.loop.progress import Reporter
 from edgevid_train.marks import Known
 from edgevid_train.negatives import PIECE_S, as_record, deal, find_negatives, read_negatives
+from edgevid_train.reporter import Reporter
 
 ALONE = ("--set", "distill.response=0", "--set", "distill.feature=0", "--set", "optim.epochs=1")
 

@@ -370,6 +370,10 @@ def test_one_piece_alone_is_trained_on(recipe: Path, tmp_path: Path) -> None:
     ran = pretrain("--recipe", recipe, "--data", tmp_path / "data", "--out", tmp_path / "run")
     assert ran.status == 0, ran.err
     assert "nothing held out" in ran.out
+    patient = ("--set", "pretrain_optim.patience=2")
+    ran = pretrain("--recipe", recipe, "--data", tmp_path / "data", "--out", tmp_path / "patient", *patient)
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "pretrain_optim.patience goes by clips that are held out" in ran.err
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run(recipe: Path, drawn: Path, tmp_path: Path, monkeypatch) -> None:

@@ -30,8 +30,8 @@ from edgevid_train.loop import processes
 from edgevid_train.loop.devices import make_accelerator
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.job import Job
-from edgevid_train.loop.progress import Reporter
 from edgevid_train.loop.trainer import train
+from edgevid_train.reporter import Reporter
 from edgevid_train.samples.sampler import BatchPlan
 
 # Nothing that each process draws for itself, and no statistics of a batch; 3 clips a batch make unequal shares.

@@ -7,13 +7,12 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import coloured_frames, tiny_stream_model
+from tiny_models import coloured_frames, score_frames, tiny_stream_model
 
 from edgevid.errors import InputError
 from edgevid.manifest import NO_DIGEST, Calibration
 from edgevid.models.load import load, read_model
 from edgevid.models.metadata import read_metadata, with_metadata
-from edgevid.recognise import score_frames
 from edgevid_train.rewrite import rewrite
 
 PROMISE = Calibration(risk=0.02, confidence=0.95, n=149)

@@ -79,6 +79,13 @@ def test_a_promise_is_about_shares(value: float) -> None:
         Promise(0.02, value)
 
 
+@pytest.mark.parametrize("risk", [1e-300, 1e-17, 1e-7])
+def test_what_nobody_could_prove_is_refused(risk: float) -> None:
+    with pytest.raises(InputError, match="the least that can be promised is 1e-06"):
+        Promise(risk, 0.95)
+    assert 2_900_000 < Promise(1e-6, 0.95).units_needed() < 3_000_000
+
+
 def test_impossible_counts() -> None:
     with pytest.raises(ValueError, match="4 losses of 3"):
         PROMISE.p_value(4, 3)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tiny_run import RECIPE, distill, interrupt_at, write_clips
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
@@ -413,6 +414,34 @@ def test_wrong_words_are_one_line(recipe: Path, clips: Path, tmp_path: Path, arg
     assert says in ran.err
     assert ran.err.count("\n") == 1
     assert not (tmp_path / "run").exists()  # nothing was begun
+
+
+@pytest.mark.parametrize("json", ["run", "run/run.json", "run/cv.json"])
+def test_figures_do_not_take_the_place_of_a_run_s_files(recipe: Path, clips: Path, tmp_path: Path, json: str) -> None:
+    ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--json", tmp_path / json)
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "is what the run itself writes: name another file" in ran.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("writer", "error"),
+    [
+        ("save_file", SafetensorError("I/O error: No space left on device (os error 28)")),
+        ("torch.save", RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 640 vs 598")),
+    ],
+)
+def test_a_disk_that_is_full_is_one_line(
+    recipe: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str, error: Exception
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"edgevid_train.checkpoint.{writer}", full)
+    ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "cannot write" in ran.err
+    assert "No space left" in ran.err or "is the disk full?" in ran.err
 
 
 def test_resume_without_a_run(tmp_path: Path, recipe: Path) -> None:

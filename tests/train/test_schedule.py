@@ -19,7 +19,7 @@ from edgevid_train.checkpoint import load_trainer
 from edgevid_train.loop.groups import parameter_groups
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.optim import OptimConfig
-from edgevid_train.loop.schedule import is_plateau, learning_rate
+from edgevid_train.loop.schedule import check_held_out, is_plateau, learning_rate
 from edgevid_train.losses.tasks import StudentTask, TeacherTask
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import TeacherConfig, build_teacher
@@ -157,11 +157,12 @@ def test_patience_ends_a_training_early_and_says_so(tmp_path: Path) -> None:
     run(job(tmp_path, validate=told([]), **what), resume=True)  # it is over, and stays so
 
 
-def test_what_goes_by_held_out_clips_needs_some(tmp_path: Path) -> None:
-    for what, says in (({"patience": 2}, "optim.patience"), ({"schedule": "plateau"}, "optim.schedule = plateau")):
+def test_what_goes_by_held_out_clips_needs_some() -> None:
+    for what, says in (({"patience": 2}, "x_optim.patience"), ({"schedule": "plateau"}, "x_optim.schedule = plateau")):
         with pytest.raises(InputError, match=f"{says} goes by clips that are held out, and none are"):
-            run(job(tmp_path, **what))
-    assert not any(tmp_path.iterdir())
+            check_held_out(OptimConfig(**what), "x_optim", held_out=False)
+        check_held_out(OptimConfig(**what), "x_optim", held_out=True)
+    check_held_out(OptimConfig(), "x_optim", held_out=False)
 
 
 def shares(task: nn.Module, **optim: float) -> dict[str, float]:

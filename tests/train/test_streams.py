@@ -35,7 +35,7 @@ from edgevid_train.evaluate.matching import Action, count
 from edgevid_train.evaluate.stream_plan import Rest, Shown, StreamPlan, StreamSettings, Video, plan_streams
 from edgevid_train.evaluate.stream_run import Trace, watch
 from edgevid_train.evaluate.stream_source import Camera, StreamSource
-from edgevid_train.marks import marks_of_all
+from edgevid_train.marks import MOST, marks_of_all
 from edgevid_train.negatives import as_record
 
 DEAF = EventRule(on=0.999, off=0.99, min_s=1.5, cooldown_s=0.5, smooth_s=0.7)
@@ -405,7 +405,16 @@ def test_a_model_is_not_fitted_to_what_it_was_trained_on(tmp_path: Path, colours
     ran = command("evaluate", model, colours, "--stream", "--json", tmp_path / "e.json")
     assert ran.status == 0
     assert "warning: the model was trained on" in ran.out
-    assert json.loads((tmp_path / "e.json").read_text())["trained_on"] > 0
+    assert json.loads((tmp_path / "e.json").read_text())["seen"]["n"] > 0
+
+
+def test_a_clip_of_an_action_is_no_negative(tmp_path: Path, colours: Path, tiny: Path) -> None:
+    out = tmp_path / "o.onnx"
+    ran = command("fit-events", tiny, colours, "--negatives", colours, "--out", out, "--json", tmp_path / "j")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "it is one of the clips" in ran.err
+    ran = command("fit-events", tiny, colours, "--out", out, "--json", out)
+    assert (ran.status, ran.err) == (2, "two outputs are one file: name another for each\n")
 
 
 def test_nor_is_one_to_negatives_that_it_was_trained_on(tmp_path: Path, colours: Path, negatives: Path) -> None:
@@ -418,7 +427,18 @@ def test_nor_is_one_to_negatives_that_it_was_trained_on(tmp_path: Path, colours:
     ran = command("evaluate", model, colours, "--stream", "--negatives", negatives, "--json", tmp_path / "e.json")
     assert ran.status == 0
     assert "warning: the model was trained on 1 of the negatives" in ran.out
-    assert json.loads((tmp_path / "e.json").read_text())["negatives_trained_on"] == 1
+    assert json.loads((tmp_path / "e.json").read_text())["negatives_seen"] == {"n": 1, "complete": True}
+
+
+def test_what_a_sample_of_marks_shows_is_told_as_the_least(tmp_path: Path, colours: Path, negatives: Path) -> None:
+    own = marks_of_all([as_record(negatives / "b_red.mp4")])
+    marks = (*own, *(f"{n:012x}" for n in range(MOST - len(own))))
+    told = Provenance(data="d", weights="w", licences="MIT", recipe="r", trained_on=marks)
+    model = tiny_stream_model(tmp_path / "t.onnx", tiny_manifest("stream", provenance=told))
+    ran = command("fit-events", model, colours, "--negatives", negatives, "--out", tmp_path / "o.onnx")
+    assert "was trained on at least 1 of the 3 clips of the negatives" in ran.err
+    ran = command("evaluate", model, colours, "--stream", "--negatives", negatives)
+    assert "warning: the model was trained on at least 1 of the negatives" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -463,7 +483,7 @@ def test_torch_is_not_loaded_for_streams(colours: Path, tiny: Path) -> None:
         "from edgevid_train.annotations import ReadOptions\n"
         "from edgevid_train.evaluate.fit_events import fit_model\n"
         "from edgevid_train.evaluate.stream_plan import StreamSettings\n"
-        "from edgevid_train.loop.progress import Reporter\n"
+        "from edgevid_train.reporter import Reporter\n"
         f"model, data = {str(tiny)!r}, Path({str(colours)!r})\n"
         "fit_model(model, data, ReadOptions(), StreamSettings(), report=Reporter(Console()))\n"
         "assert 'torch' not in sys.modules, 'torch'\n"

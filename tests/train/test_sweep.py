@@ -161,6 +161,7 @@ def test_a_run_that_fails_is_a_row_that_says_so(
         (["--sweep", "optim.lr=1e-3,-2"], "optim.lr: "),
         (["--sweep", "optim.lrr=1,2"], "optim.lrr: unknown key"),
         (["--sweep", "seed=1,2"], "which is for --seeds"),
+        (["--sweep", "name=a,b"], "neither name nor seed"),
         (["--sweep", "optim.lr=1,2", "--sweep", "optim.lr=3"], "each key once"),
         (["--sweep", "optim.lr=1,2", "--all"], "--all holds none out"),
         (["--sweep", "optim.lr=1e-3,0.001"], "optim.lr=1e-3 and optim.lr=0.001 are the same"),

@@ -2,7 +2,12 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,7 +15,9 @@ import cv2
 import numpy as np
 import pytest
 import typer
+import videos
 from typer.testing import CliRunner
+from videos import number_of, numbered_frames
 
 from edgevid.assets import asset
 from edgevid.errors import InputError
@@ -172,6 +179,27 @@ def test_backgrounds_come_from_a_folder(tmp_path: Path) -> None:
     assert 3 <= red_clips(bank) - red_clips(None) <= 9, "about half of the clips stand before one"
 
 
+def test_backgrounds_are_every_kind_of_video_upright_and_every_thirtieth_frame(tmp_path: Path) -> None:
+    frames = numbered_frames(70)
+    videos.write_video(tmp_path / "a.mp4", frames).rename(tmp_path / "a.m4v")
+    videos.write_video(tmp_path / "b.ts", frames[7:27])
+    videos.write_video(tmp_path / "c.mp4", frames[9:11], rotation=90)
+    videos.write_video(tmp_path / "d.mp4", frames[11:13], aspect=Fraction(2))
+    videos.truncate(videos.write_video(tmp_path / "e.ts", frames), 0.8)
+    videos.write_video(tmp_path / ".hidden.mp4", frames[:2])
+    bank = BackgroundBank(tmp_path)
+    assert (bank.unreadable, bank.left_out) == ([], 0)
+    assert [number_of(picture) for picture in bank.pictures[:4]] == [0, 30, 60, 7]
+    assert [picture.shape for picture in bank.pictures[3:6]] == [(64, 96, 3), (96, 64, 3), (64, 192, 3)]
+    assert [number_of(picture) for picture in bank.pictures[5:]] == [11, 0, 30]
+
+
+def test_backgrounds_are_no_larger_than_what_is_kept(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "large.png"), np.zeros((960, 1280, 3), np.uint8))
+    videos.write_video(tmp_path / "large.mp4", numbered_frames(1, 1280, 960))
+    assert [picture.shape for picture in BackgroundBank(tmp_path).pictures] == [(480, 640, 3)] * 2
+
+
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         BackgroundBank(tmp_path / "missing")
@@ -228,6 +256,42 @@ def test_demo_takes_no_other_options(app: typer.Typer, tmp_path: Path) -> None:
     assert "--seed" in str(result.exception)
     assert isinstance(CliRunner().invoke(app, [*line[:4], str(tmp_path / "d.gif")]).exception, InputError)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_ends_a_service_ends_it_as_ctrl_c_does(tmp_path: Path, jobs: str) -> None:
+    line = ["data", "synthesize", "--out", "a", "--clips", "4000", "--size", "64x48", "--jobs", jobs]
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgevid", *line],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            until = time.monotonic() + 120
+            while not list(tmp_path.glob(".a.*/clips/*.mp4")) and time.monotonic() < until:
+                time.sleep(0.05)
+            process.terminate()
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "leaked" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_exists_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine.txt").touch()
+    line = ["data", "synthesize", "--out", "a", "--clips", "2", "--size", "64x48"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "edgevid", *line], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == 2
+    assert ran.stderr == "edgevid: a exists; give --force to replace it\n"
 
 
 def test_command_refuses_a_wrong_paths_file_before_it_writes(app: typer.Typer, tmp_path: Path) -> None:

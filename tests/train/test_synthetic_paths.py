@@ -123,8 +123,10 @@ def write_paths(file: Path, **changes: object) -> Path:
     return file
 
 
-def test_path_bank_gives_a_drawn_path(tmp_path: Path) -> None:
-    bank = PathBank(write_paths(tmp_path / "p.npz", test_label=np.array(["star"])))
+@pytest.mark.parametrize("kind", ["i2", "i8", "u8"])
+def test_path_bank_gives_a_drawn_path(tmp_path: Path, kind: str) -> None:
+    changes = {"test_label": np.array(["star"]), "train_length": np.array([2, 3], kind)}
+    bank = PathBank(write_paths(tmp_path / "p.npz", **changes))
     assert bank.labels == ("left", "circle")
     path = bank.pick("left", np.random.default_rng(0))
     assert path is not None
@@ -137,6 +139,8 @@ def test_path_bank_gives_a_drawn_path(tmp_path: Path) -> None:
     ("changes", "reason"),
     [
         ({"train_xy": None}, "not a paths file"),
+        ({"train_xy": np.zeros((5, 2), np.float32)}, "every path in it is a dot"),
+        ({"train_length": np.array([2**63, 2**63 + 5], np.uint64)}, "do not add up"),
         ({"train_length": np.array([2, 9])}, "do not add up"),
         ({"train_length": np.array([-1, 6])}, "do not add up"),
         ({"train_length": np.array([2.0, 3.0])}, "integers"),

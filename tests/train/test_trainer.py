@@ -25,12 +25,13 @@ from edgevid_train.loop.devices import make_accelerator
 from edgevid_train.loop.interrupt import StoppedError, interruptible
 from edgevid_train.loop.job import Job
 from edgevid_train.loop.optim import OptimConfig
-from edgevid_train.loop.progress import Meter, Reporter
+from edgevid_train.loop.progress import Meter
 from edgevid_train.loop.random_states import random_states, set_random_states
 from edgevid_train.loop.scalars import check_log
 from edgevid_train.loop.schedule import better
 from edgevid_train.loop.trainer import train
 from edgevid_train.losses.counts import Counts
+from edgevid_train.reporter import Reporter
 from edgevid_train.samples.batch import Batch
 from edgevid_train.samples.sampler import BatchPlan, Sampler
 
@@ -387,16 +388,37 @@ def test_devices_that_are_not_there() -> None:
             make_accelerator("mps", "no")
 
 
-def test_the_first_ctrl_c_asks_and_the_second_is_the_systems() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_ctrl_c_asks_and_the_second_is_the_systems(number: signal.Signals) -> None:
+    """So does what ends a service."""
     heard: list[str] = []
-    before = signal.getsignal(signal.SIGINT)
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with interruptible(lambda: heard.append("first")) as stop:
         assert not stop()
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         assert stop()
         assert heard == ["first"]
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # the next one ends the process at once
-    assert signal.getsignal(signal.SIGINT) is before
+        assert signal.getsignal(number) is signal.SIG_DFL  # the next one ends the process at once
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        if number == signal.SIGINT:
+            signal.raise_signal(signal.SIGTERM)
+            assert heard == ["first"]
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_what_was_ignored_stays_ignored_and_a_launcher_ends_its_processes() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible(lambda: None, alone=False) as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not stop()
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        with interruptible(lambda: None) as stop:
+            signal.raise_signal(signal.SIGTERM)
+            assert stop()
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_is_left_alone_outside_the_main_thread() -> None:

@@ -21,7 +21,7 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import Checkpoint, CheckpointInfo
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, decode_clip
 from edgevid_train.evaluate.subjects import Answer, open_subject
-from edgevid_train.evaluate.subjects.views import ManyViews, ViewPlan, crops_of, mirrored_order, parts_of
+from edgevid_train.evaluate.subjects.views import ManyViews, ViewPlan, crops_of, mirrored_order, parts_of, view_starts
 from edgevid_train.models.student import Student
 
 RECORD = ClipRecord(Path("x.mp4"), "x.mp4", ("left",), "x")
@@ -61,6 +61,20 @@ def test_parts_of_a_clip_are_evenly_spread(frames: int, count: int, window_s: fl
     if count > 1:
         assert firsts[0] == 0
         assert window_s >= 6 or clip.times_s[-1] - parts[-1].times_s[-1] < 0.1 + 1e-3
+
+
+def test_windows_stand_evenly_in_a_span() -> None:
+    assert view_starts(0.0, 10.0, 2.0, 3).tolist() == [0.0, 4.0, 8.0]
+    assert view_starts(5.0, 6.0, 2.0, 3).tolist() == [5.0, 5.0, 5.0]
+
+
+@given(st.floats(0, 1000), st.floats(0, 100), st.floats(0.01, 50), st.integers(2, 40))
+def test_windows_lie_within_the_span(start_s: float, length_s: float, window_s: float, views: int) -> None:
+    starts = view_starts(start_s, start_s + length_s, window_s, views)
+    assert len(starts) == views
+    assert (np.diff(starts) >= 0).all()
+    assert starts[0] == start_s
+    assert starts[-1] + window_s <= start_s + max(length_s, window_s) + 1e-9
 
 
 def test_three_crops_lie_along_the_longer_side() -> None:

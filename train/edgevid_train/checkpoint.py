@@ -10,8 +10,9 @@
 Weights are data, not code: nothing here unpickles anything but tensors and plain values.
 """
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_fault, first_line
 from edgevid.files import replacing
 from edgevid_train.losses.label_loss import Activation
 from edgevid_train.models.ensemble import Ensemble
@@ -114,7 +115,7 @@ class Checkpoint:
 
     def write(self, folder: Path) -> None:
         """Write the folder as a whole, replacing an older one in one step. Raises InputError when that fails."""
-        with replacing(folder) as temporary:
+        with replacing(folder) as temporary, _told_as_os_errors():
             temporary.mkdir()
             network = kept_part(self.network)
             if isinstance(self.network, NormalisedNetwork) and hasattr(network, "save_pretrained"):
@@ -125,6 +126,19 @@ class Checkpoint:
             (temporary / INFO).write_text(self.info.model_dump_json(indent=2) + "\n", encoding="utf-8")
             if self.trainer is not None:
                 torch.save(self.trainer, temporary / TRAINER)
+
+
+@contextlib.contextmanager
+def _told_as_os_errors() -> Iterator[None]:
+    """A full disk has other names where compiled code writes."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(first_line(error)) from error
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in ("unexpected pos", "PytorchStreamWriter")):
+            raise
+        raise OSError("not all of it could be written; is the disk full?") from error
 
 
 def kept_part(network: nn.Module) -> nn.Module:
@@ -272,9 +286,8 @@ def _parsed(folder: Path) -> CheckpointInfo:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {place + ': ' if place else ''}{first['msg']}") from None
+        place, what = first_fault(error)
+        raise InputError(f"{path}: {place + ': ' if place else ''}{what}") from None
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -302,7 +315,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read as weights: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path}: cannot be read as weights: {first_line(error)}") from None
     for name, value in state.items():
         if not value.isfinite().all():
             raise InputError(f"{path}: {name} holds NaN or infinity: the weights are damaged")

@@ -18,7 +18,7 @@ from edgevid_train.checkpoint import (
 from edgevid_train.models.teacher_config import TeacherConfig
 from edgevid_train.recipe import Recipe
 from edgevid_train.request import RunRequest
-from edgevid_train.samples.split import Split
+from edgevid_train.run_splits import RunSplit
 
 
 def teacher_for(path: Path, held_out: Collection[str]) -> Path:
@@ -49,9 +49,7 @@ def leaked(checkpoint: Path, kind: Kind, held_out: Collection[str]) -> list[str]
     return sorted(set(read_info(checkpoint, kind).split.train_groups) & set(held_out))
 
 
-def given_teachers(
-    request: RunRequest, labels: tuple[str, ...], splits: Sequence[tuple[str, str, Split]]
-) -> list[Path | None]:
+def given_teachers(request: RunRequest, labels: tuple[str, ...], splits: Sequence[RunSplit]) -> list[Path | None]:
     """For every split the checkpoint of the teacher that was given, if one was."""
     if request.teacher is None:
         return [None] * len(splits)
@@ -64,7 +62,7 @@ def given_teachers(
 def leaks(
     request: RunRequest,
     recipe: Recipe,
-    splits: Sequence[tuple[str, str, Split]],
+    splits: Sequence[RunSplit],
     given: Sequence[Path | None],
 ) -> Iterator[str]:
     """What a person should know of weights that have seen what a split holds out, one line each."""

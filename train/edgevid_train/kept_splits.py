@@ -5,18 +5,16 @@ import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid.files import write_json
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.loop import processes
-from edgevid_train.samples.split import Split
+from edgevid_train.run_splits import RunSplit
 
 SPLITS = "splits.json"
 
 
-def keep_splits(
-    out: Path, splits: Sequence[tuple[str, str, Split]], readable: Collection[ClipRecord], *, resume: bool
-) -> None:
+def keep_splits(out: Path, splits: Sequence[RunSplit], readable: Collection[ClipRecord], *, resume: bool) -> None:
     """Write which clips are on which side of every split, as digests; of a run that is resumed compare them.
 
     One clip more or less cuts other folds: what a finished fold was trained on would be held out of it.
@@ -33,7 +31,7 @@ def keep_splits(
         try:
             before = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise InputError(f"--resume: {path} is damaged: {str(error).splitlines()[0]}") from None
+            raise InputError(f"--resume: {path} is damaged: {first_line(error)}") from None
         if before != now:
             raise InputError(
                 f"--resume: the clips are not those that the run in {out} was begun with, and what it was trained on "

@@ -12,6 +12,7 @@ import bisect
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
@@ -82,6 +83,15 @@ class Seen:
     clips: frozenset[ClipRecord]
     complete: bool = True
 
+    def to_json(self) -> dict[str, Any]:
+        """What reports keep of it; `how_many` puts it into words."""
+        return {"n": len(self.clips), "complete": self.complete}
+
+    @property
+    def in_words(self) -> str:
+        """How many there are, for people."""
+        return how_many(len(self.clips), complete=self.complete)
+
 
 def how_many(count: int, *, complete: bool) -> str:
     """Of clips that a network has seen, for people: `3`, or `at least 3` where it keeps a sample of its marks."""
@@ -99,11 +109,12 @@ def refuse_trained(
     records: Sequence[ClipRecord], trained_on: Collection[str], model: str, data: str, purpose: str
 ) -> None:
     """Raises InputError when the model has seen some of `records`, those of `data`; `purpose` says what for."""
-    seen = trained_among(records, trained_on)
-    if seen:
+    seen = seen_among(records, trained_on)
+    if seen and seen.clips:
+        first = min(record.id for record in seen.clips)
         raise InputError(
-            f"{model} was trained on {len(seen)} of the {len(records)} clips of {data}, or on their groups "
-            f"({seen[0].id} for one); {purpose} clips that it has never seen"
+            f"{model} was trained on {seen.in_words} of the {len(records)} clips of {data}, or on their groups "
+            f"({first} for one); {purpose} clips that it has never seen"
         )
 
 

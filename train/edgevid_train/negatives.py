@@ -17,7 +17,7 @@ from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.annotations.paths import VIDEO_ENDINGS, videos_below
 from edgevid_train.decode import IndexStore
 from edgevid_train.loop.interrupt import StoppedError
-from edgevid_train.loop.progress import Reporter
+from edgevid_train.reporter import Reporter
 
 PIECE_S = 4.0
 """A video is cut into pieces of about this length: a stream's past has room for some of them."""

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevid.errors import first_line
+
 
 class NpzError(Exception):
     """The file is there and is no `.npz` of plain arrays, or is damaged; says what is wrong."""
@@ -31,4 +33,4 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, MemoryError),
         *(NotImplementedError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError),
     ) as error:
-        raise NpzError(str(error).splitlines()[0] if str(error) else "it is empty") from None
+        raise NpzError(first_line(error) if str(error) else "it is empty") from None

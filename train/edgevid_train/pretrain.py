@@ -27,14 +27,15 @@ from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device, make_accelerator
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.job import Job
-from edgevid_train.loop.progress import Reporter
 from edgevid_train.loop.scalars import check_log
+from edgevid_train.loop.schedule import check_held_out
 from edgevid_train.loop.trainer import train
 from edgevid_train.marks import marks_of_all
 from edgevid_train.masked import ClipShape, MaskedBatch, MaskedClips, MaskedTask, hidden_patches
 from edgevid_train.models.videomae import MaskedVideoMAE
 from edgevid_train.phases import is_finished
 from edgevid_train.recipe import Recipe
+from edgevid_train.reporter import Reporter
 from edgevid_train.request import RECIPE, RUN, PretrainRequest, Start
 from edgevid_train.run_folder import resumable, run_folder
 from edgevid_train.samples.dataset import shards_of
@@ -83,6 +84,7 @@ def _pretrain(
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, None, IndexStore(), disk)
         pieces = _read(videos, cache, recipe, out, report, stop)
         training, held_out = hold_out(pieces, recipe.data.holdout, recipe.data.split_seed)
+        check_held_out(recipe.pretrain_optim, "pretrain_optim", held_out=bool(held_out))
         report.say(f"{len(videos)} videos: {len(training)} pieces to train on, {len(held_out)} held out")
         seen = MaskedClips(training, cache, recipe.clips_seed, shape)
         unseen = MaskedClips(held_out, cache, recipe.clips_seed, shape)

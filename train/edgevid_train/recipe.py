@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_fault
 from edgevid.manifest import ClipPool, EventRule, HoldRule
 from edgevid_train.loop.curriculum import CurriculumConfig
 from edgevid_train.loop.optim import MemoryOptimConfig, OptimConfig, PretrainOptimConfig
@@ -172,9 +172,7 @@ class Recipe(_Part):
         try:
             recipe = cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+            key, what = first_fault(error)
             raise InputError(f"{where}: {key}: {what}" if key else f"{where}: {what}") from None
         for key, number in _numbers(recipe.model_dump()):
             if not math.isfinite(number):

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_fault, first_line
 from edgevid_train.annotations import ReadOptions
 from edgevid_train.recipe import Recipe, read_resolved
 from edgevid_train.storage import absolute, is_signed, named, shown
@@ -118,9 +118,9 @@ def begun(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: M
     try:
         request = kind.model_validate({**asked, **named, "data": data})
     except ValidationError as error:
-        first = error.errors()[0]
-        option = f"--{first['loc'][0]}: " if first["loc"] else ""
-        raise InputError(option + first["msg"].removeprefix("Value error, ")) from None
+        place, what = first_fault(error)
+        option = f"--{place.partition('.')[0]}: " if place else ""
+        raise InputError(option + what) from None
     request = request.model_copy(update={"signed": tuple(path for path in request.sources if is_signed(path))})
     return Start(request, recipe, out or Path("runs") / recipe.name, resume=False)
 
@@ -156,7 +156,7 @@ def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked:
             raise InputError(f"--resume: {out} holds a run of edgevid {command}, not of {asked['command']}")
         request = kind.model_validate_json((out / RUN).read_bytes())
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"--resume: {out / RUN} is damaged: {str(error).splitlines()[0]}") from None
+        raise InputError(f"--resume: {out / RUN} is damaged: {first_line(error)}") from None
     saved = read_resolved(out / RECIPE)
     if recipe is not None:
         check_same_recipe(recipe, saved, out)

@@ -42,20 +42,20 @@ from edgevid_train.given import given_teachers, leaks, members_for, seen_before
 from edgevid_train.kept_splits import SPLITS, keep_splits
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device, make_accelerator
-from edgevid_train.loop.progress import Reporter
 from edgevid_train.loop.scalars import check_log
-from edgevid_train.loop.schedule import check_held_out
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, build_teacher
-from edgevid_train.negatives import deal, read_negatives
+from edgevid_train.negatives import read_negatives
 from edgevid_train.phases import Fold, Setting, train_student, train_teacher
 from edgevid_train.recipe import Recipe
+from edgevid_train.reporter import Reporter
 from edgevid_train.request import RECIPE, RUN, RunRequest, Start
 from edgevid_train.run_folder import resumable, run_folder
+from edgevid_train.run_splits import RunSplit, check_figures_decide, read_extra, splits_of, with_first_label
 from edgevid_train.samples.dataset import labels_of
 from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.places import read_places
-from edgevid_train.samples.split import Split, check_labels, grouped_folds, holdout
+from edgevid_train.samples.split import Split, check_labels
 from edgevid_train.samples.usable import usable_clips
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.taps import TapTerms
@@ -88,17 +88,17 @@ def _train_folds(
     make_accelerator(device, recipe.precision)
     check_log(recipe)
     records = read_data(request.data, request.options, report.say) if request.data is not None else []
-    as_many = with_overlapping if recipe.task.multi_label else _with_first_label
+    as_many = with_overlapping if recipe.task.multi_label else with_first_label
     records = as_many(records, report.say)
     order = request.classes or (sorted(LABELS) if request.data is None else None)
     labels = labels_of(records, order, multi_label=recipe.task.multi_label)
     if recipe.task.multi_label and len(labels) < 2:
         raise InputError(f"task.kind = multi_label needs two labels beside {BACKGROUND!r}; the data has {len(labels)}")
-    extra = _extra(request, labels, report)
+    extra = read_extra(request, labels, report)
     indexes = IndexStore()
     negatives = read_negatives(request.negatives, indexes, report, stop)
-    splits = _splits(request, recipe, records, extra, negatives)
-    _check_held_out(request, recipe, splits)
+    splits = splits_of(request, recipe, records, extra, negatives)
+    check_figures_decide(request, recipe, splits)
     given = given_teachers(request, labels, splits)
     if request.teacher is not None and not recipe.needs_teacher:
         report.say("warning: by this recipe nothing is learned from the teacher; --set distill.response=1, for one")
@@ -138,7 +138,7 @@ def _train_folds(
 
 def _train_each(
     request: RunRequest,
-    splits: Sequence[tuple[str, str, Split]],
+    splits: Sequence[RunSplit],
     given: Sequence[Path | None],
     setting: Setting,
     lengths: Mapping[ClipRecord, int],
@@ -191,14 +191,6 @@ def _drawing(recipe: Recipe, labels: Sequence[str], report: Reporter) -> Iterato
         yield drawn
 
 
-def _with_first_label(records: Sequence[ClipRecord], say: Callable[[str], None]) -> list[ClipRecord]:
-    """What one label a clip leaves of clips with several: no other label becomes an answer that nobody learns."""
-    more = sum(len(record.labels) > 1 for record in records)
-    if more:
-        say(f"warning: of the labels of {more} clips only the first counts; task.kind = multi_label takes them all")
-    return [replace(record, labels=record.labels[:1]) for record in records]
-
-
 def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
     """Make room in `out`: what an earlier run left goes, what is not ours stays."""
     rooms = (*ROOMS["teacher"], *ROOMS["student"])
@@ -211,66 +203,11 @@ def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
     write_text(out / RECIPE, recipe.to_toml())
 
 
-def _extra(request: RunRequest, labels: Sequence[str], report: Reporter) -> list[ClipRecord]:
-    records = []
-    for folder in request.extra:
-        for record in read_data(folder, say=report.say):
-            kept = record.labels[:1] if BACKGROUND in labels else record.labels
-            for label in kept:
-                if label not in (*labels, BACKGROUND):
-                    raise InputError(f"--extra {folder}: label {label!r} of {record.id} is not one of the data's")
-            records.append(replace(record, labels=kept))
-    return records
-
-
-def _splits(
-    request: RunRequest,
-    recipe: Recipe,
-    records: Sequence[ClipRecord],
-    extra: Sequence[ClipRecord],
-    negatives: Sequence[ClipRecord],
-) -> list[tuple[str, str, Split]]:
-    """Name, folder within OUT and clips of every split to train on."""
-    if request.data is not None:
-        check_labels(records)
-    seed = recipe.data.split_seed
-    among = request.cv or request.folds
-    left_out = deal(negatives, among, seed) if among else [set()]
-    if request.all:
-        chosen = [("all clips", "", Split(tuple(records), ()))]
-    elif request.cv is not None:
-        folds = enumerate(grouped_folds(records, request.cv, seed), start=1)
-        chosen = [(f"fold {i} of {request.cv}", f"fold-{i}", split) for i, split in folds]
-    elif request.folds is not None and request.fold is not None:
-        split = grouped_folds(records, request.folds, seed)[request.fold - 1]
-        chosen = [(f"fold {request.fold} of {request.folds}", "", split)]
-        left_out = left_out[request.fold - 1 : request.fold]
-    else:
-        chosen = [("held-out groups", "", holdout(records, recipe.data.holdout, seed))]
-    return [
-        (name, folder, Split((*split.train, *extra, *(r for r in negatives if r.group not in left)), split.val))
-        for (name, folder, split), left in zip(chosen, left_out, strict=True)
-    ]
-
-
-def _check_held_out(request: RunRequest, recipe: Recipe, splits: Sequence[tuple[str, str, Split]]) -> None:
-    """Raises InputError when a network is to be trained by figures of held-out clips and a split has none."""
-    held_out = all(split.val for _, _, split in splits)
-    if request.command == "train-distill":
-        check_held_out(recipe.optim, "optim", held_out=held_out)
-        if recipe.memory.streams:
-            check_held_out(recipe.memory_optim, "memory_optim", held_out=held_out)
-            if not all(split.train for _, _, split in splits):
-                raise InputError("memory.streams: its lesson is of clips in files; those drawn for an epoch are gone")
-    if request.command == "train-teacher" or (request.teacher is None and recipe.needs_teacher):
-        check_held_out(recipe.teacher_optim, "teacher_optim", held_out=held_out)
-
-
 def _try_networks(
     request: RunRequest,
     recipe: Recipe,
     labels: tuple[str, ...],
-    splits: Sequence[tuple[str, str, Split]],
+    splits: Sequence[RunSplit],
     given: Sequence[Path | None],
 ) -> None:
     """Build what will be trained, and throw it away: what cannot be built is found before the first clip is decoded."""

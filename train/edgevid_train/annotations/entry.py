@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid_train.storage import read_bytes
 from edgevid_train.storage import shown as shown_path
 
@@ -182,7 +182,7 @@ def parsed(text: str, where: str) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(f"{where}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{where}: not JSON: {first_line(error)}") from None
 
 
 def read_object(path: Path) -> Entry:

@@ -24,8 +24,8 @@ from edgevid_train.calibration.report import Result, Row, Unit
 from edgevid_train.calibration.risk import Promise
 from edgevid_train.decode import DecodeError
 from edgevid_train.ledger import Ledger
-from edgevid_train.loop.progress import Reporter
 from edgevid_train.marks import refuse_trained
+from edgevid_train.reporter import Reporter
 from edgevid_train.rewrite import rewrite
 from edgevid_train.storage import is_one_file
 

@@ -7,7 +7,7 @@ from edgevid.manifest import Manifest
 from edgevid_train.calibration.judged import Thresholds
 from edgevid_train.calibration.risk import Promise
 from edgevid_train.ledger import Ledger
-from edgevid_train.loop.progress import Reporter
+from edgevid_train.reporter import Reporter
 
 Unit = Literal["recording", "event"]
 

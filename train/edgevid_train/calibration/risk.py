@@ -13,10 +13,16 @@ from dataclasses import dataclass
 
 from edgevid.errors import InputError
 
+LEAST_RISK = 1e-6
+"""A smaller one takes more recordings than anybody has: three million without one loss."""
+
 
 @dataclass(frozen=True)
 class Promise:
-    """With `confidence`, at most the share `risk` of all units is lost. Raises InputError unless both are in 0..1."""
+    """With `confidence`, at most the share `risk` of all units is lost.
+
+    Raises InputError unless both are between 0 and 1, and `risk` at least `LEAST_RISK`.
+    """
 
     risk: float
     confidence: float
@@ -25,6 +31,8 @@ class Promise:
         for option, value in (("--risk", self.risk), ("--confidence", self.confidence)):
             if not 0 < value < 1:  # NaN is not either
                 raise InputError(f"{option} {value:g}: expected a share above 0 and below 1")
+        if self.risk < LEAST_RISK:
+            raise InputError(f"--risk {self.risk:g}: the least that can be promised is {LEAST_RISK:g}")
 
     @property
     def level(self) -> float:

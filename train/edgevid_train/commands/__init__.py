@@ -107,7 +107,7 @@ def evaluate(
     from edgevid_train.evaluate.screen import show
     from edgevid_train.evaluate.stream_plan import StreamSettings
     from edgevid_train.evaluate.subjects.views import ViewPlan
-    from edgevid_train.loop.progress import Reporter
+    from edgevid_train.reporter import Reporter
 
     check_outputs(out, "index.html", ("report.json", "*.png", "strips"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)

@@ -58,17 +58,15 @@ def calibrate(
     from rich.console import Console
 
     from edgevid.errors import CheckFailedError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_files, write_json
     from edgevid_train.calibration.calibrate import calibrate as run
     from edgevid_train.calibration.calibrate import write_calibrated
     from edgevid_train.calibration.report import failure, show
     from edgevid_train.calibration.risk import Promise
-    from edgevid_train.loop.progress import Reporter
+    from edgevid_train.reporter import Reporter
 
     promise = Promise(risk, confidence)
-    check_file(out, force=force)
-    if json:
-        check_file(json, force=force)
+    check_files(out, json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter(Console())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)

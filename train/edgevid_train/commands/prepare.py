@@ -48,7 +48,7 @@ def index(
     from edgevid.files import check_file, write_json
     from edgevid_train.decode import IndexStore
     from edgevid_train.library.indexing import index_videos, videos_in
-    from edgevid_train.loop.progress import Reporter
+    from edgevid_train.reporter import Reporter
 
     if json:
         check_file(json, force=force)
@@ -101,7 +101,7 @@ def prepare(
     from edgevid_train.annotations import read_data
     from edgevid_train.library.prepare import Encoding, begin, image_folders
     from edgevid_train.library.prepare import prepare as run
-    from edgevid_train.loop.progress import Reporter
+    from edgevid_train.reporter import Reporter
 
     if json:
         check_file(json, force=force)
@@ -156,7 +156,7 @@ def shards(
     from edgevid_train.annotations import read_data
     from edgevid_train.ledger import LEDGER
     from edgevid_train.library.shards import parse_size, write_shards
-    from edgevid_train.loop.progress import Reporter
+    from edgevid_train.reporter import Reporter
 
     check_folder(out, LEDGER, ("*.tar",), force=force)
     if json:

@@ -44,7 +44,7 @@ def review(
     from rich.console import Console
 
     from edgevid.files import replacing, write_json
-    from edgevid_train.loop.progress import Reporter
+    from edgevid_train.reporter import Reporter
     from edgevid_train.review.page import write_page
     from edgevid_train.review.review import look_through
 

@@ -62,7 +62,7 @@ def evaluate_streams(
 
     from edgevid.files import write_json
     from edgevid_train.evaluate import streams
-    from edgevid_train.loop.progress import Reporter
+    from edgevid_train.reporter import Reporter
 
     cv2.setNumThreads(threads)
     report = Reporter(Console())
@@ -117,14 +117,12 @@ def fit_events(
     import cv2
     from rich.console import Console
 
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_files, write_json
     from edgevid_train.evaluate.fit_events import fit_model, show, write_fitted
     from edgevid_train.evaluate.stream_plan import StreamSettings
-    from edgevid_train.loop.progress import Reporter
+    from edgevid_train.reporter import Reporter
 
-    check_file(out, force=force)
-    if json:
-        check_file(json, force=force)
+    check_files(out, json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter(Console())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)

@@ -205,9 +205,9 @@ def _run(
     from edgevid_train.loop.allocator import keep_freed_memory
     from edgevid_train.loop.devices import make_accelerator
     from edgevid_train.loop.interrupt import interruptible
-    from edgevid_train.loop.progress import Reporter
     from edgevid_train.pretrain import pretrain
     from edgevid_train.recipe import load_recipe
+    from edgevid_train.reporter import Reporter
     from edgevid_train.request import PretrainRequest, RunRequest, begun, resumed
     from edgevid_train.run import train_folds
     from edgevid_train.storage.faults import HOSTS
@@ -218,8 +218,9 @@ def _run(
     cv2.setNumThreads(1)  # the loaders are threads already
     report = Reporter(Console(quiet=not processes.leads()))
     heard = "stopping after this step; press Ctrl-C again to quit at once"
-    with processes.one_voice(), interruptible(lambda: report.say(heard)) as stop:
-        if processes.launched() > 1:
+    alone = processes.launched() == 1
+    with processes.one_voice(), interruptible(lambda: report.say(heard), alone=alone) as stop:
+        if not alone:
             make_accelerator(device, "no")  # they come to know one another
             processes.wait()  # one that left now would leave the others with half a connection
         torch.set_num_threads(threads)
@@ -232,20 +233,23 @@ def _run(
         if sweep or seeds or (resume and out is not None and is_sweep(out)):
             if out is None:
                 raise InputError("--sweep and --seeds need --out, the folder for all their runs")
-            if processes.launched() > 1:
+            if not alone:
                 raise InputError("--sweep and --seeds: their runs are of one process each")
             if resume:
                 plan = SweepPlan.resume(out, recipe, changes or (), sweep, seeds, asked)
             else:
                 plan = SweepPlan.begin(recipe, changes or (), sweep, seeds or 1, asked)
+            _check_apart(json, out)
             result = train_sweep(plan, out, device=device, resume=resume, force=force, report=report, stop=stop)
             report.say(f"the table is in {out / 'sweep.csv'}")
         elif asked["command"] == "pretrain":
             masked = start(PretrainRequest, out, chosen, asked)
+            _check_apart(json, masked.out)
             result = pretrain(masked, device=device, force=force, report=report, stop=stop)
             report.say(f"begin a teacher from it: edgevid train-teacher --init {masked.out}")
         else:
             labelled = start(RunRequest, out, chosen, asked)
+            _check_apart(json, labelled.out)
             result = train_folds(labelled, device=device, force=force, report=report, stop=stop)
             what = "teacher" if asked["command"] == "train-teacher" else "student"
             report.say(f"the {what} is in {labelled.out}")
@@ -253,3 +257,16 @@ def _run(
             report.say(f"reads from addresses that were tried again: {HOSTS.tried_again}")
         if json and processes.leads():
             write_json(json, result)
+
+
+def _check_apart(json: Path | None, out: Path) -> None:
+    """Raises InputError where the figures would take the place of the run's folder, or of what it keeps there."""
+    from edgevid.errors import InputError
+    from edgevid_train.checkpoint import CV
+    from edgevid_train.kept_splits import SPLITS
+    from edgevid_train.request import RECIPE, RUN
+    from edgevid_train.sweep.plan import PLAN
+
+    own = (out, *(out / name for name in (RUN, RECIPE, SPLITS, CV, PLAN)))
+    if json and json.resolve() in {path.resolve() for path in own}:
+        raise InputError(f"--json {json} is what the run itself writes: name another file")

@@ -9,19 +9,16 @@ from edgevid_train.decode.clip import (
     Pick,
     Span,
     decode_clip,
-    decode_request,
     with_context,
 )
 from edgevid_train.decode.disk import DiskClips, disk_clips
 from edgevid_train.decode.index import FrameIndex, read_index
-from edgevid_train.decode.sample import ClipRequest
 from edgevid_train.decode.store import IndexStore
 
 __all__ = [
     "MAX_CLIP_S",
     "RUNTIME_SHORT_SIDE",
     "ClipCache",
-    "ClipRequest",
     "DecodeError",
     "DecodedClip",
     "DiskClips",
@@ -30,7 +27,6 @@ __all__ = [
     "Pick",
     "Span",
     "decode_clip",
-    "decode_request",
     "disk_clips",
     "read_index",
     "with_context",

@@ -12,7 +12,6 @@ from edgevid.sources.opening import open_source
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode.chunks import Piece, chunks_of, pieces
 from edgevid_train.decode.index import FrameIndex
-from edgevid_train.decode.sample import ClipRequest
 from edgevid_train.decode.seek import SeekError, read_frames
 from edgevid_train.decode.store import IndexStore
 from edgevid_train.storage import LostError, media, shown
@@ -103,13 +102,6 @@ def decode_clip(
         return clip
     positions = pick(clip.times_s)
     return DecodedClip(clip.frames[positions], clip.times_s[positions], record, clip.first)
-
-
-def decode_request(
-    record: ClipRecord, request: ClipRequest, short_side: int = 120, indexes: IndexStore | None = None
-) -> DecodedClip:
-    """The frames of a record that a request in time asks for. Raises DecodeError as `decode_clip`."""
-    return decode_clip(record, short_side, None, indexes, request.positions)
 
 
 def clip_frames(index: FrameIndex, start_s: float, end_s: float | None) -> slice:

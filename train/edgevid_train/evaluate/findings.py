@@ -99,7 +99,7 @@ class Findings:
             self.changed.setdefault(name, []).append(missing)
 
     def _prediction(self, record: ClipRecord, scores: Scores) -> Prediction:
-        return Prediction(record, dict(zip(self.labels, map(float, scores), strict=True)), self.subject.several)
+        return Prediction.of(record, self.labels, scores, several=self.subject.several)
 
     def _track(self, clip: DecodedClip, answer: Answer) -> Track:
         steps, label = answer.steps, clip.record.label

@@ -10,12 +10,12 @@ import numpy as np
 from edgevid.errors import InputError
 from edgevid.manifest import EventRule, Manifest
 from edgevid_train.annotations import ReadOptions
-from edgevid_train.evaluate.matching import Counts, Stream, count, delays_s
+from edgevid_train.evaluate.matching import Stream, Tally, count, delays_s
 from edgevid_train.evaluate.stream_plan import StreamSettings
 from edgevid_train.evaluate.stream_run import Trace
 from edgevid_train.evaluate.streams import evaluate_streams, notes
 from edgevid_train.evaluate.subjects import is_checkpoint
-from edgevid_train.loop.progress import Reporter
+from edgevid_train.reporter import Reporter
 from edgevid_train.rewrite import rewrite
 
 GRID: dict[str, tuple[float, ...]] = {
@@ -34,7 +34,7 @@ IN_TIME_S = 0.3
 class Figures:
     """What a rule gives: `delay_s` is the median, None when no action was found."""
 
-    counts: Counts
+    counts: Tally
     delay_s: float | None
 
     @property
@@ -59,7 +59,7 @@ def judge(streams: Sequence[Stream], negatives: Sequence[Stream] = (), laps: int
     `laps`: how often the streams show every clip; each negative is there once, and what is found in it counts as often.
     """
     late = [delay_s for stream in streams for delay_s in delays_s(stream)]
-    counts = sum(map(count, [*streams, *[*negatives] * laps]), Counts())
+    counts = sum(map(count, [*streams, *[*negatives] * laps]), Tally())
     return Figures(counts, float(np.median(late)) if late else None)
 
 

@@ -20,7 +20,7 @@ TOLERANCE_S = 0.5
 Verdict = Literal["matched", "doubled", "mistaken", "false"]
 
 
-class Interval(Protocol):
+class LabelledSpan(Protocol):
     """Something with a label that goes on for some time."""
 
     @property
@@ -64,15 +64,15 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class Tally:
     """Of some actions and the events about them. `extra`: events that match nothing."""
 
     matched: int = 0
     missed: int = 0
     extra: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.matched + other.matched, self.missed + other.missed, self.extra + other.extra)
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.matched + other.matched, self.missed + other.missed, self.extra + other.extra)
 
     @property
     def precision(self) -> float:
@@ -90,12 +90,14 @@ class Counts:
         return 2 * self.matched / max(1, 2 * self.matched + self.missed + self.extra)
 
 
-def near(a: Interval, b: Interval, tolerance_s: float = TOLERANCE_S) -> bool:
+def near(a: LabelledSpan, b: LabelledSpan, tolerance_s: float = TOLERANCE_S) -> bool:
     """Whether two intervals overlap, or lie at most `tolerance_s` apart."""
     return a.start_s <= b.end_s + tolerance_s and b.start_s <= a.end_s + tolerance_s
 
 
-def match(actions: Sequence[Interval], found: Sequence[Interval], tolerance_s: float = TOLERANCE_S) -> dict[int, int]:
+def match(
+    actions: Sequence[LabelledSpan], found: Sequence[LabelledSpan], tolerance_s: float = TOLERANCE_S
+) -> dict[int, int]:
     """The largest one-to-one matching: index of an action -> index of its event. No interval ends before it starts.
 
     Take the interval that ends first of all. What it is near to ends later and begins no more than `tolerance_s` after
@@ -103,7 +105,7 @@ def match(actions: Sequence[Interval], found: Sequence[Interval], tolerance_s: f
     ends first is near to nothing that the other is not near to, and to give that one away is never worse.
     """
     matched: dict[int, int] = {}
-    sides: tuple[Sequence[Interval], Sequence[Interval]] = (actions, found)
+    sides: tuple[Sequence[LabelledSpan], Sequence[LabelledSpan]] = (actions, found)
     waiting = sorted(((s, i) for s in (0, 1) for i in range(len(sides[s]))), key=lambda k: sides[k[0]][k[1]].end_s)
     while waiting:
         side, index = waiting.pop(0)
@@ -117,7 +119,9 @@ def match(actions: Sequence[Interval], found: Sequence[Interval], tolerance_s: f
     return matched
 
 
-def verdicts(actions: Sequence[Interval], found: Sequence[Interval], tolerance_s: float = TOLERANCE_S) -> list[Verdict]:
+def verdicts(
+    actions: Sequence[LabelledSpan], found: Sequence[LabelledSpan], tolerance_s: float = TOLERANCE_S
+) -> list[Verdict]:
     """What each event is."""
     right = set(match(actions, found, tolerance_s).values())
     told: list[Verdict] = []
@@ -132,28 +136,28 @@ def verdicts(actions: Sequence[Interval], found: Sequence[Interval], tolerance_s
     return told
 
 
-def count(stream: Stream) -> Counts:
+def count(stream: Stream) -> Tally:
     """All of a stream."""
     matched = len(match(stream.actions, stream.found))
-    return Counts(matched, len(stream.actions) - matched, len(stream.found) - matched)
+    return Tally(matched, len(stream.actions) - matched, len(stream.found) - matched)
 
 
-def count_by_unit(stream: Stream) -> dict[str, Counts]:
+def count_by_unit(stream: Stream) -> dict[str, Tally]:
     """The same by what is independent: an extra event belongs to the unit of the last action begun before it."""
     pairs = match(stream.actions, stream.found)
-    units = dict.fromkeys((action.unit for action in stream.actions), Counts())
+    units = dict.fromkeys((action.unit for action in stream.actions), Tally())
     for i, action in enumerate(stream.actions):
-        units[action.unit] += Counts(matched=1) if i in pairs else Counts(missed=1)
+        units[action.unit] += Tally(matched=1) if i in pairs else Tally(missed=1)
     right = set(pairs.values())
     for j, event in enumerate(stream.found):
         if j not in right:
             begun = [action for action in stream.actions if action.start_s <= event.start_s] or stream.actions[:1]
             unit = begun[-1].unit if begun else stream.name
-            units[unit] = units.get(unit, Counts()) + Counts(extra=1)
+            units[unit] = units.get(unit, Tally()) + Tally(extra=1)
     return units
 
 
-def f1_interval(units: Sequence[Counts], seed: int = 0) -> tuple[float, float]:
+def f1_interval(units: Sequence[Tally], seed: int = 0) -> tuple[float, float]:
     """The 95% interval of F1 by drawing whole units again (percentile bootstrap); `(0, 1)` for fewer than two."""
     if len(units) < 2:
         return 0.0, 1.0
@@ -199,14 +203,14 @@ def summarise_streams(
     Intervals at 95% over units: of precision and recall by `grouped_interval`, of F1 by drawing units again.
     `laps`: how often every clip was shown.
     """
-    by_unit: dict[str, Counts] = {}
+    by_unit: dict[str, Tally] = {}
     for _, unit in unreadable:
-        by_unit[unit] = by_unit.get(unit, Counts()) + Counts(missed=1)
+        by_unit[unit] = by_unit.get(unit, Tally()) + Tally(missed=1)
     for stream in streams:
         for unit, part in count_by_unit(stream).items():
-            by_unit[unit] = by_unit.get(unit, Counts()) + part
+            by_unit[unit] = by_unit.get(unit, Tally()) + part
     units = list(by_unit.values())
-    total = sum(units, Counts())
+    total = sum(units, Tally())
     minutes = sum(stream.seconds for stream in streams) / 60
     told = [verdict for stream in streams for verdict in verdicts(stream.actions, stream.found)]
     late = [delay_s for stream in streams for delay_s in delays_s(stream)]
@@ -247,7 +251,7 @@ def _per_label(streams: Sequence[Stream], unreadable: Sequence[str]) -> dict[str
         names |= {action.label for action in stream.actions} | {event.label for event in stream.found}
     rows = {}
     for label in sorted(names):
-        counts = Counts(missed=list(unreadable).count(label))
+        counts = Tally(missed=list(unreadable).count(label))
         for stream in streams:
             actions = tuple(action for action in stream.actions if action.label == label)
             found = tuple(event for event in stream.found if event.label == label)
@@ -262,5 +266,5 @@ def _per_label(streams: Sequence[Stream], unreadable: Sequence[str]) -> dict[str
     return rows
 
 
-def _labels(items: Sequence[Interval]) -> list[str]:
+def _labels(items: Sequence[LabelledSpan]) -> list[str]:
     return [item.label for item in sorted(items, key=lambda item: item.start_s)]

@@ -4,14 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from edgevid.manifest import BACKGROUND
-from edgevid.models.scores import LIKELY
+from edgevid.models.scores import LIKELY, Scores
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.evaluate.multilabel import table_of
 
@@ -27,6 +27,11 @@ class Prediction:
     record: ClipRecord
     scores: Mapping[str, float] | None
     several: bool = False
+
+    @classmethod
+    def of(cls, record: ClipRecord, labels: Sequence[str], scores: Scores | None, *, several: bool) -> Self:
+        """From scores `(labels,)`, or None for a clip that could not be read."""
+        return cls(record, None if scores is None else dict(zip(labels, map(float, scores), strict=True)), several)
 
     @property
     def label(self) -> str:

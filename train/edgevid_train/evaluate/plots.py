@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from edgevid_train.evaluate.matching import Interval, Stream, match, verdicts
+from edgevid_train.evaluate.matching import LabelledSpan, Stream, match, verdicts
 
 _DARK_GROUND, _DARK_INK = "#15181c", "#e6e9ed"
 """As in page.css."""
@@ -130,10 +130,10 @@ def draw_timeline(stream: Stream, path: Path) -> None:
     rows = max(1, math.ceil(stream.seconds / ROW_S))
     found = match(stream.actions, stream.found)
     figure = Figure(figsize=(18, 0.6 + 1.25 * rows), layout="constrained")
-    above: list[tuple[Interval, str]] = [
+    above: list[tuple[LabelledSpan, str]] = [
         (action, "matched" if i in found else "missed") for i, action in enumerate(stream.actions)
     ]
-    below: list[tuple[Interval, str]] = list(zip(stream.found, verdicts(stream.actions, stream.found), strict=True))
+    below: list[tuple[LabelledSpan, str]] = list(zip(stream.found, verdicts(stream.actions, stream.found), strict=True))
     for row, axes in enumerate(figure.subplots(rows, squeeze=False)[:, 0]):
         begin_s = row * ROW_S
         for y, items in ((1.0, above), (0.0, below)):

@@ -63,7 +63,4 @@ def predictions(
     records: Sequence[ClipRecord], scores: Sequence[Scores | None], labels: Sequence[str], *, several: bool = False
 ) -> list[Prediction]:
     """One prediction a clip from its scores `(labels,)`; `several` as in `Prediction`."""
-    return [
-        Prediction(record, None if row is None else dict(zip(labels, map(float, row), strict=True)), several)
-        for record, row in zip(records, scores, strict=True)
-    ]
+    return [Prediction.of(record, labels, row, several=several) for record, row in zip(records, scores, strict=True)]

@@ -26,7 +26,7 @@ from edgevid_train.evaluate.subjects.contract import WHOLE
 from edgevid_train.evaluate.subjects.views import ONE_VIEW, ManyViews, ViewPlan
 from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
-from edgevid_train.loop.progress import Reporter
+from edgevid_train.reporter import Reporter
 
 if TYPE_CHECKING:
     from edgevid_train.loop.devices import Device
@@ -204,7 +204,7 @@ def _seen(found: Findings) -> dict[str, Any] | None:
         return None
     others = [p for p in found.predictions if p.record not in found.seen.clips]
     figures = _top1(others) if others and found.seen.complete else {}
-    return {"n": len(found.seen.clips), "complete": found.seen.complete, "others": {"n": len(others), **figures}}
+    return found.seen.to_json() | {"others": {"n": len(others), **figures}}
 
 
 def _exits(found: Findings) -> list[dict[str, Any]]:

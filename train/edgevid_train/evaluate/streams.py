@@ -1,5 +1,6 @@
 """`edgevid evaluate --stream`: clips as long streams, the live path over them, its events against what happened."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 from edgevid.cascade import saving
 from edgevid.errors import InputError
 from edgevid.files import replacing, write_json
-from edgevid.manifest import Manifest
+from edgevid.manifest import BACKGROUND, Manifest
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import load
 from edgevid.sources import open_source
@@ -20,9 +21,9 @@ from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, plan_
 from edgevid_train.evaluate.stream_run import Watched, watch
 from edgevid_train.evaluate.stream_source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
-from edgevid_train.loop.progress import Reporter
-from edgevid_train.marks import refuse_trained, seen_among, trained_among
+from edgevid_train.marks import Seen, refuse_trained, seen_among
 from edgevid_train.negatives import as_record, find_negatives
+from edgevid_train.reporter import Reporter
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class StreamReport:
         faults: file -> why it ended too early; what comes before was played.
         unreadable: actions whose file could not be opened; they count as missed.
         left_out: background clips for which the gaps had no room.
-        trained_on: how many of the clips the model was trained on, or on others of their group; None: it does not say.
-        negatives_trained_on: how many of the negatives.
+        seen: the clips that the model was trained on, or on others of their group; None: it does not say.
+        negatives_seen: the same of the negatives.
     """
 
     name: str
@@ -64,8 +65,8 @@ class StreamReport:
     faults: dict[str, str] = field(default_factory=dict)
     unreadable: list[ClipRecord] = field(default_factory=list)
     left_out: list[ClipRecord] = field(default_factory=list)
-    trained_on: int | None = None
-    negatives_trained_on: int = 0
+    seen: Seen | None = None
+    negatives_seen: Seen | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields of `evaluate --stream --json`."""
@@ -93,8 +94,8 @@ class StreamReport:
             "held": held,
             "macs_share": macs_share(exits, self.manifest, held),
             "resets": sum(one.metrics["state_resets"] for one in runs),
-            "trained_on": self.trained_on,
-            "negatives_trained_on": self.negatives_trained_on,
+            "seen": self.seen and self.seen.to_json(),
+            "negatives_seen": self.negatives_seen and self.negatives_seen.to_json(),
             "streams": [_stream_json(one) for one in self.played],
             "negatives": [
                 {"file": one.stream.name, "seconds": round(one.stream.seconds, 3), "events": _events_json(one.stream)}
@@ -152,11 +153,11 @@ def evaluate_streams(
     if unseen:
         refuse_trained(records, marks, model, str(data), "a rule is fitted to")
     files = find_negatives(negatives)
+    _refuse_actions(files, records)
     quiet = [as_record(file) for file in files]
     if unseen:
         refuse_trained(quiet, marks, model, "the negatives", "a rule is fitted to")
     plans = plan_streams(records, files, settings)
-    seen = seen_among(records, marks)
     done = StreamReport(
         name,
         network.manifest,
@@ -166,8 +167,8 @@ def evaluate_streams(
         skipped=plans.skipped,
         unreadable=plans.unreadable,
         left_out=plans.left_out,
-        trained_on=None if seen is None else len(seen.clips),
-        negatives_trained_on=len(trained_among(quiet, marks)),
+        seen=seen_among(records, marks),
+        negatives_seen=seen_among(quiet, marks),
     )
     with report.bar(f"running {network.manifest.name}", len(plans.streams) + len(files)) as advance:
         for plan in plans.streams:
@@ -183,6 +184,14 @@ def evaluate_streams(
                         done.faults[str(file)] = source.fault
             advance(file.name)
     return done
+
+
+def _refuse_actions(negatives: Sequence[Path], records: Sequence[ClipRecord]) -> None:
+    """Raises InputError where an action happens in a negative: each right event in it would be a false alarm."""
+    acted = {os.path.realpath(r.file): r.labels[0] for r in records if set(r.labels) - {BACKGROUND}}
+    for file in negatives:
+        if label := acted.get(os.path.realpath(file)):
+            raise InputError(f"--negatives {file}: it is one of the clips, {label}")
 
 
 def _open(model: str, threads: int) -> tuple[str, StreamModel | ClipModel]:
@@ -241,11 +250,10 @@ def notes(report: StreamReport) -> list[str]:
     lines += [f"{file}: {reason}; played what comes before" for file, reason in report.faults.items()]
     if report.left_out:
         lines.append(f"{len(report.left_out)} background clips left out: the gaps have no room for them")
-    if report.trained_on:
-        lines.append(f"warning: the model was trained on {report.trained_on} of these clips or on their groups")
-    if report.negatives_trained_on:
-        lines.append(f"warning: the model was trained on {report.negatives_trained_on} of the negatives")
-    if report.trained_on is None:
+    for seen, which in ((report.seen, "these clips or on their groups"), (report.negatives_seen, "the negatives")):
+        if seen and seen.clips:
+            lines.append(f"warning: the model was trained on {seen.in_words} of {which}")
+    if report.seen is None:
         lines.append("warning: the model does not say which recordings it was trained on; these may be among them")
     return lines
 

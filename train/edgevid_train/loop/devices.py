@@ -8,7 +8,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, InitProcessGroupKwargs
 from torch import nn
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid_train.loop.processes import LONGEST_WAIT, launched
 
 Device = Literal["cpu", "cuda", "mps"]
@@ -52,7 +52,7 @@ def make_accelerator(device: Device | None, precision: str) -> Accelerator:
     except RuntimeError as error:
         if alone:
             raise
-        reason = str(error).partition("\n")[0][:160]
+        reason = first_line(error)
         raise InputError(f"the {launched()} processes did not come together: {reason}") from None
     if accelerator.distributed_type not in _OFFERED or accelerator.num_processes != launched():
         kind = accelerator.distributed_type.value

@@ -1,4 +1,8 @@
-"""Ctrl-C during hours of work: the first asks, and the work saves itself; the second quits at once."""
+"""Ctrl-C during hours of work: the first asks, and the work saves itself; the second quits at once.
+
+So does SIGTERM, by which a service manager or a batch system ends a program. Of several processes it ends each at once,
+since a launcher means that by it, and one that waits for the others in compiled code hears nothing else.
+"""
 
 import contextlib
 import signal
@@ -15,23 +19,30 @@ class StoppedError(EdgevidError):
 
 
 @contextlib.contextmanager
-def interruptible(on_first: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+def interruptible(on_first: Callable[[], None], *, alone: bool = True) -> Iterator[Callable[[], bool]]:
     """Give a function that says whether Ctrl-C was pressed; `on_first` tells the person that it was heard.
 
-    Outside the main thread, where signals cannot be caught, it is always False.
+    `alone`: no launcher started this process among others. Outside the main thread, where signals cannot be caught, the
+    answer is always False. What was ignored before stays so.
     """
     asked = threading.Event()
 
-    def first(_number: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        asked.set()
-        on_first()
+    def first(number: int, _frame: object) -> None:
+        for done in before.keys() & {number, signal.SIGINT}:
+            signal.signal(done, signal.SIG_DFL)
+        if not asked.is_set():
+            asked.set()
+            on_first()
 
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = signal.signal(signal.SIGINT, first)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, first if alone or number == signal.SIGINT else signal.SIG_DFL)
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

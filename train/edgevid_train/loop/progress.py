@@ -1,13 +1,9 @@
-"""What a person sees while a network trains: a bar with losses, speed and time left, and one line an epoch."""
+"""What an epoch came to, and the line that a person sees of it: losses, speed, figures on the held-out clips."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
 
@@ -51,31 +47,6 @@ class Meter:
     def waiting_share(self) -> float:
         """Share of the time in which the network waited for its next batch."""
         return self.waited_s / self.seconds if self.seconds else 0.0
-
-
-class Reporter:
-    """Lines for people, and a bar where there is a terminal to draw it on."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-
-    def say(self, line: str) -> None:
-        """Print one line as it is: a clip called `[red]` is no colour, and lines are not broken."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    @contextlib.contextmanager
-    def bar(self, title: str, total: int, done: int = 0) -> Iterator[Callable[[str], None]]:
-        """Give a function that advances the bar by one and shows a text beside it."""
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}", markup=False),
-        )
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
-            task = progress.add_task(title, total=total, completed=done, text="")
-            yield lambda text: progress.update(task, advance=1, text=text)
 
 
 def losses(terms: Mapping[str, float]) -> str:

@@ -15,9 +15,10 @@ from edgevid.errors import CheckFailedError, InputError
 from edgevid_train.checkpoint import WEIGHTS, Checkpoint, kept_part, load_state, load_trainer, load_weights
 from edgevid_train.loop import processes
 from edgevid_train.loop.job import Job, Task
-from edgevid_train.loop.progress import Meter, Reporter
+from edgevid_train.loop.progress import Meter
 from edgevid_train.loop.random_states import random_states, set_random_states
 from edgevid_train.losses.counts import NOTHING
+from edgevid_train.reporter import Reporter
 from edgevid_train.samples.batch import Samples
 
 

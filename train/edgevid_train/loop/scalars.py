@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from torch.utils.tensorboard import SummaryWriter
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid.files import write_text
 from edgevid_train.loop import processes
 from edgevid_train.recipe import Recipe
@@ -74,7 +74,7 @@ def _wandb_run(folder: Path, recipe: Recipe) -> Any:
             settings=wandb.Settings(console="off", quiet=True),
         )
     except wandb.Error as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"Weights & Biases: {reason} (WANDB_MODE=offline keeps the figures here)") from None
     # A resumed training does some steps again; by a step of our own these are drawn in their places.
     run.define_metric("*", step_metric="step")

@@ -15,10 +15,11 @@ from edgevid_train.loop import processes
 from edgevid_train.loop.groups import parameter_groups
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.job import Job
-from edgevid_train.loop.progress import Meter, Reporter, epoch_line, losses
+from edgevid_train.loop.progress import Meter, epoch_line, losses
 from edgevid_train.loop.running import Progress, Run
 from edgevid_train.loop.scalars import scalar_log
-from edgevid_train.loop.schedule import better, check_held_out, is_plateau, learning_rate, lost_patience
+from edgevid_train.loop.schedule import better, is_plateau, learning_rate, lost_patience
+from edgevid_train.reporter import Reporter
 from edgevid_train.samples.batch import prefetch
 from edgevid_train.storage import LostError
 
@@ -41,7 +42,6 @@ def train(
         CheckFailedError: the loss is NaN or infinite.
     """
     optim, sampler = job.optim, job.sampler
-    check_held_out(optim, "optim", held_out=job.validate is not None)
     set_seed(job.recipe.seed + processes.rank())  # or all would drop out the same
     optimizer = torch.optim.AdamW(parameter_groups(job.task, optim, job.backbone), lr=optim.lr)
     # "evaluation" means: not within DistributedDataParallel (see `sum_gradients`)

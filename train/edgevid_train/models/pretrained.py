@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid.manifest import InputSpec
 from edgevid_train.models.backbones import read_state
 from edgevid_train.models.teacher_networks import SIZE_NAMES
@@ -47,7 +47,7 @@ def load_transformers(kind: str, weights: str, spec: InputSpec, frames: int, lab
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"teacher weights: {where} gives no {name}: {_first_line(error)}") from None
+        raise InputError(f"teacher weights: {where} gives no {name}: {first_line(error)}") from None
     misfits = [key if isinstance(key, str) else key[0] for key in found["mismatched_keys"]]
     # A size that differs is refused as a name that is missing. Early transformers 5 lost the published checkpoints'
     # q_bias and v_bias in this way, and carried on with zeros (its pull request 48675).
@@ -137,7 +137,3 @@ def _without_reports() -> Iterator[None]:
         logging.set_verbosity(level)
         if bar:
             logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

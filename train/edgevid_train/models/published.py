@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid_train.models.normalised import NormalisedNetwork
 from edgevid_train.models.pretrained import load_state_file, load_transformers
 from edgevid_train.models.teacher_config import TeacherConfig, TeacherOutputs
@@ -72,7 +72,7 @@ def _network(config: TeacherConfig, published: Published, labels: int) -> Any:
     try:
         network = published.build(labels, spec, frames)
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        reason = first_line(error)
         raise InputError(
             f"a {kind} for {frames} frames of {spec.width}x{spec.height} cannot be built: {reason}"
         ) from None

@@ -8,9 +8,9 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import SplitInfo
 from edgevid_train.decode import ClipCache
 from edgevid_train.loop.devices import Device
-from edgevid_train.loop.progress import Reporter
 from edgevid_train.marks import marks_of_all
 from edgevid_train.recipe import Recipe
+from edgevid_train.reporter import Reporter
 from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.places import Places
 

@@ -1,13 +1,14 @@
 """The first phase: a teacher learns from the labels, or is gathered from teachers that have."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import torch
 from torch import nn
 
 import edgevid
+from edgevid.frame import Pixels
+from edgevid.models.scores import Scores, activate
 from edgevid_train.checkpoint import CheckpointInfo, gather, load_teacher, read_info, write_ensemble
 from edgevid_train.evaluate.metrics import Prediction, figures
 from edgevid_train.evaluate.predict import predictions
@@ -15,7 +16,7 @@ from edgevid_train.given import members_for
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import make_accelerator
 from edgevid_train.losses.tasks import TeacherTask
-from edgevid_train.losses.teacher_outputs import OUTPUTS, ask_teacher, write_outputs
+from edgevid_train.losses.teacher_outputs import ask_teacher
 from edgevid_train.marks import marks_of_all
 from edgevid_train.models.teachers import Teacher, build_teacher
 from edgevid_train.phases.fold import Fold, Setting
@@ -30,7 +31,7 @@ from edgevid_train.phases.phase import (
     sampler_for,
     training_clips,
 )
-from edgevid_train.samples.dataset import TEACHER, HeldOutClips, spread, spread_over
+from edgevid_train.samples.dataset import TEACHER, HeldOutClips, held_out_for_teacher
 
 
 def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Prediction]]:
@@ -45,7 +46,7 @@ def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Predictio
         teacher = _gather_teacher(fold, setting)
     else:
         teacher = _train_teacher(fold, setting, held_out)
-    found = _predictions(teacher, fold, held_out, setting, setting.stop, folder / OUTPUTS)
+    found = _predictions(teacher, fold, held_out, setting, setting.stop)
     conclude(folder, found, setting.labels)
     return teacher, found
 
@@ -96,28 +97,18 @@ def _gather_teacher(fold: Fold, setting: Setting) -> Teacher:
 
 
 def _held_out(fold: Fold, setting: Setting) -> HeldOutClips:
-    teacher = setting.recipe.teacher
-    return HeldOutClips(
-        processes.own(fold.val),
-        lambda clip: spread(clip, teacher),
-        setting.recipe.data.cache_mb << 20,
-        setting.cache.indexes,
-        lambda times_s: spread_over(times_s, teacher),
-    )
+    recipe = setting.recipe
+    own = processes.own(fold.val)
+    return held_out_for_teacher(own, recipe.teacher, recipe.data.cache_mb << 20, setting.cache.indexes)
 
 
 def _predictions(
-    teacher: Teacher,
-    fold: Fold,
-    held_out: HeldOutClips,
-    setting: Setting,
-    stop: Callable[[], bool],
-    outputs: Path | None = None,
+    teacher: Teacher, fold: Fold, held_out: HeldOutClips, setting: Setting, stop: Callable[[], bool]
 ) -> list[Prediction]:
-    """`outputs`: a file that gets the logits and features too."""
+    """What the teacher, in evaluation mode, predicts of the held-out clips. Raises EdgevidError where it is NaN."""
     device, task = next(cast(nn.Module, teacher).parameters()).device, setting.recipe.task
-    found = answers_of(held_out, lambda frames: ask_teacher(teacher, frames, device, task.activation), stop)
-    if outputs is not None and processes.leads():
-        write_outputs(outputs, fold.val, found, setting.labels)
-    scores = [None if answer is None else answer.scores for answer in found]
-    return predictions(fold.val, scores, setting.labels, several=task.multi_label)
+
+    def ask(frames: Pixels) -> Scores:
+        return activate(ask_teacher(teacher, frames, device).logits, task.activation)
+
+    return predictions(fold.val, answers_of(held_out, ask, stop), setting.labels, several=task.multi_label)

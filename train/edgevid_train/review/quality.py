@@ -10,7 +10,7 @@ import numpy as np
 from edgevid.picture import Grey, brightness, clipped, luma, motion, noise, sharpness
 from edgevid.sources import SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, IndexStore, decode_clip
 from edgevid_train.storage import is_one_file, media, size_of
 
 LOOKED_AT = 12
@@ -51,7 +51,7 @@ class Quality:
             "bright": self.brightness > BRIGHT,
             "clipped": self.clipped > CLIPPED,
             "noisy": self.noise > NOISY,
-            "few bits": self.bits_per_pixel is not None and self.bits_per_pixel < STARVED,
+            "blocky": self.bits_per_pixel is not None and self.bits_per_pixel < STARVED,
             "still": self.motion < STILL,
         }
         return tuple(name for name, is_so in found.items() if is_so)
@@ -72,9 +72,9 @@ def quality_of(clip: DecodedClip, info: SourceInfo | None = None) -> Quality:
     return Quality(median(sharpness), median(brightness), median(clipped), median(noise), motion(greys), kbit_s, bits)
 
 
-def look_at_quality(record: ClipRecord) -> tuple[DecodedClip, Quality]:
+def look_at_quality(record: ClipRecord, indexes: IndexStore) -> tuple[DecodedClip, Quality]:
     """Decode a record at the runtime's size and measure it. Raises DecodeError."""
-    clip = decode_clip(record, RUNTIME_SHORT_SIDE)
+    clip = decode_clip(record, RUNTIME_SHORT_SIDE, indexes=indexes)
     if not is_one_file(record.file):  # images, or chunks of a video: their bits say little about one clip
         return clip, quality_of(clip)
     with open_source(media(record.file), pace="fast") as source:
@@ -88,9 +88,10 @@ def quality_of_all(records: Iterable[ClipRecord]) -> dict[str, Any]:
     """
     clips: list[dict[str, Any]] = []
     unreadable: list[dict[str, str]] = []
+    indexes = IndexStore()
     for record in records:
         try:
-            clips.append({"clip": record.id, **look_at_quality(record)[1].to_json()})
+            clips.append({"clip": record.id, **look_at_quality(record, indexes)[1].to_json()})
         except DecodeError as error:
             unreadable.append({"clip": record.id, "reason": str(error)})
     faults = Counter(fault for clip in clips for fault in clip["faults"])

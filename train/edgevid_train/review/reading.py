@@ -26,7 +26,7 @@ FRAMES, SHORT_SIDE = 3, 120
 """Of a clip so many frames are measured, at this size: blur depends on it."""
 MOST_KNOWN = 64
 """Of clips that an earlier run decoded, and this one need not, so many are looked at, spread evenly."""
-DARK, BLURRED = 30.0, 12.0
+HARDLY_LIT, HARDLY_SHARP = 30.0, 12.0
 """Mean luma, and variance of the Laplacian at `SHORT_SIDE`: below that little is to be seen."""
 
 Faults = Mapping[ClipRecord, tuple[str, ...]]
@@ -62,8 +62,8 @@ def faults_of(clip: DecodedClip) -> tuple[str, ...]:
     frames = clip.frames[_few(clip.times_s)]
     greys = [luma(reduce(frame, SHORT_SIDE)) for frame in frames]
     found = {
-        "very dark": float(np.median([brightness(grey) for grey in greys])) < DARK,
-        "very blurred": float(np.median([sharpness(grey) for grey in greys])) < BLURRED,
+        "very dark": float(np.median([brightness(grey) for grey in greys])) < HARDLY_LIT,
+        "very blurred": float(np.median([sharpness(grey) for grey in greys])) < HARDLY_SHARP,
         "blocky": _is_starved(clip.record.file),
     }
     return tuple(name for name, is_so in found.items() if is_so)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
-from edgevid_train.decode import DecodedClip, DecodeError
+from edgevid_train.decode import DecodedClip, DecodeError, IndexStore
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.strips import write_strip
 from edgevid_train.evaluate.subjects import Subject, open_subject
 from edgevid_train.ledger import Ledger
-from edgevid_train.loop.progress import Reporter
-from edgevid_train.marks import how_many
+from edgevid_train.reporter import Reporter
 from edgevid_train.review.quality import Quality, look_at_quality
 
 STRIPS = Path("strips")
@@ -97,16 +96,16 @@ def look_through(
     looked_at = chosen(records, most)
     seen = subject.seen(looked_at) if subject else None
     if seen is not None and seen.clips:
-        n = how_many(len(seen.clips), complete=seen.complete)
         report.say(
-            f"warning: {review.model} was trained on {n} of these clips or on their groups, and "
+            f"warning: {review.model} was trained on {seen.in_words} of these clips or on their groups, and "
             "seldom doubts what it was taught; a cross-validated run answers for each clip by the fold that held it out"
         )
+    indexes = IndexStore()
     with report.bar("review", len(looked_at)) as advance:
         for i, record in enumerate(looked_at):
             advance(record.name)
             try:
-                clip, quality = look_at_quality(record)
+                clip, quality = look_at_quality(record, indexes)
             except DecodeError as error:
                 review.unreadable.skip(record, str(error))
                 continue
@@ -131,5 +130,4 @@ def chosen(records: Sequence[ClipRecord], most: int) -> list[ClipRecord]:
 def _asked(subject: Subject | None, clip: DecodedClip) -> Prediction | None:
     if subject is None:
         return None
-    scores = subject.answer(clip).scores
-    return Prediction(clip.record, dict(zip(subject.labels, map(float, scores), strict=True)), subject.several)
+    return Prediction.of(clip.record, subject.labels, subject.answer(clip).scores, several=subject.several)

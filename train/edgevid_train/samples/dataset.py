@@ -334,9 +334,26 @@ def as_stream(clip: DecodedClip, spec: InputSpec, rate_hz: float, rest: int = 0)
     return np.stack([fitted[i] for i in taken])
 
 
+def held_out_for_teacher(
+    records: Sequence[ClipRecord], teacher: TeacherConfig, max_bytes: int, indexes: IndexStore | None = None
+) -> HeldOutClips:
+    """As `spread` of each whole clip, but decoding only what is taken."""
+    return HeldOutClips(
+        records,
+        lambda picked: _fitted(picked.frames, teacher.input),
+        max_bytes,
+        indexes,
+        lambda times_s: spread_over(times_s, teacher),
+    )
+
+
 def spread(clip: DecodedClip, teacher: TeacherConfig) -> Pixels:
     """The frames of the clip that a teacher takes: uint8 `(frames, height, width, 3)`."""
-    return np.stack([fit(clip.frames[i], teacher.input) for i in spread_over(clip.times_s, teacher)])
+    return _fitted(clip.frames[spread_over(clip.times_s, teacher)], teacher.input)
+
+
+def _fitted(frames: Pixels, spec: InputSpec) -> Pixels:
+    return np.stack([fit(frame, spec) for frame in frames])
 
 
 def spread_over(times_s: NDArray[np.float64], teacher: TeacherConfig) -> NDArray[np.intp]:

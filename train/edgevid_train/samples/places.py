@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid.files import replacing
 from edgevid_train.npz import NpzError, read_npz
 
@@ -35,7 +35,7 @@ def read_places(folder: Path) -> dict[Path, Places]:
     try:
         places = {name: np.asarray(values, np.float32) for name, values in read_npz(path).items()}
     except (OSError, NpzError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path}: cannot be read: {first_line(error)}") from None
     for name, values in places.items():
         if values.ndim != 2 or values.shape[1] != 2:
             raise InputError(f"{path}: {name!r} is {values.shape}, not (frames, 2)")

@@ -8,8 +8,8 @@ from edgevid_train.decode import ClipCache
 from edgevid_train.ledger import LEDGER, Ledger
 from edgevid_train.loop import processes
 from edgevid_train.loop.interrupt import StoppedError
-from edgevid_train.loop.progress import Reporter
 from edgevid_train.recipe import Recipe
+from edgevid_train.reporter import Reporter
 from edgevid_train.review.reading import Faults, Glances, summary, write_faults
 from edgevid_train.samples.dataset import read_clips
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from edgevid.errors import InputError
+from edgevid.errors import InputError, first_line
 from edgevid_train.storage.address import printable
 from edgevid_train.storage.faults import PassingError
 from edgevid_train.storage.store import Answer, Facts
@@ -35,11 +35,11 @@ def _system(address: str) -> tuple[Any, str]:
     try:
         return url_to_fs(address)  # type: ignore[no-any-return]
     except ImportError as error:
-        scheme, needs = address.partition("://")[0], str(error).splitlines()[0]
+        scheme, needs = address.partition("://")[0], first_line(error)
         extra = "; pip install 'edgevid[s3]'" if scheme == "s3" else ""
         raise InputError(f"{scheme}:// addresses need more than is installed: {needs}{extra}") from None
     except ValueError as error:
-        raise InputError(f"{printable(address)}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{printable(address)}: {first_line(error)}") from None
 
 
 @contextlib.contextmanager
@@ -55,7 +55,7 @@ def _told(address: str) -> Iterator[None]:
         raise InputError(f"{printable(address)}: no permission to read it") from None
     except OSError as error:
         gone = isinstance(error, ConnectionError | TimeoutError)
-        reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]
+        reason = error.strerror or first_line(error)
         raise PassingError(reason, unreachable=gone) from None
     except Exception as error:  # those of each provider's own library, which need not be here to be named
-        raise InputError(f"{printable(address)}: {(str(error) or type(error).__name__).splitlines()[0]}") from None
+        raise InputError(f"{printable(address)}: {first_line(error)}") from None

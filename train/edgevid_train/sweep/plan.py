@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgevid.errors import InputError
-from edgevid.files import write_text
+from edgevid.errors import InputError, first_line
+from edgevid.files import exists, write_text
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe, load_recipe
@@ -73,8 +73,8 @@ class SweepPlan(BaseModel):
         if asked.get("all"):
             raise InputError("--sweep compares figures of held-out clips, and --all holds none out")
         grid = [parse(sweep) for sweep in sweeps]
-        if len({key for key, _ in grid}) < len(grid) or any(key == "seed" for key, _ in grid):
-            raise InputError("--sweep: each key once, and not seed, which is for --seeds")
+        if len({key for key, _ in grid}) < len(grid) or {"seed", "name"} & {key for key, _ in grid}:
+            raise InputError("--sweep: each key once, and neither name nor seed, which is for --seeds")
         own = load_recipe(recipe, changes)
         combinations: list[Combination] = []
         names: dict[tuple[str, ...], str] = {}
@@ -108,11 +108,13 @@ class SweepPlan(BaseModel):
         asked: Mapping[str, Any],
     ) -> Self:
         """Raises InputError when the plan in `out` is damaged, or is not what is asked for again."""
+        if exists(out) and not exists(out / PLAN):
+            raise InputError(f"--resume: {out} holds no sweep; of a run leave --sweep and --seeds out")
         try:
             plan = cls.model_validate_json((out / PLAN).read_bytes())
             saved = plan.combinations[0].recipe(0)
         except (OSError, ValidationError, IndexError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"--resume: {out / PLAN} is damaged: {str(error).splitlines()[0]}") from None
+            raise InputError(f"--resume: {out / PLAN} is damaged: {first_line(error)}") from None
         if sweeps and tuple(sweeps) != plan.sweeps:
             raise InputError(f"--resume: {out} holds another sweep, {' '.join(plan.sweeps)}; leave --sweep out")
         if seeds is not None and seeds != plan.seeds:

@@ -9,7 +9,7 @@ from edgevid.errors import CheckFailedError, InputError
 from edgevid.files import write_json
 from edgevid_train.loop.devices import Device
 from edgevid_train.loop.interrupt import StoppedError
-from edgevid_train.loop.progress import Reporter
+from edgevid_train.reporter import Reporter
 from edgevid_train.request import RUN, RunRequest, Start, resumed
 from edgevid_train.run import train_folds
 from edgevid_train.run_folder import LOCK, run_folder

@@ -6,12 +6,16 @@ All pictures are float32 RGB `(h, w, 3)`, display-referred: 1.0 is white, more i
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.errors import InputError
+from edgevid.frame import Pixels
+from edgevid.preprocess import reduce
+from edgevid.sources import open_source
+from edgevid.sources.images import IMAGE_ENDINGS, read_image
+from edgevid_train.annotations.paths import VIDEO_ENDINGS, files_below
 from edgevid_train.synthetic.noise import fractal, log_uniform
 
 Floats = NDArray[np.float32]
@@ -360,31 +364,31 @@ def light_up(rng: np.random.Generator, picture: Floats) -> Floats:
     return np.asarray(picture, np.float32)
 
 
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-VIDEO_ENDINGS = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
-
-
 class BackgroundBank:
-    """Photographs and videos in a folder (searched below it too), one of which stands behind a clip.
+    """Photographs and videos in a folder, one of which stands behind a clip.
 
-    Of a video, a still frame is taken when the clip is rendered; the synthetic camera moves over it. Raises InputError
-    for a folder that does not exist or holds neither. Files that cannot be read are listed in `unreadable`; what comes
-    after the first 512 MB of pictures, in the order of their names, is counted in `left_out`.
+    They are searched below it too; hidden ones are left out. Of a video, a still frame is taken when the clip is
+    rendered; the synthetic camera moves over it. Files that cannot be read are listed in `unreadable`; of a damaged
+    video what comes before the fault is used. What comes after the first 512 MB of pictures, in the order of their
+    names, is counted in `left_out`.
+
+    Raises:
+        InputError: the folder does not exist, cannot be looked into or holds neither.
     """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of backgrounds")
         endings = IMAGE_ENDINGS | VIDEO_ENDINGS
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in endings and p.is_file())
+        found = sorted(path for path in files_below(folder) if path.suffix.lower() in endings)
         self.unreadable: list[Path] = []
-        self.pictures: list[NDArray[np.uint8]] = []
+        self.pictures: list[Pixels] = []
         self.left_out = 0
         for file in found:
             if sum(picture.nbytes for picture in self.pictures) > _MAX_BYTES:
                 self.left_out += 1
                 continue
-            pictures = _read_image(file) if file.suffix.lower() in IMAGE_ENDINGS else _read_video(file)
+            pictures = _of_image(file) if file.suffix.lower() in IMAGE_ENDINGS else _of_video(file)
             self.pictures += pictures
             if not pictures:
                 self.unreadable.append(file)
@@ -410,30 +414,26 @@ class BackgroundBank:
 
 _MAX_BYTES = 512 * 2**20
 _KEPT_SIDE = 480  # pixels of the short side that are kept in memory
-_FRAMES_PER_VIDEO = 8
+_FRAMES_PER_VIDEO, _EVERY = 8, 30  # so many pictures of a video, each so many frames after the one before
 
 
-def _reduced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    scale = _KEPT_SIDE / min(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+def _of_image(file: Path) -> list[Pixels]:
+    picture = read_image(file)
+    return [] if picture is None else [reduce(picture, _KEPT_SIDE)]
 
 
-def _read_image(file: Path) -> list[NDArray[np.uint8]]:
-    picture = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR) if file.stat().st_size else None
-    return [] if picture is None else [_reduced(np.asarray(picture[..., ::-1], np.uint8))]
-
-
-def _read_video(file: Path) -> list[NDArray[np.uint8]]:
-    pictures: list[NDArray[np.uint8]] = []
+def _of_video(file: Path) -> list[Pixels]:
+    pictures: list[Pixels] = []
+    following = 1  # the number of the frame that is read next; the first one is read when the file is opened
     try:
-        with av.open(str(file)) as container:
-            for i, frame in enumerate(container.decode(video=0)):
-                if i % 30 == 0:
-                    pictures.append(_reduced(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
+        with open_source(file, short_side=_KEPT_SIDE, pace="fast") as source:
+            source.wanted = lambda _: following % _EVERY == 0
+            for frame in source:
+                following = frame.index + 1
+                if frame.index % _EVERY == 0:
+                    pictures.append(frame.pixels)
                 if len(pictures) == _FRAMES_PER_VIDEO:
                     break
-    except (av.FFmpegError, IndexError, OSError):
-        return pictures  # what was readable before the fault
+    except InputError:
+        pass  # no video, or one without a picture
     return pictures

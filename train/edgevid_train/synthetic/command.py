@@ -70,7 +70,8 @@ def add_to(data_app: typer.Typer) -> None:
                 out, request, paths=paths, backgrounds=backgrounds, jobs=jobs, force=force, progress=done
             )
         finally:
-            bar.stop()
+            if counts:  # or it was never started, and would leave an empty line
+                bar.stop()
         each = ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))
         print(f"wrote {table}: {clips} clips, {frames} frames ({each})")
 

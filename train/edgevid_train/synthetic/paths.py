@@ -5,6 +5,7 @@ Conventions (order and direction of strokes) are those of the EgoGestAR gestures
 squares clockwise from the upper left, a delete is an X drawn down to the right, then up to the right.
 """
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,17 +184,19 @@ class PathBank:
             raise InputError(f"{file}: train_label must be (n,) text and train_length (n,) integers")
         if xy.ndim != 2 or xy.shape[1] != 2 or xy.dtype.kind != "f" or not np.isfinite(xy).all():
             raise InputError(f"{file}: train_xy must be finite numbers of shape (points, 2), is {xy.shape} {xy.dtype}")
-        if len(labels) == 0 or (lengths < 2).any() or int(lengths.sum()) != len(xy):
+        if len(labels) == 0 or (lengths < 2).any() or sum(lengths.tolist()) != len(xy):
             raise InputError(f"{file}: the lengths in train_length do not add up to the {len(xy)} points of train_xy")
         unknown = sorted(set(labels.tolist()) - set(GESTURES))
         if unknown:
             raise InputError(f"{file}: unknown gesture {unknown[0]!r} in train_label; known: {', '.join(GESTURES)}")
-        begin = np.concatenate([[0], np.cumsum(lengths)])
+        begin = [0, *itertools.accumulate(lengths.tolist())]  # numbers of Python, which never overflow
         self._by_label: dict[str, list[Points]] = {}
         for i, label in enumerate(labels.tolist()):
             points = xy[begin[i] : begin[i + 1]].astype(np.float64) / 480.0
             if np.ptp(points, axis=0).max() > 1e-3:  # a dot is no gesture
                 self._by_label.setdefault(label, []).append(points)
+        if not self._by_label:
+            raise InputError(f"{file}: every path in it is a dot")
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -1,15 +1,10 @@
 """A model file on the runtime's path: `score_clip`, so that the figure is the deployed one. No torch is needed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgevid.frame import Frame, Pixels
-from edgevid.manifest import HoldRule
+from edgevid.frame import Frame
 from edgevid.models.bench import by_exit, measure
-from edgevid.models.contract import ClipModel, Outputs, State, StreamModel
+from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import find_model, load
 from edgevid.models.scores import Scores, clip_score
 from edgevid.models.weights import count_weights
@@ -52,13 +47,11 @@ class ModelFile:
         return seen_among(records, self.manifest.provenance.trained_on)
 
     def answer(self, clip: DecodedClip) -> Answer:
-        watched = (_WatchedStream if isinstance(self.network, StreamModel) else _WatchedClip)(self.network)
-        scores = _score(clip, watched)
-        steps, embeddings = deciding(scores), np.concatenate(watched.embeddings)
-        # of a clip model there are rows for every window's steps, however many
-        embedding = surest(embeddings, steps, scores.clip) if len(embeddings) == len(steps) else embeddings.mean(axis=0)
+        scores = _score(clip, self.network)
+        assert scores.embeddings is not None
+        steps = deciding(scores)
+        embedding = surest(scores.embeddings, steps, scores.clip)
         times_s = step_times_s(clip, len(steps), self.manifest.rate_hz)
-        embedding = np.asarray(embedding, np.float32)
         return Answer(scores.clip, steps, times_s, scores.exits, embedding, len(steps), scores.steps)
 
     def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:
@@ -89,43 +82,3 @@ class ModelFile:
 def _score(clip: DecodedClip, model: StreamModel | ClipModel) -> ClipScores:
     frames = zip(clip.frames, clip.times_s, strict=True)
     return score_clip((Frame(pixels, float(time_s), i) for i, (pixels, time_s) in enumerate(frames)), model)[0]
-
-
-class _WatchedStream:
-    """A stream model that keeps the embeddings it gives, one row a step."""
-
-    def __init__(self, model: Any) -> None:
-        self.model: StreamModel = model
-        self.manifest = model.manifest
-        self.embeddings: list[NDArray[np.float32]] = []
-
-    def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
-        return type(self)(self.model.with_thresholds(thresholds))
-
-    def with_hold(self, rule: HoldRule) -> Self:
-        return type(self)(self.model.with_hold(rule))
-
-    def zero_state(self) -> State:
-        return self.model.zero_state()
-
-    def step(self, pixels: Pixels, state: State) -> tuple[Outputs, State]:
-        outputs, after = self.model.step(pixels, state)
-        self.embeddings.append(outputs.embedding[None])
-        return outputs, after
-
-    def hold(self, state: State) -> tuple[Outputs, State]:
-        raise NotImplementedError("of a clip every tick is looked at")
-
-
-class _WatchedClip:
-    """A clip model that keeps the embeddings it gives, the rows of a window together."""
-
-    def __init__(self, model: Any) -> None:
-        self.model: ClipModel = model
-        self.manifest = model.manifest
-        self.embeddings: list[NDArray[np.float32]] = []
-
-    def run(self, clip: NDArray[np.uint8]) -> Outputs:
-        outputs = self.model.run(clip)
-        self.embeddings.append(outputs.embedding)
-        return outputs

@@ -17,7 +17,6 @@ from edgevid.models.scores import Scores
 from edgevid.sampling import TOLERANCE_S
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
-from edgevid_train.decode.sample import view_starts
 from edgevid_train.evaluate.looks import Looks
 from edgevid_train.evaluate.subjects.contract import Answer, Curves, Percentiles, Subject
 from edgevid_train.marks import Seen
@@ -140,6 +139,14 @@ def parts_of(clip: DecodedClip, count: int, subject: Subject) -> list[DecodedCli
         inside = slice(first, max(last, first + 1))
         parts.append(replace(clip, frames=clip.frames[inside], times_s=clip.times_s[inside], first=clip.first + first))
     return parts
+
+
+def view_starts(start_s: float, end_s: float, window_s: float, views: int) -> NDArray[np.float64]:
+    """Where each of `views` windows, at least two, begins that stand evenly in a span, in seconds, rising: `(views,)`.
+
+    The first stands at the span's start, the last at its end; all at its start where a window is not shorter.
+    """
+    return np.asarray(start_s + max(0.0, end_s - start_s - window_s) * np.linspace(0, 1, views), np.float64)
 
 
 def crops_of(clip: DecodedClip, spec: InputSpec) -> list[DecodedClip]:
