@@ -1,7 +1,10 @@
-"""Running one command in this process, as the command line would: its exit status and what it printed where."""
+"""Running one command, in this process as the command line would, or in one of its own."""
 
-from collections.abc import Callable
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import typer
 from typer.testing import CliRunner
@@ -27,3 +30,13 @@ def run_command(register: Callable[[typer.Typer], None], *args: object) -> Ran:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], **how: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A process that a test which fails does not wait for; `how` as for `Popen`."""
+    with subprocess.Popen(command, **how) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 
 from edgevid import cli
 from tests import tiny_models
+from tests.command_runs import started
 from tests.tiny_models import coloured_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
 from tests.videos import write_video
 
@@ -58,15 +58,8 @@ def adds_up(frames: dict[str, int]) -> bool:
     return frames["captured"] == sum(frames[fate] for fate in fates)
 
 
-@contextlib.contextmanager
-def running(cwd: Path, *args: object) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        command(*args), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def running(cwd: Path, *args: object) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    return started(command(*args), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_a_recording_at_its_own_pace(here: Path, tmp_path: Path) -> None:
@@ -178,7 +171,7 @@ def test_a_view_in_a_terminal(here: Path) -> None:
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     shown = b""
-    with subprocess.Popen(
+    with started(
         command("--source", "play.mp4", "--model", "tiny.onnx"),
         cwd=here,
         stdout=theirs,
@@ -298,20 +291,18 @@ def test_a_window_where_there_is_a_display(here: Path) -> None:
     server = shutil.which("Xvfb")
     if server is None:
         pytest.skip("needs Xvfb, a display without a screen")
-    with subprocess.Popen([server, "-displayfd", "1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as display:
-        try:
-            assert display.stdout is not None
-            number = display.stdout.readline().decode().strip()
-            ran = subprocess.run(
-                [sys.executable, "-m", "edgevid", "live", "--source", "play.mp4", "--model", "tiny.onnx", "--window"],
-                cwd=here,
-                env=os.environ | {"DISPLAY": f":{number}"},
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-        finally:
-            display.terminate()
+    with started([server, "-displayfd", "1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as display:
+        number = display.stdout.readline().decode().strip()
+        ran = subprocess.run(
+            [sys.executable, "-m", "edgevid", "live", "--source", "play.mp4", "--model", "tiny.onnx", "--window"],
+            cwd=here,
+            env=os.environ | {"DISPLAY": f":{number}"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        display.terminate()  # it removes its socket and its lock
+        display.wait(timeout=60)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "60 frames captured" in ran.stdout

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import typer
 import videos
+from command_runs import started
 from typer.testing import CliRunner
 from videos import number_of, numbered_frames
 
@@ -262,21 +263,13 @@ def test_demo_takes_no_other_options(app: typer.Typer, tmp_path: Path) -> None:
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_what_ends_a_service_ends_it_as_ctrl_c_does(tmp_path: Path, jobs: str) -> None:
     line = ["data", "synthesize", "--out", "a", "--clips", "4000", "--size", "64x48", "--jobs", jobs]
-    with subprocess.Popen(
-        [sys.executable, "-m", "edgevid", *line],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            until = time.monotonic() + 120
-            while not list(tmp_path.glob(".a.*/clips/*.mp4")) and time.monotonic() < until:
-                time.sleep(0.05)
-            process.terminate()
-            _, said = process.communicate(timeout=60)
-        finally:
-            process.kill()
+    edgevid = [sys.executable, "-m", "edgevid", *line]
+    with started(edgevid, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 120
+        while not list(tmp_path.glob(".a.*/clips/*.mp4")) and time.monotonic() < until:
+            time.sleep(0.05)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "leaked" not in said
