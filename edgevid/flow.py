@@ -50,7 +50,7 @@ class Flow:
         """Whether a frame may be offered now."""
         if self._newest_wins or self._ended or not self._waiting:
             return True
-        ahead = self._last_index - self._waiting[0].steps[0]
+        ahead = self._last_index - min((due.steps[0] for due in self._waiting if due.steps), default=self._last_index)
         return len(self._waiting) < self._depth and (self.most_ahead is None or ahead < self.most_ahead)
 
     def wait_for_room(self) -> None:
@@ -78,11 +78,17 @@ class Flow:
                 return
             if not due.steps:
                 return
-            if len(self._waiting) == self._depth:
+            if len(self._waiting) >= self._depth:
                 assert self._newest_wins, "the reader did not wait for room"
                 self._drop_waiting()
             self._waiting.append(replace(due, reset=due.reset or self._reset))
             self._reset = False
+            self._changed.notify_all()
+
+    def cut(self) -> None:
+        """What comes does not follow what came: `take` gives something that is due without steps in between."""
+        with self._changed:
+            self._waiting.append(Due((), reset=True))
             self._changed.notify_all()
 
     def take(self, *, wait: bool = True) -> Due | None:

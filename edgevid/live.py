@@ -6,10 +6,11 @@ each of its two halves is one call, which is how tests interleave them.
 """
 
 import math
+import queue
 import secrets
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ FASTEST_HZ = 60.0
 STOPPING_S = 3.0
 """How long each half of a run may take to end before it is left behind."""
 RECENT_EVENTS = 8
+RECENT_NOTICES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Pipeline:
         self._began_s = clock()
         if options.only_sampled:
             source.wanted = self.flow.wants
+        self._told: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        source.tell = self._hear
         self._frames = iter(source)
         self._ring: Ring | None = None
         self._motion_gate = MotionGate(self.manifest) if options.gate else None
@@ -115,7 +119,7 @@ class Pipeline:
         self.held = 0
         """Ticks for which what was seen before stood, of those that were gated."""
         self._picture = PictureWatch() if options.watch_picture else None
-        self.notices: list[Notice] = []
+        self.notices: deque[Notice] = deque(maxlen=RECENT_NOTICES)
         self._network = network_for(model)
         self._detector = detector or EventDetector(
             self.rule, self.manifest.labels, self.manifest.background, self.manifest.activation
@@ -155,6 +159,11 @@ class Pipeline:
         due = self.flow.take(wait=wait)
         if due is None:
             return False
+        while not self._told.empty():
+            self._notify(*self._told.get())
+        if not due.steps:
+            self._emit(self._detector.finish())
+            return True
         assert self._ring is not None, "something is due although no frame was read"
         resting_s: list[float] = []
         held: list[Decision] = []
@@ -228,7 +237,7 @@ class Pipeline:
             computed_hz=computed_hz,
             latency_ms=self.latencies.summary(),
             seconds=now_s - self._began_s,
-            faults=tuple(FAULTS[fault] for fault in self._picture.lasting) if self._picture else (),
+            faults=self._faults(),
             frame=self._ring.newest() if with_frame and self._ring else None,
         )
 
@@ -246,7 +255,7 @@ class Pipeline:
             "held": self.held,
             "event_counts": dict(self.event_counts),
             "notices": [notice.to_dict() for notice in self.notices],
-            "reconnects": 0,
+            "reconnects": self.source.counts.reconnects,
             "rss_mb": rss_mb(),
             "seconds": round(self._clock() - self._began_s, 3),
         }
@@ -278,9 +287,23 @@ class Pipeline:
 
     def _look_at(self, frame: Frame) -> None:
         fault = self._picture.look(frame.time_s, frame.pixels) if self._picture else None
-        if fault is None:
-            return
-        notice = Notice(fault, FAULTS[fault], frame.time_s, _utc(), self.source.info.name, self.manifest.id)
+        if fault is not None:
+            self._notify(fault, FAULTS[fault])
+
+    def _faults(self) -> tuple[str, ...]:
+        """What is wrong now, for people."""
+        lost = self.source.lost
+        if lost:
+            return (f"{self.source.info.name} {lost}; trying again",)
+        return tuple(FAULTS[fault] for fault in self._picture.lasting) if self._picture else ()
+
+    def _hear(self, word: str, text: str) -> None:
+        """From the reading thread: the source is lost, or back. What is going on ends with a loss."""
+        self._told.put((word, text))
+        self.flow.cut()
+
+    def _notify(self, word: str, text: str) -> None:
+        notice = Notice(word, text, self.time_s, _utc(), self.source.info.name, self.manifest.id)
         self.notices.append(notice)
         for sink in self._sinks:
             sink.notice(notice)

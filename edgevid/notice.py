@@ -9,10 +9,11 @@ from edgevid.events import SCHEMA
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that is wrong and goes on, told once.
+    """Something that is wrong and goes on, told when it begins.
 
     Attributes:
-        notice: what, in a word for programs: one of `edgevid.picture.FAULTS`.
+        notice: what, in a word for programs: of a picture one of `edgevid.picture.FAULTS`, once in a run; of a source
+            `lost` or `back`, whenever it is.
         text: the same for people, one line.
         time_s: on the source's clock.
         utc: wall clock, ISO 8601.

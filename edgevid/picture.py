@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.frame import Pixels
+from edgevid.sampling import GAP_S
 
 Grey = NDArray[np.uint8]
 """Luma, uint8 `(H, W)`."""
@@ -85,6 +86,8 @@ class PictureWatch:
         """
         if time_s - self._looked_s < LOOK_EVERY_S or not pixels.size:
             return None
+        if time_s - self._looked_s > GAP_S:  # what nobody saw did not last
+            self._since_s, self._before = {}, None
         self._looked_s = self._now_s = time_s
         found = self._faults(luma(pixels))
         self._since_s = {fault: self._since_s.get(fault, time_s) for fault in found}

@@ -32,6 +32,10 @@ def live(
     loop: Annotated[bool, typer.Option("--loop", help="Start a recording again at its end.")] = False,
     rate: Annotated[float | None, typer.Option(help="Images of a folder that make a second.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop by itself after so long.")] = None,
+    reconnect: Annotated[
+        float | None,
+        typer.Option(help="Seconds to try again when a camera or a live address is lost. [default: 60]"),
+    ] = None,
     stride: Annotated[
         float | None,
         typer.Option(help="Seconds from one window of a clip model to the next. Default: a quarter of one."),
@@ -71,6 +75,8 @@ def live(
     for option, value in (("--seconds", seconds), ("--stride", stride), ("--rate", rate)):
         if value is not None and not 0 < value < float("inf"):
             raise InputError(f"{option} is a number above 0, not {value}")
+    if reconnect is not None and not reconnect >= 0:
+        raise InputError(f"--reconnect is a number from 0, or inf, not {reconnect}")
     check_different(events, metrics, json)
     for path in (metrics, json):
         if path:
@@ -83,7 +89,8 @@ def live(
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
     looked_at = camera if source is None else source
     assert looked_at is not None, "one of the two was given"
-    with open_source(looked_at, pace=pace, loop=loop, rate_hz=rate, threads=threads) as opened:
+    reconnect_s = 60.0 if reconnect is None else reconnect
+    with open_source(looked_at, pace=pace, loop=loop, rate_hz=rate, threads=threads, reconnect_s=reconnect_s) as opened:
         every_frame = pace == "fast" and not opened.info.live
         shown = screens.window(window)  # or there is none, which is said before a file is emptied
         queues: list[QueuedSink] = []

@@ -31,7 +31,7 @@ class View:
         captured_hz, computed_hz: over the last seconds.
         latency_ms: p50, p95, p99 from capture to decision; None before the first step.
         seconds: since the run began.
-        faults: what is wrong with the picture now, and has been for some time; one line each, for people.
+        faults: what is wrong with the source or the picture now; one line each, for people.
         frame: the newest frame, where someone draws it.
     """
 
@@ -78,7 +78,7 @@ class Sink(Protocol):
         ...
 
     def notice(self, notice: Notice) -> None:
-        """Something that is wrong, once."""
+        """Something that is wrong, when it begins."""
         ...
 
     def view(self, view: View) -> None:

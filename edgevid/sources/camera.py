@@ -12,7 +12,7 @@ import numpy as np
 from edgevid.errors import InputError
 from edgevid.frame import Frame
 from edgevid.preprocess import reduce
-from edgevid.sources.contract import Source, SourceInfo
+from edgevid.sources.contract import Source, SourceCounts, SourceInfo
 from edgevid.sources.quiet import no_stderr, quiet_opencv
 from edgevid.sources.times import CameraTimes
 
@@ -34,8 +34,15 @@ class CameraSource(Source):
         InputError: no such camera, or no permission to use it.
     """
 
-    def __init__(self, index: int, *, short_side: int, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        index: int,
+        *,
+        short_side: int,
+        counts: SourceCounts | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(counts)
         _check_present(index)
         with quiet_opencv(), no_stderr():
             self._capture = cv2.VideoCapture(index, _BACKENDS.get(sys.platform, cv2.CAP_ANY))

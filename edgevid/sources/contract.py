@@ -41,6 +41,7 @@ class SourceCounts:
         retimed: frames whose own time was missing, went back or contradicted the clock, and was repaired.
         failed_reads: reads of a camera that gave nothing.
         laps: times a looped source started again.
+        reconnects: times a live source that was lost came back.
     """
 
     frames: int = 0
@@ -49,6 +50,7 @@ class SourceCounts:
     retimed: int = 0
     failed_reads: int = 0
     laps: int = 0
+    reconnects: int = 0
 
 
 class Source(ABC):
@@ -61,6 +63,8 @@ class Source(ABC):
         info: what is known about it.
         counts: what it gave and lost so far.
         fault: why it ended before its natural end, one line; None while it runs and when all was well.
+        lost: why it gives no frames now, one line, while it is tried again; else None.
+        tell: called by the reading thread when it is `lost` and when it is `back`: that word, and a line for people.
         wanted: whether anybody will look at a frame, by its time; asked by the reading thread before each one is given.
             Of one that is not wanted a source may give the time alone, with `NO_PIXELS`, and save the rest of the work.
     """
@@ -70,6 +74,8 @@ class Source(ABC):
     def __init__(self, counts: SourceCounts | None = None) -> None:
         self.counts = counts or SourceCounts()
         self.fault: str | None = None
+        self.lost: str | None = None
+        self.tell: Callable[[str, str], None] = lambda *_: None
         self.wanted: Callable[[float], bool] = lambda _: True
         self._closing = threading.Event()
         self._reading = threading.Lock()

@@ -17,6 +17,7 @@ from edgevid.sources.camera import CameraSource
 from edgevid.sources.contract import Source, SourceCounts
 from edgevid.sources.images import ImageSource
 from edgevid.sources.playback import Pace, Playback
+from edgevid.sources.reconnecting import Reconnecting
 from edgevid.sources.video import Bytes, VideoSource
 
 DEMO = "demo"
@@ -33,6 +34,7 @@ def open_source(
     rate_hz: float | None = None,
     threads: int = 1,
     timeout_s: float = 10.0,
+    reconnect_s: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] | None = None,
 ) -> Source:
@@ -45,6 +47,7 @@ def open_source(
         rate_hz: how many images of a folder make a second; only for folders, and needed for them.
         threads: for decoding.
         timeout_s: for opening an address and for each read from it.
+        reconnect_s: how long a camera or a live address that is lost is opened again and again; 0: its loss is its end.
         clock, sleep: for tests.
 
     Raises:
@@ -67,25 +70,24 @@ def open_source(
 
     def open_once(counts: SourceCounts) -> Source:
         if isinstance(spec, int):
-            return CameraSource(spec, short_side=short_side, clock=clock)
+            return CameraSource(spec, short_side=short_side, counts=counts, clock=clock)
         if rate_hz is not None:
             return ImageSource(path, rate_hz, short_side=short_side, counts=counts, clock=clock)
         location = spec if not isinstance(spec, str | Path) else str(spec) if is_address else path
+        return VideoSource(
+            location, name, short_side=short_side, threads=threads, timeout_s=timeout_s, counts=counts, clock=clock
+        )
 
-        def video() -> Source:
-            return VideoSource(
-                location, name, short_side=short_side, threads=threads, timeout_s=timeout_s, counts=counts, clock=clock
-            )
+    def open_(counts: SourceCounts, given_up: Callable[[], bool] = lambda: False) -> Source:
+        return _aside(lambda: open_once(counts), given_up) if is_address else open_once(counts)
 
-        return _interruptible(video) if is_address else video()
-
-    source = open_once(SourceCounts())
+    source = open_(SourceCounts())
     if not source.info.live:
         return Playback(source, open_once, pace=pace, loop=loop, clock=clock, sleep=sleep)
     if loop:
         source.close()
         raise InputError(f"{source.info.name}: only a recording can be looped; what is live has no end")
-    return source
+    return Reconnecting(source, open_, for_s=reconnect_s, clock=clock, sleep=sleep) if reconnect_s else source
 
 
 def printable(address: str) -> str:
@@ -101,8 +103,8 @@ def printable(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _interruptible(open_: Callable[[], Source]) -> Source:
-    """What `open_` gives or raises; Ctrl-C does not wait for it.
+def _aside(open_: Callable[[], Source], given_up: Callable[[], bool]) -> Source:
+    """What `open_` gives or raises; Ctrl-C does not wait for it, nor does who has `given_up` (InputError).
 
     While FFmpeg waits for an answer it swallows the KeyboardInterrupt of the thread that it is called on. One that is
     left behind ends with the process, or with its own timeout.
@@ -116,6 +118,13 @@ def _interruptible(open_: Callable[[], Source]) -> Source:
             opened.set_exception(error)
 
     threading.Thread(target=run, name="opening", daemon=True).start()
-    while True:
+    while not given_up():
         with contextlib.suppress(TimeoutError):
             return opened.result(timeout=0.1)  # in slices: on Windows a wait without end cannot be interrupted
+    opened.add_done_callback(_close)
+    raise InputError("given up")
+
+
+def _close(opened: Future[Source]) -> None:
+    if opened.exception() is None:
+        opened.result().close()

@@ -1,5 +1,7 @@
 """Honest times: from what a file or camera says about its frames to seconds that start at 0 and never go back."""
 
+import math
+
 BACKWARD_JUMP_S = 1.0
 """A step back of more than this is a new beginning (recordings joined, a stream restarted), a smaller one a slip."""
 
@@ -24,9 +26,9 @@ class PresentationTimes:
         self._last_s: float | None = None
 
     def __call__(self, stamp_s: float | None) -> float:
-        """Time of the next frame from its stamp in seconds, None when it has none."""
+        """Time of the next frame from its stamp in seconds, None or NaN when it has none."""
         expected_s = 0.0 if self._last_s is None else self._last_s + self.interval_s
-        if stamp_s is None:
+        if stamp_s is None or not math.isfinite(stamp_s):  # what a decoder holds when a stream breaks off may have NaN
             self.repaired += 1
             time_s = expected_s
         else:
@@ -70,7 +72,7 @@ class CameraTimes:
             passed_s = now_s - self._first_s[1]
             apart_s = abs(device_s - self._first_s[0] - passed_s)
             strays = max(abs(device_step_s - step_s), apart_s - CLOCK_DRIFT * passed_s) > CLOCK_TOLERANCE_S
-            if self._believed and (device_step_s <= 0 or strays):
+            if self._believed and (not device_step_s > 0 or strays):
                 self._believed = False
                 self.repaired += 1
             self._time_s += device_step_s if self._believed else max(0.0, step_s)

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,81 @@ def test_a_gap_ends_what_is_going_on_and_forgets_it(stream: StreamModel, clip: C
     first_end = next(e for e in sink.events if e.type == "end")
     assert first_end.end_s == pytest.approx(2.0, abs=0.11)
     assert pipeline.metrics()["gaps"] == pipeline.metrics()["state_resets"] == 1
+
+
+class Shaky(Frames):
+    """Is lost before frame `at`, and back with it."""
+
+    def __init__(self, frames: Sequence[Frame], at: int) -> None:
+        super().__init__(frames)
+        self._at = at
+
+    def _read(self) -> Frame | None:
+        frame = super()._read()
+        if frame and frame.index == self._at:
+            self.lost = "gives no frames any more"
+            self.tell("lost", "frames is lost")
+            self.at_loss()
+            self.lost = None
+            self.tell("back", "frames is back")
+        return frame
+
+    at_loss: Callable[[], object] = staticmethod(lambda: None)
+
+
+@pytest.mark.parametrize("kind", ["stream", "clip"])
+def test_a_source_that_is_lost_ends_what_is_going_on_at_once_and_says_so(
+    stream: StreamModel, clip: ClipModel, kind: str
+) -> None:
+    before = coloured(("other", 1), ("red", 1))
+    after = [Frame(f.pixels, f.time_s + 7, f.index + len(before)) for f in coloured(("red", 1), ("other", 1))]
+    source, sink = Shaky([*before, *after], at=len(before)), Collected()
+    pipeline = Pipeline(source, stream if kind == "stream" else clip, Options(), [sink], clock=lambda: 0.0)
+
+    def compute() -> None:
+        while pipeline.compute(wait=False):
+            pass
+
+    def at_loss() -> None:
+        assert pipeline.view(with_frame=False).faults == ("frames gives no frames any more; trying again",)
+        compute()
+        assert sink.brief() == [("start", "red"), ("end", "red")]
+        assert [notice.notice for notice in sink.notices] == ["lost"]
+
+    source.at_loss = at_loss
+    while pipeline.read():
+        compute()
+    pipeline.flow.end()
+    pipeline.finish()
+    assert sink.brief() == [("start", "red"), ("end", "red")] * 2
+    assert [(notice.notice, notice.text) for notice in sink.notices] == [
+        ("lost", "frames is lost"),
+        ("back", "frames is back"),
+    ]
+    assert pipeline.view(with_frame=False).faults == ()
+    counts = pipeline.flow.counts
+    counts.check()
+    assert (counts.captured, counts.dropped, counts.pending) == (120, 0, 0)
+    assert pipeline.metrics()["state_resets"] == 1
+
+
+def test_a_loss_that_nobody_had_time_for_still_ends_what_was_going_on(stream: StreamModel) -> None:
+    """The network computes nothing from before the loss until frames have pushed out what told of it."""
+    play = coloured(("red", 2), rate_hz=10)
+    source, sink = Shaky(play, at=10), Collected()
+    pipeline = Pipeline(source, stream, Options(), [sink], clock=lambda: 0.0)
+    for _ in range(10):
+        pipeline.read()
+        pipeline.compute(wait=False)
+    assert sink.brief() == [("start", "red")]
+    while pipeline.read():
+        pass
+    while pipeline.compute(wait=False):
+        pass
+    assert sink.brief()[:2] == [("start", "red"), ("end", "red")]
+    assert [notice.notice for notice in sink.notices] == ["lost", "back"]
+    pipeline.flow.end()
+    pipeline.flow.counts.check()
 
 
 def test_when_the_network_falls_behind_the_newest_wins_and_a_gap_in_what_was_skipped_is_not_forgotten(

@@ -93,6 +93,14 @@ def test_a_hand_over_the_lens_for_a_moment_is_no_fault() -> None:
         assert told(watch, good, start_s + 2.5, 1.5) == []
 
 
+@pytest.mark.parametrize("picture", [blurred, lambda: SCENE])
+def test_what_nobody_saw_did_not_last(picture: Callable[[], Pixels]) -> None:
+    watch = PictureWatch()
+    assert told(watch, picture, 0, 2) == []
+    assert told(watch, picture, 60, 2) == []
+    assert watch.lasting == ()
+
+
 def test_limits_lie_between_what_works_and_what_does_not() -> None:
     assert (
         sharpness(luma(blurred())) < VERY_BLURRED < sharpness(luma(np.asarray(cv2.blur(SCENE, (3, 3)), np.uint8))) / 10

@@ -1,13 +1,16 @@
 """`edgevid live` as a person runs it."""
 
 import contextlib
+import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +160,71 @@ def test_it_stops_by_itself_and_the_event_rule_can_be_changed(here: Path, tmp_pa
     assert (tmp_path / "e.jsonl").read_text() == ""  # it exists, and nothing lasted thirty seconds
 
 
+@contextlib.contextmanager
+def camera_on_the_net(stream: bytes, answers: Iterator[bool]) -> Iterator[str]:
+    """Sends `stream` within two seconds to whoever asks, or refuses, and then hangs up."""
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not next(answers, False):
+                self.send_error(503)
+                return
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for begin in range(0, len(stream), 1 + len(stream) // 50):
+                    self.wfile.write(stream[begin : begin + 1 + len(stream) // 50])
+                    time.sleep(0.04)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/live.ts"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_camera_on_the_net_that_hangs_up_is_asked_again(here: Path, tmp_path: Path) -> None:
+    frames = coloured_frames(("other", 12), ("red", 48), height=48, width=64)
+    video = write_video(tmp_path / "live.ts", list(frames), fps=30, options={"g": "10"}).read_bytes()
+    with camera_on_the_net(video, iter([True, False, True])) as address:
+        files = ("--events", tmp_path / "e.jsonl", "--metrics", tmp_path / "m.json")
+        ran = live(here, "--source", address, "--model", "tiny.onnx", "--reconnect", 2, *files, status=1)
+    fault = ran.stderr.removeprefix(f"edgevid: {address} ").removesuffix("; given up after 2 s\n")
+    assert fault in {"has ended", "cannot be read on: Input/output error"}, "FFmpeg's versions differ"
+    told = [line for line in lines(tmp_path / "e.jsonl") if line["type"] != "update"]
+    words = [line.get("notice", line["type"]) for line in told]
+    assert words == ["start", "lost", "end", "back", "start", "lost", "end"]
+    assert told[1]["text"] == f"{address} {fault}; trying again"
+    first, second = (line for line in told if line["type"] == "end")
+    assert second["start_s"] > first["end_s"] + 0.5
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert metrics["reconnects"] == 1
+    assert adds_up(metrics["frames"])
+
+
+def test_ctrl_c_does_not_wait_for_a_camera_that_is_lost(here: Path, tmp_path: Path) -> None:
+    frames = coloured_frames(("other", 12), height=48, width=64)
+    video = write_video(tmp_path / "live.ts", list(frames), fps=30).read_bytes()
+    with (
+        camera_on_the_net(video, iter([True])) as address,
+        running(here, "--source", address, "--model", "tiny.onnx", "--events", "-") as process,
+    ):
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["notice"] == "lost"
+        asked_s = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 130, err
+        assert time.monotonic() - asked_s < 60, "it waited for --reconnect"
+    assert "Traceback" not in err
+
+
 def test_a_folder_of_images_at_a_rate(here: Path, tmp_path: Path) -> None:
     for number, pixels in enumerate(coloured_frames(("other", 5), ("blue", 5))):
         cv2.imwrite(str(tmp_path / f"{number:03d}.png"), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
@@ -217,6 +285,8 @@ def test_two_at_once_do_not_disturb_each_other(here: Path, tmp_path: Path) -> No
         (["--camera", "9"], "no such camera: 9"),
         (["--source", "missing.mp4"], "missing.mp4: no such file"),
         (["--source", "."], "rate"),
+        (["--source", "play.mp4", "--reconnect", "-1"], "--reconnect is a number from 0"),
+        (["--source", "play.mp4", "--reconnect", "nan"], "--reconnect is a number from 0"),
         (["--source", "empty.mp4"], "empty.mp4"),
         (["--source", "tiny.onnx"], "tiny.onnx: not a video"),
         (["--source", "play.mp4", "--model", "play.mp4"], "no ONNX model"),
