@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Returns: the exit status: 0 done, 1 ran and failed, 2 bad usage or bad input, 130 interrupted.
     """
-    if "" in arguments:
+    if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in arguments):
         return _say("an argument is empty: is a variable not set?", InputError.exit_status)
     try:
         status = typer.main.get_command(build())(list(arguments), prog_name="edgevid", standalone_mode=False)

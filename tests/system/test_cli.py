@@ -51,6 +51,8 @@ def test_assembling_the_command_line_imports_nothing_heavy() -> None:
         (["live", "--source"], "--source"),
         (["detect"], "Missing argument"),
         (["live", "--threads", "0"], "--threads"),
+        (["live", "--source", ""], "an argument is empty: is a variable not set?"),
+        (["live", "--source="], "an argument is empty: is a variable not set?"),
     ],
 )
 def test_bad_usage_is_one_line_and_status_2(

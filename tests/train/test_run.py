@@ -416,7 +416,7 @@ def test_wrong_words_are_one_line(recipe: Path, clips: Path, tmp_path: Path, arg
     assert not (tmp_path / "run").exists()  # nothing was begun
 
 
-@pytest.mark.parametrize("json", ["run", "run/run.json", "run/cv.json"])
+@pytest.mark.parametrize("json", ["run", "run/run.json", "run/cv.json", "run/sweep.csv"])
 def test_figures_do_not_take_the_place_of_a_run_s_files(recipe: Path, clips: Path, tmp_path: Path, json: str) -> None:
     ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--json", tmp_path / json)
     assert (ran.status, ran.err.count("\n")) == (2, 1)

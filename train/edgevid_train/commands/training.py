@@ -213,6 +213,7 @@ def _run(
     from edgevid_train.storage.faults import HOSTS
     from edgevid_train.sweep.plan import SweepPlan
     from edgevid_train.sweep.run import is_sweep, train_sweep
+    from edgevid_train.sweep.table import TABLE
 
     keep_freed_memory()
     cv2.setNumThreads(1)  # the loaders are threads already
@@ -241,7 +242,7 @@ def _run(
                 plan = SweepPlan.begin(recipe, changes or (), sweep, seeds or 1, asked)
             _check_apart(json, out)
             result = train_sweep(plan, out, device=device, resume=resume, force=force, report=report, stop=stop)
-            report.say(f"the table is in {out / 'sweep.csv'}")
+            report.say(f"the table is in {out / TABLE}")
         elif asked["command"] == "pretrain":
             masked = start(PretrainRequest, out, chosen, asked)
             _check_apart(json, masked.out)
@@ -266,7 +267,8 @@ def _check_apart(json: Path | None, out: Path) -> None:
     from edgevid_train.kept_splits import SPLITS
     from edgevid_train.request import RECIPE, RUN
     from edgevid_train.sweep.plan import PLAN
+    from edgevid_train.sweep.table import FIGURES, TABLE
 
-    own = (out, *(out / name for name in (RUN, RECIPE, SPLITS, CV, PLAN)))
+    own = (out, *(out / name for name in (RUN, RECIPE, SPLITS, CV, PLAN, FIGURES, TABLE)))
     if json and json.resolve() in {path.resolve() for path in own}:
         raise InputError(f"--json {json} is what the run itself writes: name another file")

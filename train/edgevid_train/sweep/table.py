@@ -15,6 +15,7 @@ from edgevid.files import write_json, write_text
 from edgevid_train.sweep.figures import Compared
 from edgevid_train.sweep.plan import Combination, SweepPlan
 
+FIGURES, TABLE = "sweep.json", "sweep.csv"
 NAMES = {"top1": "top-1", "map": "mAP"}
 HOW = (
     "the mean over seeds, on held-out clips, weights of the last epoch; its 95% interval by a bootstrap over groups of "
@@ -48,9 +49,9 @@ def _row(combination: Combination, compared: Compared, best: float | None) -> di
 
 
 def write_table(out: Path, plan: SweepPlan, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """`sweep.json` and `sweep.csv` in `out`. Returns the former's content."""
+    """Both files in `out`. Returns what stands in `FIGURES`."""
     figures = {"sweep": list(plan.sweeps), "seeds": plan.seeds, "how": HOW, "combinations": list(rows)}
-    write_json(out / "sweep.json", figures)
+    write_json(out / FIGURES, figures)
     keys = list(plan.combinations[0].values)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -61,7 +62,7 @@ def write_table(out: Path, plan: SweepPlan, rows: Sequence[Mapping[str, Any]]) -
         numbers = ["" if row[name] is None else row[name] for name in columns]
         seeds = " ".join(f"{value:.6g}" for value in row["seeds"])
         writer.writerow([*values, *numbers, seeds, len(row["failed"]), int(row["best"]), row["folder"]])
-    write_text(out / "sweep.csv", text.getvalue())
+    write_text(out / TABLE, text.getvalue())
     return figures
 
 
