@@ -127,10 +127,11 @@ def test_two_processes_and_one_that_is_killed(tmp_path: Path, clips: Path) -> No
     (out / RECIPE_FILE).write_text(tiny_recipe(**alone).to_toml())
     os.mkfifo(table)
     resume = [sys.executable, "-m", "edgevid", "train-distill", "--device", "cpu", "--resume", "--out", str(out)]
-    with started(resume, stderr=subprocess.DEVNULL) as first:
+    with (tmp_path / "said").open("w") as said, started(resume, stdout=said, stderr=said) as first:
         until(lambda: (out / LOCK).is_file() and (out / LOCK).read_text().endswith("\n"), first)
         again = ("--recipe", out / RECIPE_FILE, "--data", clips, "--out", out, "--all", "--force")
         for words in (("--resume", "--out", out), again):
+            assert first.poll() is None, (tmp_path / "said").read_text()  # or this process would wait for the pipe
             ran = distill(*words)
             assert ran.status == 2
             assert ran.err.startswith(f"{out}: a run is going on in it, process {first.pid} on ")

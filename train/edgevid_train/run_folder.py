@@ -23,7 +23,7 @@ LOCK = ".edgevid-run.lock"
 _DEPTH = 2
 """OUT/sweep-1-…/seed-0: folders between a sweep and its runs."""
 _TAKEN = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
-_HOLDER = re.compile(r"(\d{1,10}) ([\w.-]{1,80})\n")
+_HOLDER = re.compile(r"(\d{1,10}) ([!-~]{1,80})\n")
 
 _own: set[Path] = set()
 """Folders that this process holds."""
@@ -78,7 +78,7 @@ def _held(out: Path, say: Callable[[str], None]) -> Iterator[None]:
             say(f"warning: {out} cannot be locked ({refusal.strerror}): see to it that no other run writes there")
         with contextlib.suppress(OSError):  # a full disk is told by what matters more
             os.truncate(file, 0)
-            os.write(file, f"{os.getpid()} {socket.gethostname()}\n".encode())
+            os.write(file, f"{os.getpid()} {socket.gethostname() or 'localhost'}\n".encode())
         _own.add(folder)
         try:
             _look_around(folder)
