@@ -16,8 +16,8 @@ from edgevid.sources.contract import Source, SourceCounts, SourceInfo
 from edgevid.sources.quiet import no_stderr, quiet_opencv
 from edgevid.sources.times import CameraTimes
 
-MAX_FAILED_READS = 20
-"""In a row; then the camera is gone."""
+MAX_FAILED_READS, SILENT_S = 20, 5.0
+"""After so many reads in a row that fail, or so long without a frame (OpenCV waits 10 s for one), it is gone."""
 RETRY_S = 0.1
 
 _BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_MSMF}
@@ -28,7 +28,7 @@ class CameraSource(Source):
     """Frames of camera `index` as they come, of which the driver is asked to keep one and no backlog.
 
     On macOS open it on the main thread (the system asks the person for permission there); reading may be elsewhere.
-    A camera that gives nothing `MAX_FAILED_READS` times in a row ends the source with a `fault`.
+    A camera that gives nothing any more ends the source with a `fault`.
 
     Raises:
         InputError: no such camera, or no permission to use it.
@@ -56,6 +56,7 @@ class CameraSource(Source):
         self._clock = clock
         self._times = CameraTimes()
         self._index = 0
+        self._heard_s: float | None = None  # when it gave a frame, or was found to give none
         width, height = (int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
         self.info = SourceInfo(f"camera {index}", width, height, rate_hz if rate_hz > 0 else None, None, live=True)
@@ -66,7 +67,7 @@ class CameraSource(Source):
             if self._closing.is_set():
                 return None
             if read:
-                now_s = self._clock()
+                now_s = self._heard_s = self._clock()
                 time_s = self._times(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, now_s)
                 self.counts.retimed += self._times.repaired
                 self._times.repaired = 0
@@ -76,6 +77,10 @@ class CameraSource(Source):
                 self.counts.frames += 1
                 return frame
             self.counts.failed_reads += 1
+            failed_s = self._clock()
+            self._heard_s = failed_s if self._heard_s is None else self._heard_s
+            if failed_s - self._heard_s > SILENT_S:
+                break
             self._closing.wait(RETRY_S)
         self.fault = "gives no frames any more: unplugged, or taken by another program"
         return None

@@ -1,5 +1,6 @@
 """Cameras, with OpenCV's capture replaced by one that does what the test says."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +58,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, reads: list[Read]) -> FakeCapture:
 
 def test_frames_are_rgb_reduced_timed_by_the_camera_and_never_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     capture = plug_in(monkeypatch, [(True, 5000.0), (True, 5033.0), (True, 5066.0)])
-    clock = iter([10.0, 10.04, 10.07]).__next__
+    clock = itertools.chain([10.0, 10.04, 10.07], itertools.repeat(10.1)).__next__
     with open_source(0, clock=clock) as source:
         frames = list(source)
     assert frames[0].pixels.shape == (240, 320, 3)
@@ -73,7 +74,7 @@ def test_frames_are_rgb_reduced_timed_by_the_camera_and_never_queued(monkeypatch
 
 def test_a_failed_read_is_survived_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     plug_in(monkeypatch, [(True, 0.0), (False, 0.0), (False, 0.0), (True, 0.0)])
-    clock = iter([1.0, 1.5]).__next__
+    clock = iter([1.0, 1.1, 1.2, 1.5]).__next__
     with open_source(0, clock=clock) as source:
         frames = iter(source)
         assert [next(frames).time_s, next(frames).time_s] == pytest.approx([0, 0.5])
@@ -88,6 +89,17 @@ def test_a_camera_that_is_unplugged_ends_with_a_reason(monkeypatch: pytest.Monke
     assert source.fault is not None
     assert "unplugged" in source.fault
     assert source.counts.failed_reads == camera.MAX_FAILED_READS
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+def test_a_camera_that_hangs_is_not_waited_for_twenty_times(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
+    """OpenCV's read comes back after ten seconds without a frame."""
+    plug_in(monkeypatch, [(True, 0.0)] * frames)
+    clock = itertools.count(100.0, 10.0).__next__
+    with open_source(0, clock=clock) as source:
+        assert len(list(source)) == frames
+    assert "gives no frames any more" in (source.fault or "")
+    assert source.counts.failed_reads == 2 - frames
 
 
 def test_closing_during_a_read_ends_the_reader_and_releases_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
