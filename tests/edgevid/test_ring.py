@@ -166,7 +166,7 @@ def test_no_reader_ever_sees_half_a_frame() -> None:
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)  # threads change places in the middle of everything
     try:
-        threads = [threading.Thread(target=guarded, args=(run,)) for run in readers]
+        threads = [threading.Thread(target=guarded, args=(run,), daemon=True) for run in readers]
         for thread in threads:
             thread.start()
         for index in range(3000):

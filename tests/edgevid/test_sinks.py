@@ -49,7 +49,7 @@ class Gated:
 
     def event(self, event: Event) -> None:
         self.entered.set()
-        self.opened.wait(10)
+        self.opened.wait(60)
         if self._error and event.label == "broken":
             raise self._error
         self.seen.append(event.id)
@@ -59,7 +59,7 @@ class Gated:
 
     def view(self, view: View) -> None:
         self.entered.set()
-        self.opened.wait(10)
+        self.opened.wait(60)
         self.seen.append(view.frames["captured"])
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ def test_a_slow_sink_loses_old_views_counted_and_no_event() -> None:
     sink = Gated()
     queue = QueuedSink(sink, "test", views=2)
     queue.view(view(0))
-    assert sink.entered.wait(10)  # one is in its hands, from now on they wait
+    assert sink.entered.wait(60)  # one is in its hands, from now on they wait
     for number in range(1, 6):
         queue.view(view(number))
         queue.event(replace(START, id=f"e{number}"))
@@ -93,13 +93,13 @@ def test_a_sink_that_wants_no_views_is_not_woken_by_them() -> None:
 def test_events_wait_for_room_and_are_not_dropped() -> None:
     sink = Gated()
     queue = QueuedSink(sink, "test", events=2)
-    giver = threading.Thread(target=lambda: [queue.event(replace(START, id=str(n))) for n in range(9)])
+    giver = threading.Thread(target=lambda: [queue.event(replace(START, id=str(n))) for n in range(9)], daemon=True)
     giver.start()
-    assert sink.entered.wait(10)
+    assert sink.entered.wait(60)
     giver.join(0.05)
     assert giver.is_alive()  # it waits: one in hand, two queued
     sink.opened.set()
-    giver.join(10)
+    giver.join(60)
     queue.close()
     assert sink.seen == [*map(str, range(9)), "closed"]
 
@@ -109,7 +109,7 @@ def test_a_sink_that_hangs_is_given_up_and_what_it_did_not_take_is_counted() -> 
     queue = QueuedSink(sink, "events to x")
     for number in range(3):
         queue.event(replace(START, id=str(number)))
-    assert sink.entered.wait(10)
+    assert sink.entered.wait(60)
     queue.close(timeout_s=0.01)
     assert queue.lost_events == 2
     with pytest.raises(InputError, match="2 events to x were not written in time"):

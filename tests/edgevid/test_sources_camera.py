@@ -109,18 +109,18 @@ def test_closing_during_a_read_ends_the_reader_and_releases_the_camera(monkeypat
 
     def slow_read() -> tuple[bool, np.ndarray | None]:
         in_read.set()
-        go_on.wait(5)
+        go_on.wait(60)
         return read()
 
     monkeypatch.setattr(capture, "read", slow_read)
     source = open_source(0)
-    thread = threading.Thread(target=lambda: list(source))
+    thread = threading.Thread(target=lambda: list(source), daemon=True)
     thread.start()
-    assert in_read.wait(5)
+    assert in_read.wait(60)
     source.close()
     assert capture.released == 0  # never under the hands of a read
     go_on.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert capture.released == 1
 

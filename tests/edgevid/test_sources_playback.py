@@ -112,11 +112,11 @@ def test_close_from_another_thread_ends_the_wait_for_a_frame(tmp_path: Path) -> 
             got.append(frame)
             got_first.set()
 
-    thread = threading.Thread(target=reader)
+    thread = threading.Thread(target=reader, daemon=True)
     thread.start()
-    assert got_first.wait(5)
+    assert got_first.wait(60)
     source.close()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert len(got) == 1
     source.close()

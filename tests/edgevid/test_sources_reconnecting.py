@@ -170,7 +170,7 @@ def test_closing_ends_the_wait_and_an_opening_under_way() -> None:
 
     first = Connection(clock, 1, SourceCounts())
     source = Reconnecting(first, open_, for_s=float("inf"))
-    thread = threading.Thread(target=lambda: list(source))
+    thread = threading.Thread(target=lambda: list(source), daemon=True)
     thread.start()
     assert opening.wait(30)
     source.close()

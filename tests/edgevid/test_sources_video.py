@@ -273,7 +273,7 @@ def test_8k_is_reduced_and_survived(tmp_path: Path) -> None:
 def served(folder: Path) -> Iterator[str]:
     handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -321,9 +321,9 @@ def test_ctrl_c_does_not_wait_for_a_server_that_never_answers() -> None:
         threading.Thread(target=interrupt, daemon=True).start()
         began_s = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            open_source(f"http://127.0.0.1:{silent.getsockname()[1]}/stream", timeout_s=20)
+            open_source(f"http://127.0.0.1:{silent.getsockname()[1]}/stream", timeout_s=120)
         ended.set()
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 60
 
 
 def test_a_server_that_falls_silent_ends_the_source_with_a_reason(tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def test_a_server_that_falls_silent_ends_the_source_with_a_reason(tmp_path: Path
             connection.close()
 
         ended = threading.Event()
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         frames, source = read(f"http://127.0.0.1:{server.getsockname()[1]}/a.mkv", timeout_s=0.3)
         ended.set()

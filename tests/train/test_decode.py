@@ -130,7 +130,7 @@ def test_the_cache_decodes_once_whatever_the_threads(video: Path, monkeypatch: p
             except DecodeError as error:
                 got.append(str(error))
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     started.wait()

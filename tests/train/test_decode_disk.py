@@ -117,7 +117,7 @@ def test_many_threads_and_processes_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     arguments = (tmp_path / "c", videos, most)
     workers = [context.Process(target=read_many, args=arguments) for _ in range(2)]
-    threads = [threading.Thread(target=read_many, args=arguments) for _ in range(2)]
+    threads = [threading.Thread(target=read_many, args=arguments, daemon=True) for _ in range(2)]
     for one in (*workers, *threads):
         one.start()
     for one in (*workers, *threads):

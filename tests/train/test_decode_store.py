@@ -99,7 +99,7 @@ def test_many_threads_and_processes_at_once(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=read_many, args=(cache, videos)) for _ in range(3)]
-    threads = [threading.Thread(target=read_many, args=(cache, videos)) for _ in range(3)]
+    threads = [threading.Thread(target=read_many, args=(cache, videos), daemon=True) for _ in range(3)]
     for worker in workers:
         worker.start()
     for thread in threads:

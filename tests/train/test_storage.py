@@ -233,7 +233,9 @@ def test_the_blocks_are_bounded(remote: Remote, tmp_path: Path) -> None:
 def test_many_threads_ask_for_a_block_once(remote: Remote) -> None:
     data = put(remote, "a.bin", 900)
     found: list[bytes] = []
-    threads = [threading.Thread(target=lambda: found.append(read_bytes(under(remote, "a.bin")))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: found.append(read_bytes(under(remote, "a.bin"))), daemon=True) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -428,7 +428,7 @@ def test_ctrl_c_is_left_alone_outside_the_main_thread() -> None:
         with interruptible(lambda: None) as stop:
             seen.append(stop())
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join()
     assert seen == [False]
