@@ -48,10 +48,11 @@ class Flow:
     @property
     def has_room(self) -> bool:
         """Whether a frame may be offered now."""
-        if self._newest_wins or self._ended or not self._waiting:
+        computations = [due for due in self._waiting if due.steps]
+        if self._newest_wins or self._ended or not computations:
             return True
-        ahead = self._last_index - min((due.steps[0] for due in self._waiting if due.steps), default=self._last_index)
-        return len(self._waiting) < self._depth and (self.most_ahead is None or ahead < self.most_ahead)
+        ahead = self._last_index - computations[0].steps[0]
+        return len(computations) < self._depth and (self.most_ahead is None or ahead < self.most_ahead)
 
     def wait_for_room(self) -> None:
         """Return when a frame may be offered: at once where the newest wins."""
@@ -78,7 +79,7 @@ class Flow:
                 return
             if not due.steps:
                 return
-            if len(self._waiting) >= self._depth:
+            if sum(bool(waiting.steps) for waiting in self._waiting) == self._depth:
                 assert self._newest_wins, "the reader did not wait for room"
                 self._drop_waiting()
             self._waiting.append(replace(due, reset=due.reset or self._reset))
@@ -88,8 +89,10 @@ class Flow:
     def cut(self) -> None:
         """What comes does not follow what came: `take` gives something that is due without steps in between."""
         with self._changed:
-            self._waiting.append(Due((), reset=True))
-            self._changed.notify_all()
+            self._schedule.cut()
+            if not self._ended:
+                self._waiting.append(Due(()))
+                self._changed.notify_all()
 
     def take(self, *, wait: bool = True) -> Due | None:
         """What is to be computed next. None when the source has ended and nothing is left; or without `wait`, now."""
@@ -132,7 +135,11 @@ class Flow:
             self._changed.notify_all()
 
     def _drop_waiting(self) -> None:
+        """All but that there was a cut, which is told once."""
+        was_cut = any(not due.steps for due in self._waiting)
         for due in self._waiting:
             self._counts.settle(due, "dropped")
             self._reset |= due.reset
         self._waiting.clear()
+        if was_cut:
+            self._waiting.append(Due(()))

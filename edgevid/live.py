@@ -42,8 +42,8 @@ MOST_RING_BYTES = 512_000_000
 """but never more than this."""
 FASTEST_HZ = 60.0
 """The rate a source is taken to have at most when it does not say."""
-STOPPING_S = 3.0
-"""How long each half of a run may take to end before it is left behind."""
+STOPPING_S, STOPPING_LIVE_S = 3.0, 0.5
+"""How long each half of a run may take to end before it is left behind: where it reads what is live, less long."""
 RECENT_EVENTS = 8
 RECENT_NOTICES = 100
 
@@ -110,10 +110,11 @@ class Pipeline:
         self._began_s = clock()
         if options.only_sampled:
             source.wanted = self.flow.wants
-        self._told: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[tuple[str, str, float]] = queue.SimpleQueue()
         source.tell = self._hear
         self._frames = iter(source)
         self._ring: Ring | None = None
+        self._largest = 0  # bytes of the largest frame so far
         self._motion_gate = MotionGate(self.manifest) if options.gate else None
         self._hold_gate = HoldGate(self.manifest.hold) if options.gate else None
         self.held = 0
@@ -139,12 +140,8 @@ class Pipeline:
         frame = next(self._frames, None)
         if frame is None:
             return False
-        if self._ring is None or 2 * frame.pixels.nbytes > self._ring.max_bytes:
-            frames = self._ring_frames(frame)
-            self._ring = Ring(frames * frame.pixels.nbytes)
-            self.flow.most_ahead = frames // 2
         if frame.pixels.size:
-            self._ring.put(frame)
+            self._roomy_for(frame).put(frame)
         self.flow.offer(frame.index, frame.time_s)
         return True
 
@@ -159,10 +156,8 @@ class Pipeline:
         due = self.flow.take(wait=wait)
         if due is None:
             return False
-        while not self._told.empty():
-            self._notify(*self._told.get())
         if not due.steps:
-            self._emit(self._detector.finish())
+            self.finish()
             return True
         assert self._ring is not None, "something is due although no frame was read"
         resting_s: list[float] = []
@@ -208,7 +203,9 @@ class Pipeline:
         return True
 
     def finish(self) -> None:
-        """End what is still going on; nothing will be computed any more."""
+        """End what is still going on, since nothing follows it."""
+        while not self._told.empty():
+            self._notify(*self._told.get())
         self._emit(self._detector.finish())
 
     @property
@@ -272,6 +269,16 @@ class Pipeline:
             return False
         return self._motion_gate.is_closed(frames, reset=due.reset, quiet=self._detector.quiet)
 
+    def _roomy_for(self, frame: Frame) -> Ring:
+        """The ring, larger than before where frames have become so."""
+        size = frame.pixels.nbytes
+        if self._ring is None or size > self._largest:
+            self._largest, frames = size, self._ring_frames(frame)
+            room = max(frames * size, self._ring.max_bytes if self._ring else 0)
+            self._ring = self._ring.grown(room) if self._ring else Ring(room)
+            self.flow.most_ahead = frames // 2
+        return self._ring
+
     def _ring_frames(self, frame: Frame) -> int:
         """Room for what may be asked for, a window and what waits behind it, twice over; and not much more.
 
@@ -288,7 +295,7 @@ class Pipeline:
     def _look_at(self, frame: Frame) -> None:
         fault = self._picture.look(frame.time_s, frame.pixels) if self._picture else None
         if fault is not None:
-            self._notify(fault, FAULTS[fault])
+            self._notify(fault, FAULTS[fault], frame.time_s)
 
     def _faults(self) -> tuple[str, ...]:
         """What is wrong now, for people."""
@@ -297,13 +304,13 @@ class Pipeline:
             return (f"{self.source.info.name} {lost}; trying again",)
         return tuple(FAULTS[fault] for fault in self._picture.lasting) if self._picture else ()
 
-    def _hear(self, word: str, text: str) -> None:
+    def _hear(self, word: str, text: str, time_s: float) -> None:
         """From the reading thread: the source is lost, or back. What is going on ends with a loss."""
-        self._told.put((word, text))
+        self._told.put((word, text, time_s))
         self.flow.cut()
 
-    def _notify(self, word: str, text: str) -> None:
-        notice = Notice(word, text, self.time_s, _utc(), self.source.info.name, self.manifest.id)
+    def _notify(self, word: str, text: str, time_s: float) -> None:
+        notice = Notice(word, text, time_s, _utc(), self.source.info.name, self.manifest.id)
         self.notices.append(notice)
         for sink in self._sinks:
             sink.notice(notice)
@@ -360,6 +367,7 @@ def run(
     """
     stopping, done = threading.Event(), threading.Event()
     errors: list[BaseException] = []
+    reading_s = STOPPING_LIVE_S if pipeline.source.info.live else STOPPING_S
 
     def stop() -> None:
         stopping.set()
@@ -402,11 +410,17 @@ def run(
         interrupted = True
     finally:
         stop()
-        if not done.wait(STOPPING_S):  # the source does not answer: what waits is given up, and counted
+        try:
+            if not done.wait(reading_s):  # the source does not answer: what waits is given up, and counted
+                pipeline.flow.end(drop_waiting=True)
+                done.wait(STOPPING_S)
+            reader, network = threads
+            reader.join(reading_s)
+            network.join(STOPPING_S)
+        except KeyboardInterrupt:  # again: only the end of what is going on is still waited for
+            interrupted = True
             pipeline.flow.end(drop_waiting=True)
-            done.wait(STOPPING_S)
-        for thread in threads:
-            thread.join(STOPPING_S)
+            done.wait(STOPPING_LIVE_S)
     if errors:
         raise errors[0]
     return interrupted

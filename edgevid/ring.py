@@ -84,6 +84,13 @@ class Ring:
         self._head = start + size
         self._last_index = frame.index
 
+    def grown(self, max_bytes: int) -> "Ring":
+        """A larger one with the same frames in it; only the writing thread may call this."""
+        larger = Ring(max_bytes)
+        for entry in tuple(self._order):
+            larger.put(self._copy(entry))
+        return larger
+
     def newest(self) -> Frame | None:
         """A copy of the last frame put, or None before the first."""
         while True:

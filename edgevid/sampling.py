@@ -51,12 +51,17 @@ class Sampler:
         self._origin_s = 0.0
         self._served = 0  # ticks served since the origin
         self._last_s: float | None = None
+        self._cut = False
 
     def wants(self, time_s: float) -> bool:
         """Whether the frame at `time_s`, offered next, would serve a tick."""
-        if self._last_s is None or time_s - self._last_s > self.gap_s:
+        if self._cut or self._last_s is None or time_s - self._last_s > self.gap_s:
             return True
         return self._due(time_s) > self._served
+
+    def cut(self) -> None:
+        """The frame that is offered next ends a gap, however short."""
+        self._cut = True
 
     def offer(self, time_s: float) -> Sample:
         """Say what the frame at `time_s` is for.
@@ -66,7 +71,8 @@ class Sampler:
         """
         if self._last_s is not None and time_s < self._last_s:
             raise ValueError(f"time went back from {self._last_s} to {time_s} s")
-        reset = self._last_s is not None and time_s - self._last_s > self.gap_s
+        reset = self._last_s is not None and (self._cut or time_s - self._last_s > self.gap_s)
+        self._cut = False
         if self._last_s is None or reset:
             self._origin_s, self._served = time_s, 0
             self.gaps += reset
@@ -118,6 +124,10 @@ class Schedule(Protocol):
         """Take note of frame `index` and say what is due. Times never go back (ValueError)."""
         ...
 
+    def cut(self) -> None:
+        """The frame that is offered next ends a gap, however short."""
+        ...
+
     def finish(self) -> int:
         """The source has ended: how many sampled frames will never be in a computation."""
         ...
@@ -135,6 +145,9 @@ class StreamSchedule:
 
     def wants(self, time_s: float) -> bool:
         return self._sampler.wants(time_s)
+
+    def cut(self) -> None:
+        self._sampler.cut()
 
     def offer(self, index: int, time_s: float) -> Due:
         sample = self._sampler.offer(time_s)
@@ -171,6 +184,9 @@ class ClipSchedule:
 
     def wants(self, time_s: float) -> bool:
         return self._sampler.wants(time_s)
+
+    def cut(self) -> None:
+        self._sampler.cut()
 
     def offer(self, index: int, time_s: float) -> Due:
         sample = self._sampler.offer(time_s)

@@ -1,5 +1,6 @@
 """Cameras, through OpenCV."""
 
+import contextlib
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ class CameraSource(Source):
     """Frames of camera `index` as they come, of which the driver is asked to keep one and no backlog.
 
     On macOS open it on the main thread (the system asks the person for permission there); reading may be elsewhere.
+    `alone`: no other thread has something to say on standard error now.
     A camera that gives nothing any more ends the source with a `fault`.
 
     Raises:
@@ -41,10 +43,11 @@ class CameraSource(Source):
         short_side: int,
         counts: SourceCounts | None = None,
         clock: Callable[[], float] = time.monotonic,
+        alone: bool = True,
     ) -> None:
         super().__init__(counts)
         _check_present(index)
-        with quiet_opencv(), no_stderr():
+        with quiet_opencv(), no_stderr() if alone else contextlib.nullcontext():
             self._capture = cv2.VideoCapture(index, _BACKENDS.get(sys.platform, cv2.CAP_ANY))
             opened = self._capture.isOpened()
         if not opened:

@@ -64,7 +64,7 @@ class Source(ABC):
         counts: what it gave and lost so far.
         fault: why it ended before its natural end, one line; None while it runs and when all was well.
         lost: why it gives no frames now, one line, while it is tried again; else None.
-        tell: called by the reading thread when it is `lost` and when it is `back`: that word, and a line for people.
+        tell: called by the reading thread with `lost`, or with `back` before a frame; a line for people; the time.
         wanted: whether anybody will look at a frame, by its time; asked by the reading thread before each one is given.
             Of one that is not wanted a source may give the time alone, with `NO_PIXELS`, and save the rest of the work.
     """
@@ -75,7 +75,7 @@ class Source(ABC):
         self.counts = counts or SourceCounts()
         self.fault: str | None = None
         self.lost: str | None = None
-        self.tell: Callable[[str, str], None] = lambda *_: None
+        self.tell: Callable[[str, str, float], None] = lambda *_: None
         self.wanted: Callable[[float], bool] = lambda _: True
         self._closing = threading.Event()
         self._reading = threading.Lock()

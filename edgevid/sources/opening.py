@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 from edgevid.assets import asset
 from edgevid.errors import InputError
-from edgevid.files import is_folder
+from edgevid.files import exists, is_folder
 from edgevid.sources.camera import CameraSource
 from edgevid.sources.contract import Source, SourceCounts
 from edgevid.sources.images import ImageSource
@@ -56,7 +57,7 @@ def open_source(
     if pace not in get_args(Pace):
         raise InputError(f"pace is {' or '.join(get_args(Pace))}, not {pace}")
     is_address = isinstance(spec, str) and "://" in spec
-    name = printable(str(spec)) if is_address else str(spec)
+    name = printable(str(spec)) if is_address else _without_password(spec) if isinstance(spec, str) else str(spec)
     path = asset(DEMO_CLIP) if spec == DEMO else Path(str(spec))
     is_images = isinstance(spec, str | Path) and not is_address and is_folder(path)
     if is_images and rate_hz is None:
@@ -68,9 +69,9 @@ def open_source(
     if is_address and name.split("://")[0] not in _SCHEMES:
         raise InputError(f"{name}: addresses begin with {', '.join(sorted(_SCHEMES))}")
 
-    def open_once(counts: SourceCounts) -> Source:
+    def open_once(counts: SourceCounts, *, alone: bool = True) -> Source:
         if isinstance(spec, int):
-            return CameraSource(spec, short_side=short_side, counts=counts, clock=clock)
+            return CameraSource(spec, short_side=short_side, counts=counts, clock=clock, alone=alone)
         if rate_hz is not None:
             return ImageSource(path, rate_hz, short_side=short_side, counts=counts, clock=clock)
         location = spec if not isinstance(spec, str | Path) else str(spec) if is_address else path
@@ -78,16 +79,17 @@ def open_source(
             location, name, short_side=short_side, threads=threads, timeout_s=timeout_s, counts=counts, clock=clock
         )
 
-    def open_(counts: SourceCounts, given_up: Callable[[], bool] = lambda: False) -> Source:
-        return _aside(lambda: open_once(counts), given_up) if is_address else open_once(counts)
+    def open_again(counts: SourceCounts, given_up: Callable[[], bool]) -> Source:
+        return _aside(lambda: open_once(counts), given_up) if is_address else open_once(counts, alone=False)
 
-    source = open_(SourceCounts())
+    counts = SourceCounts()
+    source = _aside(lambda: open_once(counts)) if is_address else open_once(counts)
     if not source.info.live:
         return Playback(source, open_once, pace=pace, loop=loop, clock=clock, sleep=sleep)
     if loop:
         source.close()
         raise InputError(f"{source.info.name}: only a recording can be looped; what is live has no end")
-    return Reconnecting(source, open_, for_s=reconnect_s, clock=clock, sleep=sleep) if reconnect_s else source
+    return Reconnecting(source, open_again, for_s=reconnect_s, clock=clock, sleep=sleep) if reconnect_s else source
 
 
 def printable(address: str) -> str:
@@ -98,12 +100,20 @@ def printable(address: str) -> str:
     """
     try:
         parts = urlsplit(address)
+        if ":" in parts.netloc and "@" not in parts.netloc and "@" in address:
+            # A password with an unescaped / ? or # in it, which ends a host's name.
+            parts = urlsplit(f"{parts.scheme}://{address.rpartition('@')[2]}")
     except ValueError:
         raise InputError("the source is not a valid address") from None
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _aside(open_: Callable[[], Source], given_up: Callable[[], bool]) -> Source:
+def _without_password(name: str) -> str:
+    """A file's name as it is; of what may be an address with a slip in it, what follows the password."""
+    return name if exists(name) else re.sub(r"[^/\\]*:.*@", "", name, flags=re.DOTALL)
+
+
+def _aside(open_: Callable[[], Source], given_up: Callable[[], bool] = lambda: False) -> Source:
     """What `open_` gives or raises; Ctrl-C does not wait for it, nor does who has `given_up` (InputError).
 
     While FFmpeg waits for an answer it swallows the KeyboardInterrupt of the thread that it is called on. One that is

@@ -15,8 +15,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 class Reconnecting(Source):
     """Frames of a live source, opened again where it ends or fails, for at most `for_s` seconds each time.
 
-    It is back when it gives a frame, not when it can be opened. Its times go on by our clock, so that the frames before
-    and after are as far apart as they were. Given up, it ends with the fault that it was lost with.
+    It is back when it gives a frame, not when it can be opened; a recording is no live source. When it is back its
+    clock is put right by ours, as far as time does not go back. Given up, it ends with the fault that it was lost with.
 
     Args:
         open_again: takes the counts that all connections share, and what says whether it has been given up; gives a
@@ -40,7 +40,9 @@ class Reconnecting(Source):
         self._for_s = for_s
         self._clock = clock
         self._sleep = sleep or self._closing.wait
-        self._last: Frame | None = None
+        self._first_s: float | None = None  # when the first frame came, by our clock; its time is 0
+        self._time_s, self._index = 0.0, 0
+        self._lost_s = 0.0
         self._ahead_s: float | None = None  # our times of the connection's, once it has given a frame
         self._connect(source)
 
@@ -50,14 +52,19 @@ class Reconnecting(Source):
             frame = self._found_again()
         if frame is None:
             return None
+        if self._first_s is None:
+            self._first_s = frame.captured_s
         if self._ahead_s is None:
-            passed_s = frame.captured_s - self._last.captured_s if self._last else 0.0
-            self._ahead_s = (self._last.time_s if self._last else 0.0) + passed_s - frame.time_s
-        time_s, index = frame.time_s + self._ahead_s, 0
-        if self._last:  # rounding may take time back by less than a nanosecond
-            time_s, index = max(time_s, self._last.time_s), self._last.index + 1
-        self._last = replace(frame, time_s=time_s, index=index)
-        return self._last
+            self._ahead_s = max(self._time_s, frame.captured_s - self._first_s) - frame.time_s
+        self._time_s = max(self._time_s, frame.time_s + self._ahead_s)  # rounding alone could take it back
+        frame = replace(frame, time_s=self._time_s, index=self._index)
+        self._index += 1
+        if self.lost:
+            self.lost = None
+            self.counts.reconnects += 1
+            away_s = self._clock() - self._lost_s
+            self.tell("back", f"{self.info.name} is back after {away_s:.1f} s", self._time_s)
+        return frame
 
     def close(self) -> None:
         super().close()
@@ -68,18 +75,19 @@ class Reconnecting(Source):
 
     def _found_again(self) -> Frame | None:
         """The first frame after a loss; None when it was given up or closed."""
-        lost_s, pause_s = self._clock(), FIRST_PAUSE_S
+        self._lost_s, pause_s = self._clock(), FIRST_PAUSE_S
         self.lost = fault = self._source.fault or "has ended"
-        self.tell("lost", f"{self.info.name} {fault}; trying again")
+        self.tell("lost", f"{self.info.name} {fault}; trying again", self._time_s)
         while True:
             self._source.close()
-            left_s = lost_s + self._for_s - self._clock()
-            if left_s > 0:
+            away_s = self._clock() - self._lost_s
+            left_s = self._for_s - away_s
+            if left_s > 1e-3:
                 self._sleep(min(pause_s, left_s))
             if self._closing.is_set():
                 return None
-            if left_s <= 0:
-                self.fault = f"{fault}; given up after {self._for_s:g} s"
+            if left_s <= 1e-3:
+                self.fault, self.lost = f"{fault}; given up after {away_s:.0f} s", None
                 return None
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             try:
@@ -87,11 +95,8 @@ class Reconnecting(Source):
             except InputError:
                 continue
             self._connect(source)
-            frame = next(self._frames, None)
+            frame = next(self._frames, None) if source.info.live else None
             if frame is not None:
-                self.lost = None
-                self.counts.reconnects += 1
-                self.tell("back", f"{self.info.name} is back after {self._clock() - lost_s:.1f} s")
                 return frame
 
     def _connect(self, source: Source) -> None:

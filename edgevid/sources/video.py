@@ -25,6 +25,9 @@ _TEXT_FORMATS = {"tty", "lrc"}
 _FASTEST_HZ = 240.0
 """Above it a rate is no rate: recordings of uneven frames may give the unit of their times instead, 1000 or 90000."""
 
+_UNTIMED_FORMATS = {"mpjpeg", "mjpeg", "h264", "hevc", "m4v"}
+"""Their frames have no times of their own; FFmpeg gives them those of 25 a second."""
+
 _EARLY_S = 0.5
 """A file that ends this much before the end it declares is damaged; less is how containers round."""
 
@@ -40,9 +43,9 @@ class Bytes(Protocol):
 class VideoSource(Source):
     """Frames of the best video stream (FFmpeg's choice: default before others, then the largest) of a file or address.
 
-    `location` is a path, or an address as text, or a video's bytes. `timeout_s` bounds the opening and each read of an
-    address; an address without a duration is a live stream. What cannot be decoded is counted and passed over; a file
-    that ends before the end it declares ends the source with a `fault`.
+    `location` is a path, or an address as text, or a video's bytes. `timeout_s` bounds the opening of an address, each
+    read from it and the wait for a picture; an address without a duration is a live stream. What cannot be decoded is
+    counted and passed over; a file that ends before the end it declares ends the source with a `fault`.
 
     Raises:
         InputError: there is nothing there that can be shown.
@@ -63,7 +66,6 @@ class VideoSource(Source):
         self._clock = clock
         self._timeout_s = timeout_s
         self._index = 0
-        remote = isinstance(location, str)
         self._container = _open(location, name, timeout_s) if isinstance(location, str) else open_file(location, name)
         try:
             self._stream = video_stream(self._container, name)
@@ -71,6 +73,8 @@ class VideoSource(Source):
             rate_hz = nominal_rate_hz(self._stream)
             self._to_pixels = ToPixels(short_side, pixel_aspect(self._stream), threads)
             self._times = PresentationTimes(1 / rate_hz if rate_hz else None)
+            self._remote = isinstance(location, str)
+            self._untimed = self._remote and self._container.format.name in _UNTIMED_FORMATS
             # Only a decoded picture proves that there is one, and knows its size; it is given by the first read.
             self._pictures = self._decode()
             self._first = next(self._pictures, None)
@@ -81,7 +85,7 @@ class VideoSource(Source):
             raise
         duration_s = declared_s(self._container) or None
         width, height = self._size
-        self.info = SourceInfo(name, width, height, rate_hz, duration_s, live=remote and duration_s is None)
+        self.info = SourceInfo(name, width, height, rate_hz, duration_s, live=self._remote and duration_s is None)
 
     def _read(self) -> Frame | None:
         picture, self._first = self._first or next(self._pictures, None), None
@@ -100,7 +104,7 @@ class VideoSource(Source):
         """Pixels and time of every frame that can be decoded, up to the end or the damage that ends the file."""
         end_s = 0.0
         for decoded in self._decoded():
-            time_s = self._times(decoded.time)
+            time_s = self._times(self._clock() if self._untimed else decoded.time)
             self.counts.retimed += self._times.repaired
             self._times.repaired = 0
             self.counts.damaged += decoded.is_corrupt
@@ -119,11 +123,17 @@ class VideoSource(Source):
         self.fault = self.fault or early_end(self._container, self._stream, end_s)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
+        seen_s = self._clock()
         for packet in self._packets():
             try:
-                yield from self._stream.decode(packet)
+                for decoded in self._stream.decode(packet):
+                    yield decoded
+                    seen_s = self._clock()
             except av.error.FFmpegError:
                 self.counts.undecodable += 1
+            if self._remote and not self.fault and self._clock() - seen_s > self._timeout_s:
+                self.fault = f"sends nothing that can be decoded: no picture within {self._timeout_s:g} s"
+                return
 
     def _packets(self) -> Iterator["Packet[VideoStream] | None"]:
         """Packets up to the end or to the damage; the last one, or None, makes the decoder give what it holds."""

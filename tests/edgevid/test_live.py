@@ -1,8 +1,11 @@
 """A run, its halves interleaved in any order: every frame has one fate, and what is emitted is right."""
 
+import _thread
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,10 +234,10 @@ class Shaky(Frames):
         frame = super()._read()
         if frame and frame.index == self._at:
             self.lost = "gives no frames any more"
-            self.tell("lost", "frames is lost")
+            self.tell("lost", "frames is lost", 2.0)
             self.at_loss()
             self.lost = None
-            self.tell("back", "frames is back")
+            self.tell("back", "frames is back", frame.time_s)
         return frame
 
     at_loss: Callable[[], object] = staticmethod(lambda: None)
@@ -265,15 +268,76 @@ def test_a_source_that_is_lost_ends_what_is_going_on_at_once_and_says_so(
     pipeline.flow.end()
     pipeline.finish()
     assert sink.brief() == [("start", "red"), ("end", "red")] * 2
-    assert [(notice.notice, notice.text) for notice in sink.notices] == [
-        ("lost", "frames is lost"),
-        ("back", "frames is back"),
+    assert [(notice.notice, notice.text, notice.time_s) for notice in sink.notices] == [
+        ("lost", "frames is lost", 2.0),
+        ("back", "frames is back", 7.0),
     ]
     assert pipeline.view(with_frame=False).faults == ()
     counts = pipeline.flow.counts
     counts.check()
     assert (counts.captured, counts.dropped, counts.pending) == (120, 0, 0)
     assert pipeline.metrics()["state_resets"] == 1
+
+
+@pytest.mark.parametrize("kind", ["stream", "clip"])
+def test_a_loss_however_short_is_a_gap(stream: StreamModel, clip: ClipModel, kind: str) -> None:
+    play = coloured(("red", 4), rate_hz=10)
+    pipeline = Pipeline(Shaky(play, at=20), stream if kind == "stream" else clip, Options(), clock=lambda: 0.0)
+    while pipeline.read():
+        while pipeline.compute(wait=False):
+            pass
+    assert pipeline.metrics()["gaps"] == pipeline.metrics()["state_resets"] == 1
+
+
+@pytest.mark.parametrize("kind", ["stream", "clip"])
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_where_frames_become_larger_there_is_room_for_as_many(
+    stream: StreamModel, clip: ClipModel, kind: str, every_frame: bool
+) -> None:
+    play = [
+        Frame(frame.pixels.repeat(10, axis=0).repeat(10, axis=1) if frame.index > 60 else frame.pixels, frame.time_s, i)
+        for i, frame in enumerate(coloured(("other", 2), ("red", 2), ("other", 1)))
+    ]
+    options = Options(every_frame=every_frame, paced=not every_frame)
+    pipeline, sink = through(stream if kind == "stream" else clip, play, options)
+    assert sink.brief() == [("start", "red"), ("end", "red")]
+    assert pipeline.flow.counts.dropped == 0
+
+
+class Stuck(Frames):
+    """Gives what it has and then does not come back from a read, as a camera's driver may."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        super().__init__(frames)
+        self.info = replace(self.info, live=True)
+        self.stuck, self.released = threading.Event(), threading.Event()
+
+    def _read(self) -> Frame | None:
+        if not self._left:
+            self.stuck.set()
+            self.released.wait(60)
+        return super()._read()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_once_or_twice_ends_what_is_going_on_though_the_source_does_not_answer(
+    stream: StreamModel, times: int
+) -> None:
+    source, sink = Stuck(coloured(("red", 1), rate_hz=10)), Collected()
+    pipeline = Pipeline(source, stream, Options(), [sink], clock=lambda: 0.0)
+
+    def every() -> bool:
+        if sink.brief() and source.stuck.is_set():
+            if times == 2:
+                threading.Timer(0.1, _thread.interrupt_main).start()
+            raise KeyboardInterrupt
+        return True
+
+    began_s = time.monotonic()
+    assert run(pipeline, every_s=0.01, every=every)
+    assert time.monotonic() - began_s < 30
+    assert sink.brief() == [("start", "red"), ("end", "red")]
+    source.released.set()
 
 
 def test_a_loss_that_nobody_had_time_for_still_ends_what_was_going_on(stream: StreamModel) -> None:

@@ -33,6 +33,20 @@ def test_what_comes_out_is_what_went_in() -> None:
     assert [f.index for f in ring.take([2, 0, 2])] == [2, 0, 2]
 
 
+def test_a_larger_ring_has_the_same_frames_and_room_for_more() -> None:
+    ring = Ring(3 * SIZE)
+    for index in range(5):
+        ring.put(frame(index))
+    larger = ring.grown(2 * ring.max_bytes)
+    for index in (5, 6, 7):
+        larger.put(frame(index))
+    assert [f.index for f in larger.take(range(2, 8))] == list(range(2, 8))
+    (held,) = larger.take([2])
+    assert (held.time_s, held.captured_s) == (0.2, 1002.0)
+    assert held.pixels.tolist() == frame(2).pixels.tolist()
+    assert Ring(10).grown(20).newest() is None
+
+
 def test_an_empty_ring_has_nothing() -> None:
     ring = Ring(SIZE)
     assert ring.newest() is None

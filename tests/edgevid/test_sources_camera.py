@@ -1,5 +1,6 @@
 """Cameras, with OpenCV's capture replaced by one that does what the test says."""
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Iterator
@@ -89,6 +90,22 @@ def test_a_camera_that_is_unplugged_ends_with_a_reason(monkeypatch: pytest.Monke
     assert source.fault is not None
     assert "unplugged" in source.fault
     assert source.counts.failed_reads == camera.MAX_FAILED_READS
+
+
+def test_a_camera_that_is_plugged_in_again_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug_in(monkeypatch, [])
+    captures = [FakeCapture([(True, 0.0)] * 2), FakeCapture([]), FakeCapture([(True, 0.0)])]
+    left = iter(captures)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: next(left))
+    silenced: list[None] = []
+    monkeypatch.setattr(camera, "no_stderr", lambda: contextlib.nullcontext(silenced.append(None)))
+    with open_source(0, reconnect_s=60.0, sleep=lambda _: None) as source:
+        frames = iter(source)
+        assert [next(frames).index for _ in range(3)] == [0, 1, 2]
+        assert (source.counts.reconnects, source.counts.frames) == (1, 3)
+        assert source.counts.failed_reads == 2 * camera.MAX_FAILED_READS
+    assert len(silenced) == 1  # later others have something to say on standard error
+    assert all(capture.released for capture in captures)
 
 
 @pytest.mark.parametrize("frames", [0, 1])

@@ -31,10 +31,17 @@ class Connection(Source):
     """So many frames, one each `step_s` of the clock, then a fault. Its own times begin at `begins_s`."""
 
     def __init__(
-        self, clock: FakeTime, frames: int, counts: SourceCounts, *, begins_s: float = 0.0, step_s: float = 0.1
+        self,
+        clock: FakeTime,
+        frames: int,
+        counts: SourceCounts,
+        *,
+        begins_s: float = 0.0,
+        step_s: float = 0.1,
+        live: bool = True,
     ) -> None:
         super().__init__(counts)
-        self.info = SourceInfo("camera 7", 32, 24, 10.0, None, live=True)
+        self.info = SourceInfo("camera 7", 32, 24, 10.0, None, live=live)
         self.released = 0
         self._clock, self._left, self._time_s, self._step_s = clock, frames, begins_s, step_s
 
@@ -73,8 +80,8 @@ def reconnecting(
 def test_it_goes_on_as_far_apart_as_the_clock_says() -> None:
     clock = FakeTime()
     source, opened = reconnecting(clock, [2, None, 2])
-    told: list[tuple[str, str]] = []
-    source.tell = lambda word, text: told.append((word, text))
+    told: list[tuple[str, str, float]] = []
+    source.tell = lambda *of_it: told.append(of_it)
     with source:
         frames = [next(iter(source)) for _ in range(4)]
         assert source.lost is None
@@ -83,8 +90,8 @@ def test_it_goes_on_as_far_apart_as_the_clock_says() -> None:
     assert [f.index for f in frames] == [0, 1, 2, 3]
     assert (source.counts.reconnects, source.counts.frames) == (1, 4)
     assert told == [
-        ("lost", "camera 7 gives no frames any more; trying again"),
-        ("back", "camera 7 is back after 1.6 s"),
+        ("lost", "camera 7 gives no frames any more; trying again", frames[1].time_s),
+        ("back", "camera 7 is back after 1.6 s", frames[2].time_s),
     ]
     assert [connection.released > 0 for connection in opened] == [True, True]
 
@@ -107,6 +114,43 @@ def test_one_that_opens_and_gives_nothing_is_not_back() -> None:
     assert (source.fault or "").endswith("given up after 20 s")
     assert source.counts.reconnects == 0
     assert all(connection.released for connection in opened)
+
+
+def test_what_the_decoder_held_back_while_a_server_was_silent_makes_no_time_vanish() -> None:
+    """The last frames before a silence come when it is given up; those of a burst come sooner than they should."""
+    clock = FakeTime()
+    source, opened = reconnecting(clock, [3, 5, 1])
+    read = opened[0]._read
+
+    def late() -> Frame | None:
+        if opened[0]._left == 1:
+            clock.now_s += 10.0
+        return read()
+
+    opened[0]._read = late  # type: ignore[method-assign]
+    with source:
+        frames = [next(iter(source)) for _ in range(3)]
+        assert frames[-1].time_s == pytest.approx(0.2)
+        opened[-1]._step_s = 0.1
+        back = next(iter(source))
+        assert back.time_s == pytest.approx(back.captured_s - frames[0].captured_s) == pytest.approx(10.8)
+        began_s = clock.now_s
+        for _ in range(4):
+            frames.append(next(iter(source)))
+            clock.now_s = began_s  # all at once
+        last = next(iter(source))
+    assert last.time_s == pytest.approx(max(frames[-1].time_s, last.captured_s - frames[0].captured_s))
+
+
+def test_a_recording_in_its_place_is_not_the_source() -> None:
+    clock = FakeTime()
+    recording = Connection(clock, 100, SourceCounts(), live=False)
+    source = Reconnecting(
+        Connection(clock, 1, SourceCounts()), lambda *_: recording, for_s=5.0, clock=clock, sleep=clock.sleep
+    )
+    assert len(list(source)) == 1
+    assert recording.released
+    assert (source.fault or "").endswith("given up after 5 s")
 
 
 def test_a_stream_that_ends_without_a_fault_is_lost_too() -> None:
@@ -154,8 +198,8 @@ def test_whatever_is_lost_and_found_time_never_goes_back(
     frames = list(Reconnecting(first, open_, for_s=60.0, clock=clock, sleep=clock.sleep))
     assert all(a.time_s <= b.time_s for a, b in itertools.pairwise(frames))
     assert [f.index for f in frames] == list(range(len(frames)))
-    for a, b in itertools.pairwise(frames):
-        assert b.time_s - a.time_s == pytest.approx(b.captured_s - a.captured_s, abs=1e-6)
+    for frame in frames:
+        assert frame.time_s == pytest.approx(frame.captured_s - frames[0].captured_s, abs=1e-6)
 
 
 def test_closing_ends_the_wait_and_an_opening_under_way() -> None:

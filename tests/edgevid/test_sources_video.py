@@ -4,6 +4,7 @@ import contextlib
 import functools
 import gc
 import http.server
+import itertools
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from videos import (
@@ -345,6 +347,44 @@ def test_a_server_that_falls_silent_ends_the_source_with_a_reason(tmp_path: Path
         thread.join()
     assert [number_of(f.pixels) for f in frames[:9]] == list(range(9))
     assert source.fault == "cannot be read on: no answer within 0.3 s"
+
+
+def test_a_server_that_sends_what_is_no_picture_is_given_up() -> None:
+    """MJPEG: some pictures, then parts that are none, for ever."""
+    picture = cv2.imencode(".jpg", quarters())[1].tobytes()
+    part = b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=x\r\n\r\n")
+                for number in itertools.count():
+                    data = picture if number < 20 else b"no picture" * 9
+                    connection.sendall(part % (len(data), data))
+                    time.sleep(0.05)
+
+        threading.Thread(target=serve, daemon=True).start()
+        frames, source = read(f"http://127.0.0.1:{server.getsockname()[1]}/mjpeg", timeout_s=1.5)
+    assert source.info.live
+    assert source.fault == "sends nothing that can be decoded: no picture within 1.5 s"
+    assert len(frames) > 10
+    # Its pictures have no times; FFmpeg's would be those of 25 a second. The first ones wait in its probe.
+    since_s = [frame.captured_s - frames[0].captured_s for frame in frames]
+    assert [frame.time_s for frame in frames] == pytest.approx(since_s, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(f"http://me:{password}@127.0.0.1:9/x" for password in ("a/secret", "secret#x", "secret?x")),
+        *(f"{slip}me:secret@127.0.0.1:9/x" for slip in ("http:/", "", "rtsp//", "http:\\\\")),
+    ],
+)
+def test_not_even_of_an_address_with_a_slip_in_it_is_the_password_printed(address: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        open_source(address, timeout_s=1)
+    assert "secret" not in str(refusal.value)
 
 
 def test_credentials_are_never_printed() -> None:
