@@ -7,10 +7,10 @@ from typing import BinaryIO, cast
 
 from edgevid.errors import InputError
 from edgevid_train.storage.address import address_of, shown
+from edgevid_train.storage.contract import Facts
 from edgevid_train.storage.faults import LostError
 from edgevid_train.storage.part import Part, file_facts
 from edgevid_train.storage.shard import ENDING, read_shard
-from edgevid_train.storage.store import Facts
 
 
 @dataclass(frozen=True)

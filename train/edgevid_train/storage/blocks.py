@@ -8,8 +8,9 @@ from functools import lru_cache
 from edgevid.errors import InputError
 from edgevid_train.storage.address import printable
 from edgevid_train.storage.bounded import BoundedFolder, cache_folder
+from edgevid_train.storage.contract import Answer, Facts
 from edgevid_train.storage.faults import PassingError, persistently
-from edgevid_train.storage.store import Answer, Facts, store_for
+from edgevid_train.storage.store import store_for
 
 BLOCK = 4 << 20
 """Bytes that are read at once: a small clip whole, of a shard some clips, of a long video some seconds."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from edgevid.errors import InputError
 from edgevid_train.storage.address import printable
+from edgevid_train.storage.contract import Answer, Facts
 from edgevid_train.storage.faults import LostError, PassingError
 from edgevid_train.storage.signatures import query_of, signed
-from edgevid_train.storage.store import Answer, Facts
 
 TIMEOUT_S = 20.0
 _PIECE = 1 << 20
@@ -29,7 +29,7 @@ _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 class Http:
-    """See `edgevid_train.storage.store.Store`."""
+    """See `edgevid_train.storage.contract.Store`."""
 
     def facts(self, address: str) -> Facts:
         try:

@@ -6,12 +6,12 @@ from typing import Any
 
 from edgevid.errors import InputError, first_line
 from edgevid_train.storage.address import printable
+from edgevid_train.storage.contract import Answer, Facts
 from edgevid_train.storage.faults import PassingError
-from edgevid_train.storage.store import Answer, Facts
 
 
 class Objects:
-    """See `edgevid_train.storage.store.Store`."""
+    """See `edgevid_train.storage.contract.Store`."""
 
     def facts(self, address: str) -> Facts:
         with _told(address):

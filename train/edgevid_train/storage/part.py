@@ -9,8 +9,9 @@ from typing import Any
 from edgevid.errors import InputError
 from edgevid_train.storage.address import address_of, printable
 from edgevid_train.storage.blocks import BLOCK, blocks
+from edgevid_train.storage.contract import Facts
 from edgevid_train.storage.faults import persistently
-from edgevid_train.storage.store import Facts, store_for
+from edgevid_train.storage.store import store_for
 
 
 @lru_cache(maxsize=1 << 16)

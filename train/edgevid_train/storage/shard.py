@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from edgevid.errors import InputError
 from edgevid_train.storage.address import absolute, address_of, shown
 from edgevid_train.storage.bounded import BoundedFolder, cache_folder
+from edgevid_train.storage.contract import Facts
 from edgevid_train.storage.part import Part, file_facts
-from edgevid_train.storage.store import Facts
 
 ENDING = ".tar"
 TEXTS = (".json", ".cls", ".txt")
