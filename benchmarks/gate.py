@@ -29,9 +29,9 @@ from edgevid.assets import asset
 from edgevid.errors import InputError
 from edgevid.events import Event
 from edgevid.frame import Pixels
-from edgevid.live import Options, Pipeline
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import load
+from edgevid.pipeline import Options, Pipeline
 from edgevid.sinks.collected import Collected
 from edgevid.sources import open_source
 

@@ -5,7 +5,7 @@
 Two programs over one video, by turns, round after round, each on one thread:
   the least   PyAV decodes every frame to RGB pixels in memory; at the model's rate the network takes a step, on pixels
               that were made ready before
-  detect      `edgevid.live.Pipeline` with every frame computed, as `detect` drives it: source, reduction of the
+  detect      `edgevid.pipeline.Pipeline` with every frame computed, as `detect` drives it: source, reduction of the
               picture, ring, sampling, fitting to the input, the same steps, scores, events
 The overhead is what the second takes more, as a share of its time. Decoding and the network alone stand beside them;
 they add up to less than the least program takes, since each empties the other's caches, and that is nobody's overhead.
@@ -25,9 +25,9 @@ from timing import line, verdict
 
 from edgevid.assets import asset
 from edgevid.frame import Pixels
-from edgevid.live import Options, Pipeline
 from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
+from edgevid.pipeline import Options, Pipeline
 from edgevid.preprocess import fit
 from edgevid.sampling import StreamSchedule
 from edgevid.sources import open_source
@@ -109,7 +109,7 @@ def sampled(video: Path, model: StreamModel) -> tuple[dict[int, list[Pixels]], i
 
 
 def detect(video: Path, model: StreamModel) -> None:
-    """The two halves of `edgevid.live` by turns on this thread, so that their times add up."""
+    """The two halves of `edgevid.pipeline` by turns on this thread, so that their times add up."""
     with open_source(video, pace="fast") as source:
         pipeline = Pipeline(source, model, Options(every_frame=True, paced=False, only_sampled=True))
         while pipeline.read():

@@ -28,7 +28,7 @@ ChangeType = Literal["start", "update", "end"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one step did to one action. `edgevid.live` makes an `Event` of it by adding who saw it, and how late.
+    """What one step did to one action. `edgevid.publisher` makes an `Event` of it by adding who saw it, and how late.
 
     Attributes:
         number: 0, 1, 2, … by start; the same in every change of one action.

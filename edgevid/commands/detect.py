@@ -13,7 +13,7 @@ from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from edgevid.live import Pipeline
+    from edgevid.pipeline import Pipeline
     from edgevid.sinks.collected import Collected
     from edgevid.sinks.queued import QueuedSink
 
@@ -47,8 +47,9 @@ def detect(
     from edgevid.cascade import saving
     from edgevid.errors import EdgevidError, InputError
     from edgevid.files import check_different, check_file, is_folder, write_json
-    from edgevid.live import Options, Pipeline, run
+    from edgevid.live import run
     from edgevid.models.load import load
+    from edgevid.pipeline import Options, Pipeline
     from edgevid.sinks.collected import Collected
     from edgevid.sinks.contract import Sink
     from edgevid.sinks.jsonl import JsonLines

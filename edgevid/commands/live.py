@@ -61,8 +61,9 @@ def live(
     from edgevid.cascade import saving
     from edgevid.errors import CheckFailedError, InputError
     from edgevid.files import check_different, check_file, write_json
-    from edgevid.live import Options, Pipeline, run
+    from edgevid.live import run
     from edgevid.models.load import load
+    from edgevid.pipeline import Options, Pipeline
     from edgevid.sinks import screens
     from edgevid.sinks.collected import Collected
     from edgevid.sinks.jsonl import JsonLines

@@ -18,11 +18,12 @@ from videos import write_video
 from edgevid.errors import EdgevidError
 from edgevid.events import Event
 from edgevid.frame import Frame
-from edgevid.live import Options, Pipeline, run
+from edgevid.live import run
 from edgevid.manifest import HoldRule, Manifest
 from edgevid.models.contract import ClipModel, Outputs, State, StreamModel
 from edgevid.models.load import load
 from edgevid.notice import Notice
+from edgevid.pipeline import Options, Pipeline
 from edgevid.sinks.contract import View
 from edgevid.sources import open_source
 from edgevid.sources.contract import Source, SourceInfo
@@ -550,9 +551,9 @@ def test_the_threads_of_a_run_compute_every_frame_of_a_file(stream: StreamModel)
     sink = Collected()
     pipeline = Pipeline(Frames(coloured(*PLAY)), stream, FILE, [sink])
     assert run(pipeline, every_s=0.01) is False
-    alone, _ = through(stream, coloured(*PLAY), FILE)
+    alone, told = through(stream, coloured(*PLAY), FILE)
     assert pipeline.flow.counts == alone.flow.counts
-    assert [(e.type, e.start_s, e.end_s) for e in sink.events] == [(e.type, e.start_s, e.end_s) for e in alone.events]
+    assert [(e.type, e.start_s, e.end_s) for e in sink.events] == [(e.type, e.start_s, e.end_s) for e in told.events]
     assert threading.active_count() == 1 or not [t for t in threading.enumerate() if t.name in ("reading", "computing")]
 
 
@@ -633,7 +634,7 @@ def test_frames_may_be_larger_than_the_first(stream: StreamModel) -> None:
 
 
 def test_a_window_that_outlives_the_ring_is_said_in_files_and_counted_in_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevid.live.MOST_RING_BYTES", 40 * 24 * 32 * 3)
+    monkeypatch.setattr("edgevid.pipeline.MOST_RING_BYTES", 40 * 24 * 32 * 3)
     model = StillClip(tiny_manifest("clip", rate_hz=1.0))
     with pytest.raises(EdgevidError, match=r"window of 8\.0 s"):
         through(model, coloured(("other", 20)), FILE)

@@ -19,10 +19,10 @@ from videos import write_video
 
 from edgevid.commands import live
 from edgevid.frame import Frame, Pixels
-from edgevid.live import Pipeline
 from edgevid.models.load import load
 from edgevid.notice import Notice
 from edgevid.picture import BLACK, FAULTS, FROZEN_S, LASTS_S, LOOK_EVERY_S, VERY_BLURRED, PictureWatch, luma, sharpness
+from edgevid.pipeline import Pipeline
 from edgevid.sinks.jsonl import JsonLines
 from edgevid.sinks.overlay import draw
 from edgevid.sinks.plain import PlainLines

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from edgevid.errors import EdgevidError, InputError
 from edgevid.frame import Frame
-from edgevid.live import Options, Pipeline
 from edgevid.manifest import BACKGROUND, Manifest
 from edgevid.models.contract import StreamModel
+from edgevid.pipeline import Options, Pipeline
 from edgevid.recognise import ClipScores, score_clip
 from edgevid.sinks.collected import Collected
 from edgevid.sources import Source, SourceInfo, open_source

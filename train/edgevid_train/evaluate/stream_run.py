@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.events import Change, Event, EventDetector
-from edgevid.live import Options, Pipeline, run
+from edgevid.live import run
 from edgevid.manifest import EventRule, Manifest
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.scores import Scores
 from edgevid.notice import Notice
+from edgevid.pipeline import Options, Pipeline
 from edgevid.sinks.contract import View
 from edgevid.sources import Source
 from edgevid_train.evaluate.matching import Action, Found, Stream
