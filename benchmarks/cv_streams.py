@@ -30,8 +30,9 @@ from edgevid_train.checkpoint import folds_of, load_student
 from edgevid_train.evaluate.fit_events import fit_rule
 from edgevid_train.evaluate.matching import summarise_streams
 from edgevid_train.evaluate.stream_plan import StreamSettings, plan_streams
+from edgevid_train.evaluate.stream_report import macs_share
 from edgevid_train.evaluate.stream_run import Watched, watch
-from edgevid_train.evaluate.streams import macs_share, play
+from edgevid_train.evaluate.streams import play
 from edgevid_train.marks import Known
 from edgevid_train.negatives import as_record, find_negatives
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgevid_train.synthetic.backgrounds import TEXTURES, Texture
 from edgevid_train.synthetic.demo import demo_actions, demo_shots
 from edgevid_train.synthetic.hands import POSES, Dress, HandShape, HandTrack, place
 from edgevid_train.synthetic.paths import GESTURES, LABELS
 from edgevid_train.synthetic.relief import Look, draw
 from edgevid_train.synthetic.scene import render_clip
+from edgevid_train.synthetic.textures import TEXTURES, Texture
 
 SMALL = (64, 48)
 

@@ -61,12 +61,13 @@ def evaluate_streams(
     from rich.console import Console
 
     from edgevid.files import write_json
-    from edgevid_train.evaluate import streams
+    from edgevid_train.evaluate.stream_report import show, write_report
+    from edgevid_train.evaluate.streams import evaluate_streams
     from edgevid_train.reporter import Reporter
 
     cv2.setNumThreads(threads)
     report = Reporter(Console())
-    found = streams.evaluate_streams(
+    found = evaluate_streams(
         model,
         data,
         options,
@@ -79,9 +80,9 @@ def evaluate_streams(
         threads=threads,
         report=report,
     )
-    streams.show(found, report)
+    show(found, report)
     if out:
-        streams.write_report(found, out)
+        write_report(found, out)
     if json:
         write_json(json, found.to_json())
 

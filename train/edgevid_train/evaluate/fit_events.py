@@ -12,8 +12,9 @@ from edgevid.manifest import EventRule, Manifest
 from edgevid_train.annotations import ReadOptions
 from edgevid_train.evaluate.matching import Stream, Tally, count, delays_s
 from edgevid_train.evaluate.stream_plan import StreamSettings
+from edgevid_train.evaluate.stream_report import notes
 from edgevid_train.evaluate.stream_run import Trace
-from edgevid_train.evaluate.streams import evaluate_streams, notes
+from edgevid_train.evaluate.streams import evaluate_streams
 from edgevid_train.evaluate.subjects import is_checkpoint
 from edgevid_train.reporter import Reporter
 from edgevid_train.rewrite import rewrite

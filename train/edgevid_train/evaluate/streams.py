@@ -1,110 +1,25 @@
 """`edgevid evaluate --stream`: clips as long streams, the live path over them, its events against what happened."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edgevid.cascade import saving
 from edgevid.errors import InputError
-from edgevid.files import replacing, write_json
-from edgevid.manifest import BACKGROUND, Manifest
+from edgevid.manifest import BACKGROUND
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import load
 from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord, ReadOptions
 from edgevid_train.evaluate.clips import clips_to_judge, say_unknown
-from edgevid_train.evaluate.matching import Stream, count, match, summarise_streams, verdicts
 from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, plan_streams
-from edgevid_train.evaluate.stream_run import Watched, watch
+from edgevid_train.evaluate.stream_report import PlayedStream, StreamReport
+from edgevid_train.evaluate.stream_run import watch
 from edgevid_train.evaluate.stream_source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
-from edgevid_train.marks import Seen, refuse_trained, seen_among
+from edgevid_train.marks import refuse_trained, seen_among
 from edgevid_train.negatives import as_record, find_negatives
 from edgevid_train.reporter import Reporter
-
-
-@dataclass(frozen=True)
-class PlayedStream:
-    """A stream after its run. `gap_s`: how much of it is no action."""
-
-    plan: StreamPlan
-    watched: Watched
-    gap_s: float
-
-    @property
-    def stream(self) -> Stream:
-        return self.watched.stream
-
-
-@dataclass
-class StreamReport:
-    """All streams and all negatives of one model.
-
-    Attributes:
-        name: name@digest of a model file, or the path of a checkpoint.
-        negatives: every file of negative video, whole, as a run of its own; nothing in it is an action.
-        skipped: file -> why nothing of it was played.
-        faults: file -> why it ended too early; what comes before was played.
-        unreadable: actions whose file could not be opened; they count as missed.
-        left_out: background clips for which the gaps had no room.
-        seen: the clips that the model was trained on, or on others of their group; None: it does not say.
-        negatives_seen: the same of the negatives.
-    """
-
-    name: str
-    manifest: Manifest
-    data: str
-    settings: StreamSettings
-    gate: bool
-    played: list[PlayedStream] = field(default_factory=list)
-    negatives: list[Watched] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-    unreadable: list[ClipRecord] = field(default_factory=list)
-    left_out: list[ClipRecord] = field(default_factory=list)
-    seen: Seen | None = None
-    negatives_seen: Seen | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields of `evaluate --stream --json`."""
-        alarms = sum(len(one.stream.found) for one in self.negatives)
-        hours = sum(one.stream.seconds for one in self.negatives) / 3600
-        several = self.manifest.activation == "sigmoid"
-        lost = [(label, r.group) for r in self.unreadable for label in (r.labels if several else r.labels[:1])]
-        lost *= self.settings.laps
-        runs = [one.watched for one in self.played]
-        exits = _summed(one.metrics["exits"] for one in runs)
-        held = sum(one.metrics["held"] for one in runs)
-        return {
-            "model": self.name,
-            "data": self.data,
-            "seed": self.settings.seed,
-            "rule": self.manifest.events.model_dump(),
-            "gate": self.gate,
-            **summarise_streams([one.stream for one in self.played], lost, self.settings.seed, self.settings.laps),
-            "gap_share": sum(one.gap_s for one in self.played) / max(1e-9, sum(one.stream.seconds for one in runs)),
-            "false_alarms": alarms,
-            "negative_hours": hours,
-            "false_alarms_per_hour": alarms / hours if hours else None,
-            "frames": _summed(one.metrics["frames"] for one in runs),
-            "exits": exits,
-            "held": held,
-            "macs_share": macs_share(exits, self.manifest, held),
-            "resets": sum(one.metrics["state_resets"] for one in runs),
-            "seen": self.seen and self.seen.to_json(),
-            "negatives_seen": self.negatives_seen and self.negatives_seen.to_json(),
-            "streams": [_stream_json(one) for one in self.played],
-            "negatives": [
-                {"file": one.stream.name, "seconds": round(one.stream.seconds, 3), "events": _events_json(one.stream)}
-                for one in self.negatives
-            ],
-            "skipped": [{"file": file, "reason": reason} for file, reason in self.skipped.items()],
-            "faults": [{"file": file, "reason": reason} for file, reason in self.faults.items()],
-            "left_out": [record.id for record in self.left_out],
-        }
 
 
 def play(plan: StreamPlan, model: StreamModel | ClipModel, *, gate: bool = True) -> tuple[PlayedStream, dict[str, str]]:
@@ -211,135 +126,3 @@ def _open(model: str, threads: int) -> tuple[str, StreamModel | ClipModel]:
             f"{model} is a teacher, which sees a clip as a whole: --stream is for what sees frame by frame"
         )
     return subject.name, TorchStream(subject.student, subject.manifest)
-
-
-def write_report(report: StreamReport, out: Path) -> None:
-    """Write the folder `out`: report.json and a timeline of each stream.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    from edgevid_train.evaluate.plots import draw_timeline
-
-    with replacing(out) as temporary:
-        temporary.mkdir(parents=True)
-        write_json(temporary / "report.json", report.to_json())
-        for played in report.played:
-            draw_timeline(played.stream, temporary / f"{played.plan.name.replace(' ', '-')}.png")
-
-
-def show(report: StreamReport, to: Reporter) -> None:
-    """Print the figures for a person."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    figures = report.to_json()
-    table = Table("label", "actions", "events", "precision", "recall", "F1", box=SIMPLE_HEAD, pad_edge=False)
-    for label, row in figures["per_label"].items():
-        rates = (f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
-        table.add_row(Text(label), str(row["actions"]), str(row["events"]), *rates)
-    to.console.print(table)
-    for line in (*_lines(figures), *notes(report)):
-        to.say(line)
-
-
-def notes(report: StreamReport) -> list[str]:
-    """What a person must know before believing the figures, one line each."""
-    lines = [f"skipped, an action in it counts as missed: {file}: {reason}" for file, reason in report.skipped.items()]
-    lines += [f"{file}: {reason}; played what comes before" for file, reason in report.faults.items()]
-    if report.left_out:
-        lines.append(f"{len(report.left_out)} background clips left out: the gaps have no room for them")
-    for seen, which in ((report.seen, "these clips or on their groups"), (report.negatives_seen, "the negatives")):
-        if seen and seen.clips:
-            lines.append(f"warning: the model was trained on {seen.in_words} of {which}")
-    if report.seen is None:
-        lines.append("warning: the model does not say which recordings it was trained on; these may be among them")
-    return lines
-
-
-def _lines(figures: dict[str, Any]) -> list[str]:
-    def share(name: str) -> str:
-        return f"{figures[name]:.3f} ({figures[f'{name}_low']:.3f} to {figures[f'{name}_high']:.3f})"
-
-    delay, accuracy = figures["delay_s"], figures["levenshtein_accuracy"]
-    wrong = ", ".join(f"{figures[name]} {name}" for name in ("missed", "doubled", "mistaken", "false"))
-    late = f"p50 {delay['p50']:+.2f} s, p95 {delay['p95']:+.2f} s" if delay else "none"
-    lines = [
-        f"{figures['model']} on {figures['data']}: {len(figures['streams'])} streams, "
-        f"{figures['minutes']:.1f} minutes, {figures['gap_share']:.0%} of them gaps",
-        f"event F1 {share('f1')}, precision {share('precision')}, recall {share('recall')}, 95%",
-        f"{figures['actions']} actions, {figures['events']} events: {figures['matched']} matched, {wrong}",
-        f"first emission after the action's end: {late}; flicker {figures['flicker_per_min']:.2f} a minute; "
-        f"Levenshtein accuracy {accuracy:.3f}",
-    ]
-    if figures["negatives"]:
-        lines.append(
-            f"{figures['false_alarms']} false alarms in {figures['negative_hours'] * 60:.1f} minutes of "
-            f"negative video, {figures['false_alarms_per_hour']:.1f} an hour"
-        )
-    computed = figures["frames"]["computed"]
-    gated = figures["frames"]["gated"]
-    exits = ", ".join(
-        f"{name} {n / max(1, sum(figures['exits'].values())):.0%}" for name, n in figures["exits"].items()
-    )
-    held = f", {figures['held']} of {gated} by the memory alone" if figures["held"] else ""
-    lines.append(f"gated {gated / max(1, computed + gated):.0%} of sampled frames{held}; decided by {exits}")
-    if len(figures["exits"]) > 1 and figures["macs_share"] is not None:
-        lines.append(f"{figures['macs_share']:.0%} of the multiply-accumulates of going to the last exit at every step")
-    return lines
-
-
-def _stream_json(played: PlayedStream) -> dict[str, Any]:
-    stream = played.stream
-    pairs = match(stream.actions, stream.found)
-    counts = count(stream)
-    return {
-        "name": stream.name,
-        "seconds": round(stream.seconds, 3),
-        "gap_s": round(played.gap_s, 3),
-        "precision": counts.precision,
-        "recall": counts.recall,
-        "f1": counts.f1,
-        "actions": [
-            {
-                "label": action.label,
-                "start_s": round(action.start_s, 3),
-                "end_s": round(action.end_s, 3),
-                "file": action.file,
-                "group": action.unit,
-                "event": pairs.get(i),
-            }
-            for i, action in enumerate(stream.actions)
-        ],
-        "events": _events_json(stream),
-        "metrics": played.watched.metrics,
-    }
-
-
-def _events_json(stream: Stream) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": event.label,
-            "start_s": round(event.start_s, 3),
-            "end_s": round(event.end_s, 3),
-            "emitted_s": round(event.emitted_s, 3),
-            "score": round(event.score, 4),
-            "verdict": verdict,
-        }
-        for event, verdict in zip(stream.found, verdicts(stream.actions, stream.found), strict=True)
-    ]
-
-
-def _summed(tables: Any) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for table in tables:
-        total.update(table)
-    return dict(total)
-
-
-def macs_share(exits: dict[str, int], manifest: Manifest, held: int = 0) -> float | None:
-    """What steps cost, by the exit that decided or held, of what they would have cost as looks to the last exit."""
-    steps, last = sum(exits.values()) + held, manifest.exits[-1].macs
-    cost = sum(exits[e.name] * e.macs for e in manifest.exits) + held * manifest.hold_macs
-    return cost / (steps * last) if steps and last else None

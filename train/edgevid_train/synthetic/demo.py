@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgevid.errors import InputError
 from edgevid.files import check_file, replacing, write_text
-from edgevid_train.synthetic import backgrounds
+from edgevid_train.synthetic import textures
 from edgevid_train.synthetic.arm import hand_track
 from edgevid_train.synthetic.camera import MARGIN, camera_path
 from edgevid_train.synthetic.choreography import plan_stream
@@ -54,19 +54,19 @@ def _plain(h: int, w: int, rgb: tuple[float, float, float]) -> Floats:
 
 
 def _study(h: int, w: int) -> Floats:
-    shelf = backgrounds.shelf(np.random.default_rng(4), h, w)
-    table = backgrounds.wood(np.random.default_rng(5), h, w)
+    shelf = textures.shelf(np.random.default_rng(4), h, w)
+    table = textures.wood(np.random.default_rng(5), h, w)
     wall = _plain(h, w, (0.83, 0.79, 0.71))
     return _lit(_inset(_inset(wall, shelf, 0.55, 0.0, 1.0, 0.62), table, 0.0, 0.86, 1.0, 1.0), -0.3, -0.2)
 
 
 def _curtain(h: int, w: int) -> Floats:
-    curtain = backgrounds.curtain(np.random.default_rng(4), h, w)
+    curtain = textures.curtain(np.random.default_rng(4), h, w)
     return _lit(_inset(_plain(h, w, (0.45, 0.55, 0.58)), curtain, 0.0, 0.0, 0.7, 0.95), 0.25, -0.3)
 
 
 def _window(h: int, w: int) -> Floats:
-    view = backgrounds.landscape(np.random.default_rng(3), h, w)
+    view = textures.landscape(np.random.default_rng(3), h, w)
     view = np.asarray(cv2.GaussianBlur(view, (0, 0), 0.006 * h), np.float32)  # far away, out of focus
     out = _inset(_plain(h, w, (0.62, 0.6, 0.56)), _plain(h, w, (0.9, 0.9, 0.88)), 0.1, 0.04, 0.9, 0.8)
     for k in range(3):

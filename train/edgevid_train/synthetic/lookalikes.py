@@ -5,9 +5,9 @@ An eye that has only ever seen one finger-like thing in a picture finds fingers 
 
 import numpy as np
 
-from edgevid_train.synthetic.backgrounds import Floats, blend, colour
 from edgevid_train.synthetic.looks import skin_tone
 from edgevid_train.synthetic.noise import fractal, log_uniform
+from edgevid_train.synthetic.textures import Floats, blend, colour
 
 
 def add_lookalikes(rng: np.random.Generator, picture: Floats) -> Floats:

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevid_train.synthetic.backgrounds import colour
 from edgevid_train.synthetic.noise import fractal
 from edgevid_train.synthetic.relief import Look
+from edgevid_train.synthetic.textures import colour
 
 # From very dark to very light, display-referred.
 _SKIN = np.array(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid_train.synthetic.arm import hand_track
-from edgevid_train.synthetic.backgrounds import BackgroundBank, procedural
+from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.camera import MARGIN, CameraPath, camera_path, look_at, smear
 from edgevid_train.synthetic.choreography import plan_gesture
 from edgevid_train.synthetic.hands import HandShape, PlacedHand, place
@@ -20,6 +20,7 @@ from edgevid_train.synthetic.noise import log_uniform
 from edgevid_train.synthetic.paths import GESTURES, LABELS, PathBank
 from edgevid_train.synthetic.relief import Look, draw
 from edgevid_train.synthetic.sensor import Sensor, random_sensor
+from edgevid_train.synthetic.textures import procedural
 
 Floats = NDArray[np.float32]
 
