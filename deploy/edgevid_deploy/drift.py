@@ -5,6 +5,7 @@ grows or dies out over a stream, a state that is not passed on looks right for t
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -47,7 +48,7 @@ class Drift:
 
     @property
     def ok(self) -> bool:
-        return self.max_abs <= self.limit
+        return math.isfinite(self.max_abs) and self.max_abs <= self.limit
 
     @property
     def relative(self) -> float:
@@ -201,7 +202,7 @@ class _Tally:
         # NaN must not pass for agreement: no comparison with it is ever true.
         self.max_abs.append(float(difference.max()) if np.isfinite(difference).all() else float("inf"))
         self.mean_abs.append(float(difference.mean()))
-        self.scale = max(self.scale, float(np.abs(yours).max()))
+        self.scale = max(self.scale, float(np.abs(yours[np.isfinite(yours)]).max(initial=0.0)))
         self.agreed += int(mine.argmax() == yours.argmax())
 
     def drift(self, name: str, tolerance: float) -> Drift:

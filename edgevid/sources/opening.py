@@ -9,8 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import get_args
-from urllib.parse import urlsplit
 
+from edgevid.address import printable
 from edgevid.assets import asset
 from edgevid.errors import InputError
 from edgevid.files import exists, is_folder
@@ -90,22 +90,6 @@ def open_source(
         source.close()
         raise InputError(f"{source.info.name}: only a recording can be looped; what is live has no end")
     return Reconnecting(source, open_again, for_s=reconnect_s, clock=clock, sleep=sleep) if reconnect_s else source
-
-
-def printable(address: str) -> str:
-    """An address without what may be secret: user, password, query and fragment.
-
-    Raises:
-        InputError: it is no address.
-    """
-    try:
-        parts = urlsplit(address)
-        if ":" in parts.netloc and "@" not in parts.netloc and "@" in address:
-            # A password with an unescaped / ? or # in it, which ends a host's name.
-            parts = urlsplit(f"{parts.scheme}://{address.rpartition('@')[2]}")
-    except ValueError:
-        raise InputError("the source is not a valid address") from None
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _without_password(name: str) -> str:

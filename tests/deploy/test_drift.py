@@ -156,11 +156,13 @@ def test_one_element_of_a_state_may_stray_four_times_as_far_as_logits(stream, of
     assert result.ok is ok, result.problems
 
 
-def test_nan_is_never_agreement(stream):
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_never_agreement(stream, value):
     class Broken(Around):
         def step(self, pixels, state):
             outputs, after = stream.step(pixels, state)
-            return Outputs(outputs.logits * np.nan, outputs.embedding), after
+            return Outputs(np.full_like(outputs.logits, value), outputs.embedding), after
 
     for package, reference in ((Broken(stream), stream), (stream, Broken(stream)), (Broken(stream), Broken(stream))):
         result = compare(package, reference, COLOURS, tolerance=1.0)

@@ -31,9 +31,10 @@ from videos import (
     write_video,
 )
 
+from edgevid.address import printable
 from edgevid.errors import InputError
 from edgevid.frame import Frame, Pixels
-from edgevid.sources import Source, open_source, printable
+from edgevid.sources import Source, open_source
 
 UNEVEN_S = [0.0, 0.03, 0.08, 0.18, 0.213, 0.246, 0.446, 0.486, 0.7, 1.9]
 
@@ -389,11 +390,14 @@ def test_not_even_of_an_address_with_a_slip_in_it_is_the_password_printed(addres
 
 def test_credentials_are_never_printed() -> None:
     assert printable("rtsp://me:p@ss@camera.local:554/live?key=1#x") == "rtsp://camera.local:554/live"
+    assert printable("https://me:p/ss@host/a@b.mp4") == "https://b.mp4"  # rather too little than the password
+    assert printable("https://host:8000/a@b.mp4") == "https://host:8000/a@b.mp4"
+    assert printable("http://[::1]:8000/a@b.mp4") == "http://[::1]:8000/a@b.mp4"
 
 
 @pytest.mark.parametrize("address", ["ftp://host/a.mp4", "concat://a|b", "http://[::1"])
 def test_other_addresses_are_refused(address: str) -> None:
-    with pytest.raises(InputError, match="address"):
+    with pytest.raises(InputError, match=r"addresses begin with http, |Invalid argument"):
         open_source(address)
 
 

@@ -175,6 +175,25 @@ def test_context_reaches_as_far_as_no_other_clip(video: Path) -> None:
     }
 
 
+spans_of = st.tuples(st.integers(0, 40), st.integers(1, 20), st.booleans()).map(
+    lambda drawn: (drawn[0] / 2, None if drawn[2] and drawn[1] > 15 else (drawn[0] + drawn[1]) / 2)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(found=st.lists(spans_of, min_size=1, max_size=6))
+def test_what_is_added_around_a_clip_is_no_others(found: list[tuple[float, float | None]]) -> None:
+    records = [ClipRecord(Path("a.mp4"), "a.mp4", (f"label {i}",), "g", *span) for i, span in enumerate(found)]
+    for record_, (begin_s, end_s) in with_context(records, 2.0, 1.5).items():
+        assert record_.end_s is not None
+        assert record_.start_s - 2 <= begin_s <= record_.start_s
+        assert record_.end_s <= end_s <= record_.end_s + 1.5
+        for other in records:
+            other_end_s = float("inf") if other.end_s is None else other.end_s
+            for added in ((begin_s, record_.start_s), (record_.end_s, end_s)):
+                assert other is record_ or min(added[1], other_end_s) <= max(added[0], other.start_s)
+
+
 def test_frames_around_a_clip_and_where_they_are_in_the_file(video: Path) -> None:
     wanted = record(video, 0.5, 1.0)
     clip = ClipCache(64, 1 << 20, {wanted: (0.2, 1.4)}).get(wanted)

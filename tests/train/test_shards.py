@@ -63,6 +63,13 @@ def test_a_file_whose_ending_no_reader_knows_is_not_put_into_shards(tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize("name", ["../a.mp4", "/etc/a.mp4", "a/../../b.mp4"])
+def test_a_member_that_leads_out_of_its_shard_is_refused(tmp_path: Path, video: bytes, name: str) -> None:
+    shard = write_tar(tmp_path / "s.tar", {name: video, f"{Path(name).with_suffix('.txt')}": "up"})
+    with pytest.raises(InputError, match="is not inside the shard"):
+        read_data(shard)
+
+
 def test_labels_of_every_kind(tmp_path: Path, video: bytes) -> None:
     json_ = {"label": "up", "group": "anna", "split": "val", "scene": "hall"}
     several = {"clips": [{"labels": ["up", "down"], "end_s": 0.3}, {"label": "left", "start_s": 0.3}]}

@@ -85,6 +85,7 @@ def test_what_is_shown_of_an_address_is_no_secret() -> None:
         ("https://host/a b.mp4#t=3", "https:/host/a b.mp4"),
         ("HTTPS://host/a.mp4?x=1#y", "https:/host/a.mp4"),
         ("s3://bucket/a?b", "s3:/bucket/a?b"),
+        ("http://host:8000/a@b..mp4", "http:/host:8000/a@b..mp4"),
     ],
 )
 def test_what_is_written_gets_a_name(written: str, path: str) -> None:
@@ -98,6 +99,10 @@ def test_what_is_written_gets_a_name(written: str, path: str) -> None:
         ("file://nas", "a file's address is file:///folder/file"),
         ("file:///a%00b", "cannot be a file's name"),
         ("https://me:secret@host/a.csv?token=x", "https://host/a.csv: user and password stand in the address"),
+        ("https://me:a/secret@host/a.csv", "https://host/a.csv: user and password stand in the address"),
+        ("ftp://me:secret@host/a.csv", "ftp://host/a.csv: user and password stand in the address"),
+        ("https://host/../../a.mp4?token=x", "https://host/../../a.mp4: an address has no .."),
+        ("s3://bucket/../a.mp4", "s3://bucket/../a.mp4: an address has no .."),
         ("https:///a.csv", "https:// without a host is no address"),
         ("http://?token=x", "http:// without a host is no address"),
         (" ", "an empty path names no data"),

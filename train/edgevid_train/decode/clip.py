@@ -1,5 +1,6 @@
 """From a record to its pixels, by the runtime's own file source: training sees what a device will see."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -182,7 +183,7 @@ def _stacked(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def with_context(records: Iterable[ClipRecord], before_s: float, after_s: float) -> dict[ClipRecord, Span]:
     """For each record that is a part of a file: its span with what happened around it, as far as no other record's.
 
-    A stream does not begin with the action. Between two labelled actions of a file nothing that is labelled happens.
+    A stream does not begin with the action. What is added is no labelled action's, of this or of another label.
     """
     by_file: dict[Path, list[ClipRecord]] = {}
     for record in records:
@@ -192,9 +193,10 @@ def with_context(records: Iterable[ClipRecord], before_s: float, after_s: float)
         for record in found:
             if record.end_s is None:
                 continue
-            others = [other for other in found if other is not record]
-            ends = [o.end_s for o in others if o.end_s is not None and o.start_s < record.start_s]
-            starts = [o.start_s for o in others if o.start_s >= record.start_s]
+            # Others may lie in it, around it or across one of its ends; without an end they last as long as the file.
+            others = [(o.start_s, math.inf if o.end_s is None else o.end_s) for o in found if o is not record]
+            ends = [end_s for start_s, end_s in others if start_s < record.start_s]
+            starts = [start_s for start_s, end_s in others if end_s > record.end_s]
             begin_s = max([0.0, record.start_s - before_s, *ends])
             end_s = min([record.end_s + after_s, *starts])
             spans[record] = (min(begin_s, record.start_s), max(end_s, record.end_s))

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import av
 import numpy as np
@@ -108,6 +108,8 @@ def prepare(
     names: dict[str, Path] = {}
     for (file, rate_hz), clips in by_source.items():
         name = f"{VIDEOS}/{clips[0].name}" + ("" if clips[0].name.endswith(".mp4") else ".mp4")
+        if ".." in PurePosixPath(name).parts:  # readers refuse such names; nothing is written elsewhere if one does not
+            raise InputError(f"{shown(file)}: {name} is not inside {out}")
         if names.setdefault(name, file) != file:
             raise InputError(f"{names[name]} and {file} would both become {name}")
         faults = _encode_each(_parts(clips[0], out / name), encoding, rate_hz, found)

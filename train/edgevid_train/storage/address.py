@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
+from edgevid.address import has_user, printable
 from edgevid.errors import InputError
 from edgevid_train.storage import signatures
 
@@ -27,7 +28,7 @@ def named(text: str) -> Path:
     `edgevid_train.storage.signatures`.
 
     Raises:
-        InputError: a file of another computer, a password in an address, or no address at all.
+        InputError: a file of another computer, a password or `..` in an address, or no address at all.
     """
     if not text.strip():
         raise InputError("an empty path names no data")
@@ -38,21 +39,27 @@ def named(text: str) -> Path:
     if found is None:
         if text.lower().startswith("file:/"):
             raise InputError(f"{_told(text)}: a file's address is file:///folder/file")
+        if _WRITTEN.fullmatch(text) is not None:
+            _check(text, "let the provider's own settings or environment hold them")
         return Path(text)
     scheme, host, path, query = found.groups()
-    shown_host = host.rpartition("@")[2]
-    if not shown_host:
+    if not host.rpartition("@")[2]:
         raise InputError(f"{scheme}:// without a host is no address")
-    if "@" in host:
-        where = _told(f"{scheme}://{shown_host}{path}")
-        raise InputError(
-            f"{where}: user and password stand in the address, which a run would keep; give a signed address "
-            "(…?signature), whose signature is not kept"
-        )
+    instead = "give a signed address (…?signature), whose signature is not kept"
+    _check(f"{scheme}://{host}{text[found.end(2) :]}", instead)
     name = Path(f"{scheme.lower()}://{host}{path}")
     if query:
         signatures.sign(_bare(name), query)
     return name
+
+
+def _check(address: str, instead: str) -> None:
+    """Refuse what a name must not hold: a run keeps it, and what is made of it is put below a folder of ours."""
+    told = _told(printable(address))
+    if has_user(address):
+        raise InputError(f"{told}: user and password stand in the address, which a run would keep; {instead}")
+    if ".." in told.split("/"):
+        raise InputError(f"{told}: an address has no ..; write what it leads to")
 
 
 def _local(host: str, path: str) -> Path:
@@ -107,13 +114,6 @@ def shown(file: Path) -> str:
     if address.startswith(("http://", "https://")):  # in which a question mark of the name is quoted already
         address = address_of(Path(file.as_posix().partition("?")[0])) or address
     return printable(address).replace("%7B", "{").replace("%7D", "}")  # a pattern reads as it was written
-
-
-def printable(address: str) -> str:
-    """Without user, password and query."""
-    scheme, _, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
 
 
 def absolute(path: Path) -> Path:

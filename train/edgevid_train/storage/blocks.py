@@ -5,8 +5,8 @@ import threading
 import zlib
 from functools import lru_cache
 
+from edgevid.address import printable
 from edgevid.errors import InputError
-from edgevid_train.storage.address import printable
 from edgevid_train.storage.bounded import BoundedFolder, cache_folder
 from edgevid_train.storage.contract import Answer, Facts
 from edgevid_train.storage.faults import PassingError, persistently

@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+from edgevid.address import printable
 from edgevid.errors import InputError
-from edgevid_train.storage.address import printable
 from edgevid_train.storage.contract import Answer, Facts
 from edgevid_train.storage.faults import LostError, PassingError
 from edgevid_train.storage.signatures import query_of, signed

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from edgevid.address import printable
 from edgevid.errors import InputError, first_line
-from edgevid_train.storage.address import printable
 from edgevid_train.storage.contract import Answer, Facts
 from edgevid_train.storage.faults import PassingError
 

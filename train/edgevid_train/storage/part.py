@@ -6,8 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from edgevid.address import printable
 from edgevid.errors import InputError
-from edgevid_train.storage.address import address_of, printable
+from edgevid_train.storage.address import address_of
 from edgevid_train.storage.blocks import BLOCK, blocks
 from edgevid_train.storage.contract import Facts
 from edgevid_train.storage.faults import persistently

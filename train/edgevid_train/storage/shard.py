@@ -95,7 +95,7 @@ def _scan(shard: Path, facts: Facts) -> ShardIndex:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 for info in tar:
                     if info.isreg() and not info.issparse():
-                        path = PurePosixPath(info.name).as_posix()  # `tar cf x.tar .` calls it ./000001.mp4
+                        path = _inside(info.name, name)
                         members[path] = Member(path, info.offset_data, info.size, _text(file, info))
                 fault = _missing_end(file, tar.offset, facts.size)
         except tarfile.TarError as error:
@@ -103,6 +103,14 @@ def _scan(shard: Path, facts: Facts) -> ShardIndex:
                 raise InputError(f"{name}: not a tar file, or a compressed one ({error})") from None
             fault = f"damaged after {len(members)} members: {error}"
     return ShardIndex(facts, members, fault)
+
+
+def _inside(member: str, shard: str) -> str:
+    """A member's path in its shard. What is written below it elsewhere must lie there too."""
+    path = PurePosixPath(member)  # `tar cf x.tar .` calls it ./000001.mp4
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(f"{shard}: the member {member!r} is not inside the shard")
+    return path.as_posix()
 
 
 def _text(file: "io.BufferedReader[Part]", info: tarfile.TarInfo) -> str | None:
