@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 if TYPE_CHECKING:
+    from edgevid_deploy.cascade import CascadeCheck
     from edgevid_deploy.drift import Verification
     from edgevid_deploy.verify import Structure
 
@@ -110,15 +111,20 @@ def verify(
     result = run(package, against, videos=videos, steps=steps, tolerance=tolerance, threads=threads)
     if isinstance(result, Structure):
         _show_structure(result)
-    else:
-        _show_drift(result, [str(video) for video in videos])
-    problems = () if isinstance(result, Structure) else result.problems
+        if json:
+            write_json(json, {"ok": True, "numeric": False} | asdict(result))
+        return
+    whole, cascade = result
+    problems = (*whole.problems, *(cascade.problems if cascade else ()))
+    _show_drift(whole, [str(video) for video in videos])
+    if cascade:
+        _show_cascade(cascade)
     if json:
-        numeric = not isinstance(result, Structure)
-        extra = {"frames": [str(video) for video in videos]} if numeric else {}
-        write_json(json, {"ok": not problems, "numeric": numeric} | extra | asdict(result))
+        compared = asdict(whole) | {"cascade": cascade and asdict(cascade)}
+        write_json(json, {"ok": not problems, "numeric": True, "frames": [str(video) for video in videos]} | compared)
     if problems:
-        raise CheckFailedError(f"{result.package} is not verified: {'; '.join(problems)}")
+        raise CheckFailedError(f"{whole.package} is not verified: {'; '.join(problems)}")
+    typer.echo("verified")
 
 
 def _show_structure(result: "Structure") -> None:
@@ -155,5 +161,12 @@ def _show_drift(result: "Verification", videos: list[str]) -> None:
     typer.echo(f"allowed: {result.tolerance:g} of the larger of 1 and the output's greatest value{and_states}")
     if result.forgetting is not None:
         typer.echo(f"without its state the logits would change by {result.forgetting:.1%} of their greatest value")
-    if result.ok:
-        typer.echo("verified")
+
+
+def _show_cascade(result: "CascadeCheck") -> None:
+    worst = max(result.drifts, key=lambda drift: drift.relative)
+    ends = ", ".join(f"{name} {steps}" for name, steps in result.ends.items())
+    typer.echo(
+        f"the cascade, {result.steps} steps told where to end ({ends}): "
+        f"{worst.output.removeprefix('logits_')} strays most, by {worst.max_abs:.1e}, {worst.limit:.1e} is allowed"
+    )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgevid.errors import CheckFailedError, InputError
 from edgevid.frame import Pixels
 from edgevid.manifest import Manifest
-from edgevid.models.contract import ClipModel, StreamModel
+from edgevid.models.contract import ClipModel, State, StreamModel
 
 SEGMENTS = 4
 """Parts of a run, of equal length, by which drift is reported: what grows with time shows."""
@@ -99,7 +99,7 @@ def compare(
     check_same_model(package.manifest, reference.manifest)
     chunk = _frames_at_once(package, reference)
     runs = (_Run(package, restarts=chunk > 1), _Run(reference, restarts=chunk > 1))
-    tallies: dict[str, _Tally] = {}
+    tallies: dict[str, Differences] = {}
     first: list[Pixels] = []
     opening: list[Values] = []
     steps = 0
@@ -107,7 +107,7 @@ def compare(
         ours, theirs = (run.feed(clip) for run in runs)
         for mine, yours in zip(ours, theirs, strict=True):
             for name in mine.keys() & yours.keys():
-                tallies.setdefault(name, _Tally()).add(mine[name], yours[name])
+                tallies.setdefault(name, Differences()).add(mine[name], yours[name])
         if steps < FORGETTING_STEPS:
             first.extend(clip)
             opening.extend(ours)
@@ -173,24 +173,29 @@ class _Run:
         model = self._model
         if isinstance(model, ClipModel):
             outputs = model.run(np.stack(frames))
-            return [self._named(outputs.logits[:, t], outputs.embedding[t]) for t in range(len(frames))]
+            each = zip(outputs.logits.swapaxes(0, 1), outputs.embedding, strict=True)
+            return [named_values(model.manifest, logits, embedding, {}) for logits, embedding in each]
         if self._restarts:
             self._state = model.zero_state()
         given = []
         for pixels in frames:
             step, self._state = model.step(pixels, self._state)
-            after = {f"next_{name}": value for name, value in self._state.items()}
-            given.append(self._named(step.logits, step.embedding) | after)
+            given.append(named_values(model.manifest, step.logits, step.embedding, self._state))
         return given
 
-    def _named(self, logits: NDArray[np.float32], embedding: NDArray[np.float32]) -> Values:
-        exits = self._model.manifest.exits
-        return {f"logits_{e.name}": row for e, row in zip(exits, logits, strict=True)} | {"embedding": embedding}
+
+def named_values(
+    manifest: Manifest, logits: NDArray[np.float32], embedding: NDArray[np.float32], state: State
+) -> Values:
+    """What one step gave, by the names of the graph's outputs; logits `(exits, labels)`, and the state after it."""
+    after = {f"next_{name}": value for name, value in state.items()}
+    exits = {f"logits_{e.name}": row for e, row in zip(manifest.exits, logits, strict=True)}
+    return exits | ({"embedding": embedding} if manifest.embedding_size else {}) | after
 
 
 @dataclass
-class _Tally:
-    """The differences of one output, step by step."""
+class Differences:
+    """Those of one output, step by step, against its reference."""
 
     max_abs: list[float] = field(default_factory=list)
     mean_abs: list[float] = field(default_factory=list)
@@ -247,7 +252,8 @@ def _forgetting(carried: Sequence[Values], forgetful: Sequence[Values]) -> float
     return max(float(np.abs(one - other).max()) for one, other in pairs) / scale
 
 
-def _problems(drifts: Sequence[Drift], forgetting: float | None, repeats: bool, tolerance: float) -> Iterator[str]:
+def straying(drifts: Sequence[Drift]) -> Iterator[str]:
+    """One line on the outputs that stray too far, where any do."""
     over = [drift for drift in drifts if not drift.ok]
     if over:
         worst = max(over, key=lambda drift: drift.relative)
@@ -255,6 +261,10 @@ def _problems(drifts: Sequence[Drift], forgetting: float | None, repeats: bool, 
             f"{worst.output} strays by {worst.max_abs:.2g}, {worst.limit:.2g} is allowed"
             + (f"; so do {len(over) - 1} other outputs" if len(over) > 1 else "")
         )
+
+
+def _problems(drifts: Sequence[Drift], forgetting: float | None, repeats: bool, tolerance: float) -> Iterator[str]:
+    yield from straying(drifts)
     if forgetting is not None and forgetting <= tolerance:
         yield "without its state it says the same: either the state is not used, or these frames cannot show it"
     if not repeats:

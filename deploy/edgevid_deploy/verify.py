@@ -19,12 +19,14 @@ from edgevid.models.load import find_model, load
 from edgevid.preprocess import fit
 from edgevid.sampling import StreamSchedule
 from edgevid.sources.opening import DEMO, open_source
+from edgevid_deploy.cascade import CascadeCheck, compare_cascades
 from edgevid_deploy.coreml import check_package
 from edgevid_deploy.drift import Verification, check_same_model, compare
 from edgevid_deploy.onnx import stored_precision
 from edgevid_deploy.reference import WholeStream
 from edgevid_train.checkpoint import load_student
 from edgevid_train.describe import describe
+from edgevid_train.evaluate.torch_stream import TorchStream
 
 TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2}
 """Largest difference allowed, as a share of the larger of 1 and the output's own greatest value, by how the weights are
@@ -49,10 +51,11 @@ def verify(
     steps: int = 256,
     tolerance: float | None = None,
     threads: int = 1,
-) -> Verification | Structure:
+) -> tuple[Verification, CascadeCheck | None] | Structure:
     """Compare `package`, an ONNX model or a Core ML package, with `against`, a checkpoint or an ONNX model.
 
-    Every step goes to the last exit, whatever thresholds a model has: of one that stops there is little to compare.
+    First every step goes to the last exit, whatever thresholds a model has: each exit is compared at each step. Then,
+    of a cascade, its branches are taken: steps that end at each exit, and steps that hold.
 
     Args:
         videos: played one after the other, and again from the first, until `steps` frames have been taken.
@@ -81,7 +84,12 @@ def verify(
     if tolerance is None:
         tolerance = max(TOLERANCES[stored_precision(file)] for file in files)
     frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
-    return replace(compare(model, other, frames, tolerance=tolerance), against=_name(against, other.manifest))
+    whole = replace(compare(model, other, frames, tolerance=tolerance), against=_name(against, other.manifest))
+    cascade = open_cascade(against, threads)
+    if not (isinstance(model, StreamModel) and model.manifest.conditional and cascade is not None):
+        return whole, None
+    frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
+    return whole, compare_cascades(model, cascade, frames, tolerance=tolerance)
 
 
 def _unstopped(model: StreamModel | ClipModel) -> StreamModel | ClipModel:
@@ -104,6 +112,21 @@ def open_reference(against: str | Path, threads: int = 1) -> StreamModel | ClipM
         return load(against, threads=threads)
     checkpoint = load_student(Path(against))
     return WholeStream(checkpoint.student, describe(checkpoint.student, checkpoint.recipe, checkpoint.labels))
+
+
+def open_cascade(against: str | Path, threads: int = 1) -> StreamModel | None:
+    """What a cascade is compared with: a student that stops and holds as the exported one does, or such a model.
+
+    None where the other model computes every exit.
+
+    Raises:
+        InputError: as `open_reference`.
+    """
+    if is_model(against):
+        model = load(against, threads=threads)
+        return model if isinstance(model, StreamModel) and model.manifest.conditional else None
+    checkpoint = load_student(Path(against))
+    return TorchStream(checkpoint.student, describe(checkpoint.student, checkpoint.recipe, checkpoint.labels))
 
 
 def sampled_pixels(videos: Sequence[str | Path], manifest: Manifest) -> Iterator[Pixels]:
