@@ -25,7 +25,7 @@ from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
 from edgevid.sources import open_source
 from edgevid_deploy.export import export
-from edgevid_train.annotations import read_data
+from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import folds_of, load_student
 from edgevid_train.evaluate.fit_events import fit_rule
 from edgevid_train.evaluate.matching import summarise_streams
@@ -34,7 +34,7 @@ from edgevid_train.evaluate.stream_report import macs_share
 from edgevid_train.evaluate.stream_run import Watched, watch
 from edgevid_train.evaluate.streams import play
 from edgevid_train.marks import Known
-from edgevid_train.negatives import as_record, find_negatives
+from edgevid_train.negatives import whole_negatives
 
 
 @dataclass
@@ -58,7 +58,7 @@ def main(
     exits = load_student(folders[0]).student.exit_names
     rules = [hold_rule(words) for words in ("0", *hold)]
     levels = [thresholds_of(words, exits) for words in ("never", *threshold)]
-    between = find_negatives(gaps)
+    between = whole_negatives(gaps)
     with tempfile.TemporaryDirectory() as temporary:
         models, plans, seen = [], [], []
         for folder in folders:
@@ -67,10 +67,10 @@ def main(
             split = load_student(folder).info.split
             seen.append(Known(split.trained_on))
             clips = [record for record in records if record.group in split.val_groups]
-            unseen = [file for file in between if as_record(file) not in seen[-1]]
+            unseen = [video.file for video in between if video not in seen[-1]]
             layouts = (plan_streams(clips, unseen, StreamSettings(seed=one)).streams for one in seed)
             plans.append([*itertools.chain.from_iterable(layouts)])
-        dealt = _deal(find_negatives(negatives), seen)
+        dealt = _deal(whole_negatives(negatives), seen)
         manifest = models[0].manifest
         for rule, thresholds in itertools.product(rules, levels):
             folds = []
@@ -82,15 +82,15 @@ def main(
             _report(folds, manifest, what, laps=len(seed))
 
 
-def _deal(files: list[Path], seen: list[Known]) -> list[list[Path]]:
-    """Each file to one of the networks that were not trained on it, to that which has fewest."""
+def _deal(videos: list[ClipRecord], seen: list[Known]) -> list[list[Path]]:
+    """Each video to one of the networks that were not trained on it, to that which has fewest."""
     dealt: list[list[Path]] = [[] for _ in seen]
-    for file in files:
-        free = [fold for fold, known in enumerate(seen) if as_record(file) not in known]
+    for video in videos:
+        free = [fold for fold, known in enumerate(seen) if video not in known]
         if free:
-            dealt[min(free, key=lambda fold: len(dealt[fold]))].append(file)
+            dealt[min(free, key=lambda fold: len(dealt[fold]))].append(video.file)
         else:
-            print(f"left out, every network was trained on it: {file}")
+            print(f"left out, every network was trained on it: {video.file}")
     return dealt
 
 

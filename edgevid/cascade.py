@@ -72,7 +72,10 @@ def saving(
     if hold is not None:
         if not isinstance(network, StreamModel) or not network.manifest.can_hold:
             raise InputError(f"--hold is for stream models with several exits, and {network.manifest.name} is none")
-        network = network.with_hold(hold_rule(hold))
+        rule, most = hold_rule(hold), network.manifest.most_held
+        if max(rule.quiet, rule.busy) > most:
+            raise InputError(f"--hold {hold}: of {network.manifest.name} a look is good for {most} frames more at most")
+        network = network.with_hold(rule)
     if threshold is None:
         return network
     exits = network.manifest.exits

@@ -208,7 +208,10 @@ class EventDetector:
         return changes
 
     def _smooth(self, time_s: float, scores: Scores) -> None:
-        """Mean over the steps of the last `smooth_s` seconds; as many steps as `edgevid.models.scores.smooth` takes."""
+        """Mean over the steps that are less than `smooth_s` old, by the source's clock, which may skip some.
+
+        A clip's score counts steps instead, `round(smooth_s * rate_hz)`: of 0.3 s at 8 Hz this takes three, that two.
+        """
         self._recent.append((time_s, scores))
         while len(self._recent) > 1 and self._recent[0][0] <= time_s - self._rule.smooth_s + _EPSILON:
             self._recent.popleft()

@@ -1,17 +1,25 @@
 """Writing files so that an interruption or a full disk loses nothing that was there before."""
 
 import contextlib
+import ctypes
+import errno
 import fnmatch
 import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from edgevid.errors import InputError
+
+_AT_HERE, _EXCHANGE, _SWAP = -100, 2, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux's renameat2(2), RENAME_SWAP of macOS's renamex_np(2)."""
+_UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+"""What they say on file systems that cannot exchange two names."""
 
 
 def exists(path: str | Path) -> bool:
@@ -114,13 +122,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it becomes `path` in one rename, on any failure it is removed.
 
     What is written there may be a file or a folder. The ending is kept, since writers look at it. A link stays and
-    what it points to is replaced; a device or a pipe stays and is given what was written.
+    what it points to is replaced; a device or a pipe stays and is given what was written. Where the system cannot
+    exchange two folders (Linux and macOS can), there is for a moment none, and the old one is `.NAME.PID.old`.
 
     Raises:
         InputError: the disk is full, the place cannot be written, or somebody has made a folder there meanwhile.
     """
     special = passes_on(path)
-    place = Path(tempfile.gettempdir()) / path.name if special else Path(os.path.realpath(path))
+    place = _private(path) if special else Path(os.path.realpath(path))
     was_there = exists(place)
     temporary = place.with_name(f".{place.stem}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
     try:
@@ -132,14 +141,7 @@ def replacing(path: Path) -> Iterator[Path]:
         elif temporary.is_dir() and place.is_dir():
             if not was_there and any(place.iterdir()):
                 raise InputError(f"{path} was written by another process meanwhile, and is left as it is")
-            old = place.with_name(f".{place.name}.{os.getpid()}.old")
-            place.rename(old)
-            try:
-                temporary.rename(place)
-            except BaseException:
-                old.rename(place)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
+            _exchange(temporary, place)
         else:
             temporary.replace(place)
     except OSError as error:
@@ -150,6 +152,44 @@ def replacing(path: Path) -> Iterator[Path]:
         else:
             with contextlib.suppress(OSError):  # not there, or nothing can be there: the reason is being told
                 temporary.unlink()
+        if special:
+            shutil.rmtree(place.parent, ignore_errors=True)
+
+
+def _private(path: Path) -> Path:
+    """Where to write what goes to a device: beside it nothing may be writable, and /tmp has other users."""
+    try:
+        return Path(tempfile.mkdtemp()) / path.name
+    except OSError as error:
+        raise InputError(f"cannot write {path}: no temporary folder: {error.strerror or error}") from None
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Each of the two folders takes the other's name, in one step where the system can."""
+    if os.name == "posix" and _exchanged_at_once(os.fsencode(new), os.fsencode(old)):
+        return
+    aside = old.with_name(f".{old.name}.{os.getpid()}.old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:
+        aside.rename(old)
+        raise
+    aside.rename(new)
+
+
+def _exchanged_at_once(one: bytes, other: bytes) -> bool:
+    """Whether the system could. Python has no such call of its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "darwin":
+        failed = libc.renamex_np(one, other, _SWAP)
+    elif hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_AT_HERE, one, _AT_HERE, other, _EXCHANGE)
+    else:
+        return False
+    if failed and ctypes.get_errno() not in _UNKNOWN:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return not failed
 
 
 def write_text(path: Path, text: str) -> None:

@@ -31,7 +31,8 @@ Seconds = Annotated[float, Field(ge=0)]
 Size = Annotated[int, Field(gt=0)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 """What ONNX and Core ML both take as part of a tensor's name."""
-Label = Annotated[str, Field(pattern=r"^\S(.{0,126}\S)?$")]
+LABEL = r"^\S(.{0,126}\S)?$"
+Label = Annotated[str, Field(pattern=LABEL)]
 Mark = Annotated[str, Field(pattern=r"^([0-9a-f]{12}|[0-9]{1,20}-[0-9]{1,20})$")]
 """Of one recording or one group; or of drawn clips, from one seed to another."""
 
@@ -79,9 +80,9 @@ class ClipPool(_Part):
 
     The score is `last` (the last step), `mean` (over steps), or `peak` (the step at which background is least likely;
     with sigmoid scores each label's highest).
-    Before that, scores are averaged over the `smooth_s` seconds up to each step. A stream model sees the last frame for
-    `settle_s` more: a clip is cut where its action ends, and what tells an action from the beginning of a longer one is
-    that it goes no further.
+    Before that, scores are averaged over `smooth_s` seconds up to each step, in whole steps. A stream model sees the
+    last frame for `settle_s` more: a clip is cut where its action ends, and what tells an action from the beginning of
+    a longer one is that it goes no further.
     """
 
     kind: Literal["last", "mean", "peak"] = "last"
@@ -208,6 +209,8 @@ class Manifest(_Part):
                 raise ValueError(f"{what} {sorted(repeated)[0]!r} occurs twice")
         if self.kind == "clip" and self.states:
             raise ValueError("a clip model has no state")
+        if max(self.hold.quiet, self.hold.busy) > self.most_held:
+            raise ValueError(f"hold: at most {self.most_held} frames, or a state would be older than max_skip_s")
         if "frame" in {s.name for s in self.states}:
             raise ValueError("no state may be called 'frame': that is the picture's input")
         if self.conditional and self.kind == "clip":
@@ -250,6 +253,11 @@ class Manifest(_Part):
         exits = (*changed, last)
         kept = {} if exits == self.exits else {"measured": ()}
         return self.model_copy(update={"exits": exits, "calibration": None} | kept)
+
+    @property
+    def most_held(self) -> int:
+        """Frames at most for which one look may stand, so that the next one comes within `max_skip_s` of it."""
+        return min(MOST_HELD, max(0, int(self.max_skip_s * self.rate_hz + 1e-9) - 1))
 
     def with_hold(self, rule: HoldRule) -> Self:
         """The same with another rule for holding: as `with_events`."""

@@ -97,9 +97,9 @@ class Source(ABC):
         while True:
             with self._reading:
                 frame = None if self._closing.is_set() else self._read()
-                if self._closing.is_set():
-                    self._release()
-                    return
+            if self._closing.is_set():
+                self.close()  # which could not let go while this was reading
+                return
             if frame is None:
                 return
             yield frame

@@ -1,7 +1,9 @@
 """What may be written over, and what is never."""
 
+import contextlib
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -54,6 +56,46 @@ def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     check_file(tmp_path / "old.json", force=True)
     with pytest.raises(InputError, match="give --force to replace it"):
         check_file(tmp_path / "old.json", force=False)
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_is_replaced_and_nothing_else_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr("edgevid.files._exchanged_at_once", lambda *_: False)
+    last = folder(tmp_path / "last", "old")
+    with replacing(last) as temporary:
+        folder(temporary, "new")
+        assert [path.name for path in last.iterdir()] == ["old"]
+    assert [path.name for path in last.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [last]
+    with contextlib.suppress(KeyboardInterrupt), replacing(last) as temporary:
+        folder(temporary, "newer")
+        raise KeyboardInterrupt
+    assert [path.name for path in last.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [last]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others may have to rename twice")
+def test_while_a_folder_is_replaced_there_is_always_one(tmp_path: Path) -> None:
+    last = folder(tmp_path / "last")
+    missing: list[bool] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            missing.append(not last.is_dir())
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    for _ in range(200):
+        with replacing(last) as temporary:
+            temporary.mkdir()
+    done.set()
+    looking.join()
+    assert len(missing) > 200
+    assert not any(missing)
 
 
 def test_what_a_link_points_to_is_replaced_and_not_the_link(tmp_path: Path) -> None:
@@ -122,6 +164,7 @@ def test_a_folder_that_cannot_be_replaced_is_where_it_was(tmp_path: Path, monkey
             raise OSError(5, "Input/output error")
         return rename(self, target)
 
+    monkeypatch.setattr("edgevid.files._exchanged_at_once", lambda *_: False)
     monkeypatch.setattr(Path, "rename", fails_once_moved)
     with pytest.raises(InputError, match="Input/output error"):
         write_folder(tmp_path / "out", "after")

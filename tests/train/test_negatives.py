@@ -19,7 +19,7 @@ from edgevid_train.checkpoint import load_student
 from edgevid_train.decode import IndexStore
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.marks import Known
-from edgevid_train.negatives import PIECE_S, as_record, deal, find_negatives, read_negatives
+from edgevid_train.negatives import PIECE_S, deal, read_negatives, whole_negatives
 from edgevid_train.reporter import Reporter
 
 ALONE = ("--set", "distill.response=0", "--set", "distill.feature=0", "--set", "optim.epochs=1")
@@ -80,8 +80,8 @@ def test_training_takes_them_in_and_every_fold_leaves_its_share_out(
     assert ran.out.count("pieces of negative video, to train on") == 2
     assert "broken.mp4" in ran.out
     infos = [load_student(out / f"fold-{i}").info.split for i in (1, 2)]
-    files = find_negatives([quiet])[:4]
-    seen = [[as_record(file) in Known(info.trained_on) for file in files] for info in infos]
+    videos = whole_negatives([quiet])[:4]
+    seen = [[video in Known(info.trained_on) for video in videos] for info in infos]
     assert [one ^ other for one, other in zip(*seen, strict=True)] == [True] * 4  # each by one of the two
     assert [sum(one) for one in seen] == [2, 2]
     cv = json.loads((out / "cv.json").read_text())
@@ -91,7 +91,7 @@ def test_training_takes_them_in_and_every_fold_leaves_its_share_out(
     assert ran.status == 0, ran.err
     assert "15 clips, 6 pieces of negative video, to train on, 0 held out" in ran.out
     trained_on = Known(load_student(whole).info.split.trained_on)
-    assert all(as_record(file) in trained_on for file in files)
+    assert all(video in trained_on for video in videos)
 
 
 @pytest.mark.parametrize(("what", "said"), [("nowhere", "no such file or folder"), ("EMPTY", "no videos in it")])

@@ -36,7 +36,7 @@ from edgevid_train.evaluate.stream_plan import Rest, Shown, StreamPlan, StreamSe
 from edgevid_train.evaluate.stream_run import Trace, watch
 from edgevid_train.evaluate.stream_source import Camera, StreamSource
 from edgevid_train.marks import MOST, marks_of_all
-from edgevid_train.negatives import as_record
+from edgevid_train.negatives import whole_negatives
 
 DEAF = EventRule(on=0.999, off=0.99, min_s=1.5, cooldown_s=0.5, smooth_s=0.7)
 """A rule under which the tiny model never says anything."""
@@ -418,7 +418,7 @@ def test_a_clip_of_an_action_is_no_negative(tmp_path: Path, colours: Path, tiny:
 
 
 def test_nor_is_one_to_negatives_that_it_was_trained_on(tmp_path: Path, colours: Path, negatives: Path) -> None:
-    marks = marks_of_all([as_record(negatives / "b_red.mp4")])
+    marks = marks_of_all(whole_negatives([negatives / "b_red.mp4"]))
     told = Provenance(data="d", weights="w", licences="MIT", recipe="r", trained_on=marks)
     model = tiny_stream_model(tmp_path / "t.onnx", tiny_manifest("stream", provenance=told))
     ran = command("fit-events", model, colours, "--negatives", negatives, "--out", tmp_path / "o.onnx")
@@ -431,7 +431,7 @@ def test_nor_is_one_to_negatives_that_it_was_trained_on(tmp_path: Path, colours:
 
 
 def test_what_a_sample_of_marks_shows_is_told_as_the_least(tmp_path: Path, colours: Path, negatives: Path) -> None:
-    own = marks_of_all([as_record(negatives / "b_red.mp4")])
+    own = marks_of_all(whole_negatives([negatives / "b_red.mp4"]))
     marks = (*own, *(f"{n:012x}" for n in range(MOST - len(own))))
     told = Provenance(data="d", weights="w", licences="MIT", recipe="r", trained_on=marks)
     model = tiny_stream_model(tmp_path / "t.onnx", tiny_manifest("stream", provenance=told))

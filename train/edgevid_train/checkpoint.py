@@ -37,6 +37,8 @@ WEIGHTS, RECIPE, INFO, TRAINER = "model.safetensors", "recipe.toml", "checkpoint
 MEMBERS = "members"
 CV = "cv.json"
 """In the folder of a cross-validated run, once every fold is over: the figures of all."""
+CONFUSION = "confusion.png"
+"""The same: their confusions, drawn."""
 MEMORY = "memory"
 
 Kind = Literal["student", "teacher", "pretrained"]

@@ -1,5 +1,10 @@
 """A student's manifest: what validation scores by, and what export writes into the model file."""
 
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from edgevid.errors import InputError, first_fault
 from edgevid.manifest import ExitSpec, Manifest, Measurement, Provenance, StateSpec
 from edgevid_train.models.student import Student, macs_of_hold, macs_per_exit
 from edgevid_train.recipe import Recipe
@@ -18,9 +23,27 @@ def describe(
     """The manifest of the stream graph, not yet sealed; no exit decides before the last until it is calibrated.
 
     `trained_on`: the marks that stand in the checkpoint.
+
+    Raises:
+        InputError: the recipe asks for what no manifest may say.
     """
-    config = student.config
     macs = macs_per_exit(student)
+    try:
+        return _manifest(student, recipe, labels, macs, measured, trained_on)
+    except ValidationError as error:
+        place, what = first_fault(error)
+        raise InputError(f"the model of this recipe cannot be described: {place}: {what}") from None
+
+
+def _manifest(
+    student: Student,
+    recipe: Recipe,
+    labels: tuple[str, ...],
+    macs: Sequence[int],
+    measured: tuple[Measurement, ...],
+    trained_on: tuple[str, ...],
+) -> Manifest:
+    config = student.config
     return Manifest(
         name=recipe.name,
         kind="stream",

@@ -40,9 +40,19 @@ def find_negatives(places: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def as_record(file: Path, group: str | None = None) -> ClipRecord:
-    """The whole file as a clip of the background; its group is its own name where none is given."""
-    return ClipRecord(file, file.name, (BACKGROUND,), group or file.name)
+def whole_negatives(places: Sequence[Path]) -> list[ClipRecord]:
+    """Those of `find_negatives`, each whole, as a clip of the background.
+
+    Their groups are those of a `clips.csv` in one of `places`, together with that folder's name; else their own names.
+
+    Raises: as `find_negatives`, and as `read_data` for such a `clips.csv`.
+    """
+    groups: dict[Path, str] = {}
+    for place in places:
+        if (place / CLIPS_CSV).is_file():
+            groups |= {record.file: f"{place.name}/{record.group}" for record in read_data(place)}
+    files = find_negatives(places)
+    return [ClipRecord(file, file.name, (BACKGROUND,), groups.get(file, file.name)) for file in files]
 
 
 def read_negatives(
@@ -50,26 +60,21 @@ def read_negatives(
 ) -> list[ClipRecord]:
     """Pieces of all videos in `places`, in order; what cannot be opened is left out and told of.
 
-    Raises: StoppedError when `stop` said so; else as `find_negatives`, and as `read_data` for a `clips.csv` in one of
-        `places`.
+    Raises: StoppedError when `stop` said so; else as `whole_negatives`.
     """
-    groups: dict[Path, str] = {}
-    for place in places:
-        if (place / CLIPS_CSV).is_file():
-            groups |= {record.file: f"{place.name}/{record.group}" for record in read_data(place)}
     pieces: list[ClipRecord] = []
-    files = find_negatives(places)
-    with report.bar("reading negatives", len(files)) as advance:
-        for file in files:
+    videos = whole_negatives(places)
+    with report.bar("reading negatives", len(videos)) as advance:
+        for video in videos:
             if stop():
                 raise StoppedError("stopped before the first step")
             advance("")
             try:
-                times_s = indexes.get(file).times_s
+                times_s = indexes.get(video.file).times_s
             except InputError as error:
-                report.say(f"--negatives: left out: {file}: {str(error).removeprefix(f'{file}: ')}")
+                report.say(f"--negatives: left out: {video.file}: {str(error).removeprefix(f'{video.file}: ')}")
                 continue
-            pieces += _cut(as_record(file, groups.get(file)), float(times_s[-1]) if len(times_s) else 0.0)
+            pieces += _cut(video, float(times_s[-1]) if len(times_s) else 0.0)
     if places and not pieces:
         raise InputError(f"--negatives {places[0]}: none of its videos can be used")
     return pieces

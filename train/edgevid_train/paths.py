@@ -48,6 +48,19 @@ class PathsConfig(BaseModel):
     other: float = Field(default=0.3, ge=0, le=1)
 
 
+def check_paths(student: Student, labels: Sequence[str], config: PathsConfig) -> PathBank | None:
+    """The paths drawn by people, where the recipe names a file of them.
+
+    Raises:
+        InputError: the student looks at no place, its labels are not those of the drawn gestures, or the file is
+            missing or of another form.
+    """
+    unknown = [label for label in labels if label not in LABELS]
+    if unknown or student.config.points == 0:
+        raise InputError(f"paths teach {', '.join(LABELS)} to a student with points, not {unknown[:1] or 'this one'}")
+    return PathBank(Path(config.file)) if config.file else None
+
+
 def learn_paths(
     student: Student,
     labels: Sequence[str],
@@ -58,14 +71,10 @@ def learn_paths(
 ) -> None:
     """Train the student's memory on drawn paths.
 
-    Raises:
-        InputError: the student looks at no place, or its labels are not those of the drawn gestures.
+    Raises: as `check_paths`.
     """
-    unknown = [label for label in labels if label not in LABELS]
-    if unknown or student.config.points == 0:
-        raise InputError(f"paths teach {', '.join(LABELS)} to a student with points, not {unknown[:1] or 'this one'}")
+    bank = check_paths(student, labels, config)
     memory, rng = student.memory, np.random.default_rng([seed, 77])
-    bank = PathBank(Path(config.file)) if config.file else None
     parts = [part for part in (memory.where, memory.remember, memory.decide) if part is not None]
     optimizer = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr=config.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps, pct_start=0.1)

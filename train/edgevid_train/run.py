@@ -25,6 +25,7 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.overlaps import with_overlapping
 from edgevid_train.bundled import bundled_weights
 from edgevid_train.checkpoint import (
+    CONFUSION,
     CV,
     ROOMS,
     WEIGHTS,
@@ -36,6 +37,7 @@ from edgevid_train.checkpoint import (
     load_teacher,
 )
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips, with_context
+from edgevid_train.describe import describe
 from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
 from edgevid_train.given import given_teachers, leaks, members_for, seen_before
@@ -46,6 +48,7 @@ from edgevid_train.loop.scalars import check_log
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher, build_teacher
 from edgevid_train.negatives import read_negatives
+from edgevid_train.paths import check_paths
 from edgevid_train.phases import Fold, Setting, train_student, train_teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
@@ -132,7 +135,7 @@ def _train_folds(
     report.say(f"held out, weights of the last epoch: {headline(summary)}")
     if request.cv is not None and processes.leads():
         write_json(out / CV, {"folds": request.cv, **summary})
-        draw_confusion(*confusion(pooled, labels), out / "confusion.png")
+        draw_confusion(*confusion(pooled, labels), out / CONFUSION)
     return summary
 
 
@@ -197,7 +200,7 @@ def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
     for path in (*(out / room for room in rooms), *out.glob("fold-*")):
         if path.is_dir():
             shutil.rmtree(path)
-    for file in (CV, SPLITS):
+    for file in (CV, CONFUSION, SPLITS):
         (out / file).unlink(missing_ok=True)
     write_text(out / RUN, request.model_dump_json(indent=2) + "\n")
     write_text(out / RECIPE, recipe.to_toml())
@@ -210,10 +213,17 @@ def _try_networks(
     splits: Sequence[RunSplit],
     given: Sequence[Path | None],
 ) -> None:
-    """Build what will be trained, and throw it away: what cannot be built is found before the first clip is decoded."""
+    """Build what will be trained, and throw it away: what cannot be built is found before the first clip is decoded.
+
+    Raises:
+        InputError: something of it cannot be built, begun from, or described.
+    """
     networks: dict[Kind, nn.Module] = {}
     if request.command == "train-distill":
-        networks["student"] = Student(recipe.student, len(labels))
+        student = networks["student"] = Student(recipe.student, len(labels))
+        describe(student, recipe, labels)
+        if recipe.paths.steps:
+            check_paths(student, labels, recipe.paths)
     if request.command == "train-teacher" or (request.teacher is None and recipe.needs_teacher):
         if recipe.teacher.kind == "ensemble":
             for _, _, split in splits:

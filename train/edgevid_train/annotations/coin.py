@@ -4,11 +4,12 @@
 by their YouTube id, anywhere below the data folder.
 """
 
+from collections import Counter
 from pathlib import Path
 
 from edgevid.errors import InputError
 from edgevid_train.annotations.entry import Entry, read_object, shown
-from edgevid_train.annotations.media import SPLIT_NAMES, annotation_files, beside, find_media, located
+from edgevid_train.annotations.media import SPLIT_NAMES, annotation_files, beside, find_media, located, within_video
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
 from edgevid_train.annotations.table import read_table
@@ -30,7 +31,7 @@ def read_coin(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
         database = read_object(file).entry("database")
         videos += [(video_id, database.entry(video_id)) for video_id in database.values]
     media = find_media(root, {video_id for video_id, _ in videos})
-    cut = 0
+    counts: Counter[str] = Counter()
     records = []
     for video_id, video in videos:
         if "/" in video_id or "\\" in video_id:
@@ -39,13 +40,13 @@ def read_coin(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
         split = _split(video)
         last_s = video.seconds("duration") if video.has("duration") else None
         for entry, label, start_s, end_s in _spans(video, options.target, domains):
-            if last_s is not None and start_s < last_s < end_s:
-                end_s, cut = last_s, cut + 1
             if end_s <= start_s:
                 raise InputError(f"{entry.where}: the span ends at {end_s:g} s and begins at {start_s:g} s")
-            records.append(ClipRecord(file, name, (label,), video_id, start_s, end_s, split))
-    if cut:
-        say(f"{plural(cut, 'span')} reaching past the end of their video, cut to it")
+            span = within_video(start_s, end_s, last_s, counts)
+            if span is not None:
+                records.append(ClipRecord(file, name, (label,), video_id, *span, split))
+    for what, count in counts.items():
+        say(f"{plural(count, 'span')} {what}")
     return records
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgevid.errors import InputError
 from edgevid_train.annotations.entry import Entry, read_object
-from edgevid_train.annotations.media import beside, find_media, located, split_in
+from edgevid_train.annotations.media import beside, find_media, located, split_in, within_video
 from edgevid_train.annotations.reading import Say, plural
 from edgevid_train.annotations.record import ClipRecord
 
@@ -98,16 +98,11 @@ def _span(action: Action, video: Video | None, counts: Counter[str]) -> tuple[fl
     if end_s <= start_s:
         counts["ending before they begin, left out"] += 1
         return None
-    if start_s >= last_s:
-        counts["beyond the end of their video, left out"] += 1
-        return None
     used_s = min(end_s, last_s)
     if video and any(start_s < end and used_s > start for start, end in video.redacted):
         counts["touching redacted intervals, left out"] += 1
         return None
-    if used_s < end_s:
-        counts["reaching past the end of their video, cut to it"] += 1
-    return start_s, used_s
+    return within_video(start_s, end_s, last_s, counts)
 
 
 def _record(action: Action, span: tuple[float, float], media: dict[str, Path], root: Path) -> ClipRecord:

@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgevid_train.annotations.entry import Row, shown
-from edgevid_train.annotations.media import annotation_files, beside, find_media, holds_images, located, split_in
+from edgevid_train.annotations.media import (
+    annotation_files,
+    beside,
+    find_media,
+    holds_images,
+    located,
+    split_in,
+    within_video,
+)
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
 from edgevid_train.annotations.record import ClipRecord
 from edgevid_train.annotations.table import read_table
@@ -42,7 +50,7 @@ def read_epic(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
     info = beside(files[0], root, VIDEO_INFO)
     videos = {} if info is None else {row.identifier("video_id"): row for row in read_table(info, ["video_id"])}
     media = find_media(root, {row.identifier("video_id") for row in rows})
-    cut = 0
+    counts: Counter[str] = Counter()
     records = []
     for split, table in tables:
         for row in table:
@@ -51,16 +59,17 @@ def read_epic(path: Path, options: ReadOptions, say: Say) -> list[ClipRecord]:
             start_s, end_s = (_seconds(row, field) for field in ("start_timestamp", "stop_timestamp"))
             video = videos.get(video_id)
             last_s = video.seconds("duration") if video is not None and "duration" in video.values else None
-            if last_s is not None and start_s < last_s < end_s:
-                end_s, cut = last_s, cut + 1
             if end_s <= start_s:
                 raise row.fault("stop_timestamp", f": {row.text('stop_timestamp')} is not after start_timestamp")
+            span = within_video(start_s, end_s, last_s, counts)
+            if span is None:
+                continue
             expected = f"{video_id.partition('_')[0]}/videos/{video_id}.MP4"
             file, name = located(root, media.get(video_id), expected, row.where, "video_id")
             rate_hz = _rate_hz(row, video) if holds_images(file) else None
-            records.append(ClipRecord(file, name, (label,), row.text(group), start_s, end_s, split, rate_hz))
-    if cut:
-        say(f"{plural(cut, 'span')} reaching past the end of their video, cut to it")
+            records.append(ClipRecord(file, name, (label,), row.text(group), *span, split, rate_hz))
+    for what, count in counts.items():
+        say(f"{plural(count, 'span')} {what}")
     return records
 
 

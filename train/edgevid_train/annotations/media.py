@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -90,6 +91,22 @@ def located(root: Path, found: Path | None, expected: str, where: str, field: st
     """
     file, name = inside(root, expected, where, field)
     return (file, name) if found is None else (found, found.relative_to(root).as_posix())
+
+
+def within_video(
+    start_s: float, end_s: float, last_s: float | None, counts: Counter[str]
+) -> tuple[float, float] | None:
+    """A span as far as its video goes, which ends at `last_s` if that is known; None where the span begins beyond it.
+
+    Spans that are cut, or left out, are counted by what is to be said of them.
+    """
+    if last_s is not None and start_s >= last_s:
+        counts["beyond the end of their video, left out"] += 1
+        return None
+    if last_s is not None and end_s > last_s:
+        counts["reaching past the end of their video, cut to it"] += 1
+        end_s = last_s
+    return start_s, end_s
 
 
 def holds_images(file: Path) -> bool:

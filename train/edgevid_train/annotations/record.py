@@ -1,7 +1,10 @@
 """A clip and what is said about it: what every reader of annotations gives."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from edgevid.manifest import LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +61,6 @@ def label_fault(label: str) -> str | None:
         return f"label {label!r} holds characters that cannot be printed"
     if not 0 < len(label) <= 128:
         return f"a label has 1 to 128 characters, this one {len(label)}"
+    if re.fullmatch(LABEL, label) is None:
+        return f"label {label!r} begins or ends with a space"
     return None

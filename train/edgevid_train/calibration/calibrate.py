@@ -6,7 +6,7 @@ fixed, the runs counted, and the last row that passes is written into the model.
 """
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -65,12 +65,12 @@ def calibrate(
     _refuse_few(_units(files.values(), unit), promise, unit, data)
 
     rows: list[Thresholds] = [(level,) * (len(manifest.exits) - 1) + (None,) for level in LEVELS]
-    tally = Tally(unit, manifest, [(None,) * len(manifest.exits), *rows])
+    tally = Losses(unit, manifest, [(None,) * len(manifest.exits), *rows])
     judge = judge_clips if unit == "recording" else judge_events
     with report.bar(f"running {manifest.name}", len(files)) as advance:
         for clips in files.values():
             try:
-                tally.add(judge(clips, network, tally.rows))
+                tally.add(judge(clips, network, tally.rows), {clip.group for clip in clips})
             except DecodeError as error:
                 for clip in clips:
                     skipped.skip(clip, str(error))
@@ -80,7 +80,7 @@ def calibrate(
     full, *tried = tally.result()
     tried = [replace(row, p_value=promise.p_value(row.losses, tally.n)) for row in tried]
     passed = promise.passed([row.losses for row in tried], tally.n)
-    notes = _notes(manifest, records, tally.n)
+    notes = _notes(manifest, len(tally.groups), tally.n)
     return Result(manifest, str(data), promise, unit, tally.n, tally.clips, full, tuple(tried), passed, skipped, notes)
 
 
@@ -103,7 +103,7 @@ def write_calibrated(model: str, result: Result, out: Path, *, force: bool = Fal
 
 
 @dataclass
-class Tally:
+class Losses:
     """Losses and costs of every row over the files so far; the first row is the whole network."""
 
     unit: Unit
@@ -111,6 +111,7 @@ class Tally:
     rows: list[Thresholds]
     n: int = 0
     clips: int = 0
+    groups: set[str] = field(default_factory=set)
     losses: NDArray[np.int64] = field(init=False)
     right: NDArray[np.int64] = field(init=False)
     steps: NDArray[np.int64] = field(init=False)
@@ -121,8 +122,9 @@ class Tally:
         self.losses, self.right, self.gated, self.held = np.zeros((4, len(self.rows)), np.int64)
         self.steps = np.zeros((len(self.rows), len(self.manifest.exits)), np.int64)
 
-    def add(self, judged: Sequence[Judged]) -> None:
-        """Count one file, judged once for each row."""
+    def add(self, judged: Sequence[Judged], groups: Collection[str]) -> None:
+        """Count one file with clips of these groups, judged once for each row."""
+        self.groups.update(groups)
         right = np.array([one.right for one in judged])  # (rows, clips)
         lost = right[0] & ~right
         self.clips += right.shape[1]
@@ -192,7 +194,7 @@ def _refuse_few(n: int, promise: Promise, unit: Unit, data: Path) -> None:
         )
 
 
-def _notes(manifest: Manifest, records: Sequence[ClipRecord], n: int) -> tuple[str, ...]:
+def _notes(manifest: Manifest, groups: int, n: int) -> tuple[str, ...]:
     notes = []
     if not manifest.provenance.trained_on:
         notes.append(
@@ -202,7 +204,6 @@ def _notes(manifest: Manifest, records: Sequence[ClipRecord], n: int) -> tuple[s
         notes.append(
             "this graph computes every stage whatever decides: thresholds change its answers, not yet its cost"
         )
-    groups = len({record.group for record in records})
     if groups < n:
         notes.append(
             f"the {n} units count as independent and are of {groups} groups; the promise is for more like them"

@@ -130,7 +130,11 @@ def show(report: StreamReport, to: Reporter) -> None:
 
 def notes(report: StreamReport) -> list[str]:
     """What a person must know before believing the figures, one line each."""
-    lines = [f"skipped, an action in it counts as missed: {file}: {reason}" for file, reason in report.skipped.items()]
+    missed = {str(record.file) for record in report.unreadable}
+    lines = [
+        f"skipped{', an action in it counts as missed' if file in missed else ''}: {file}: {reason}"
+        for file, reason in report.skipped.items()
+    ]
     lines += [f"{file}: {reason}; played what comes before" for file, reason in report.faults.items()]
     if report.left_out:
         lines.append(f"{len(report.left_out)} background clips left out: the gaps have no room for them")
@@ -157,7 +161,7 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         f"first emission after the action's end: {late}; flicker {figures['flicker_per_min']:.2f} a minute; "
         f"Levenshtein accuracy {accuracy:.3f}",
     ]
-    if figures["negatives"]:
+    if figures["negative_hours"]:
         lines.append(
             f"{figures['false_alarms']} false alarms in {figures['negative_hours'] * 60:.1f} minutes of "
             f"negative video, {figures['false_alarms_per_hour']:.1f} an hour"

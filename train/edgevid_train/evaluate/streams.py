@@ -18,7 +18,7 @@ from edgevid_train.evaluate.stream_run import watch
 from edgevid_train.evaluate.stream_source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.marks import refuse_trained, seen_among
-from edgevid_train.negatives import as_record, find_negatives
+from edgevid_train.negatives import whole_negatives
 from edgevid_train.reporter import Reporter
 
 
@@ -67,9 +67,9 @@ def evaluate_streams(
     marks = network.manifest.provenance.trained_on
     if unseen:
         refuse_trained(records, marks, model, str(data), "a rule is fitted to")
-    files = find_negatives(negatives)
+    quiet = whole_negatives(negatives)
+    files = [record.file for record in quiet]
     _refuse_actions(files, records)
-    quiet = [as_record(file) for file in files]
     if unseen:
         refuse_trained(quiet, marks, model, "the negatives", "a rule is fitted to")
     plans = plan_streams(records, files, settings)

@@ -8,7 +8,7 @@ from edgevid_train.recipe import Recipe
 from edgevid_train.sweep.plan import Combination, SweepPlan
 
 _OF_STUDENTS = {
-    *("name", "about", "log", "student", "distill", "optim", "curriculum", "paths", "clip_pool", "events"),
+    *("name", "about", "log", "student", "distill", "optim", "curriculum", "paths", "clip_pool", "events", "hold"),
     *("pretrain", "pretrain_optim", "memory", "memory_optim"),
 }
 """Sections of a recipe in which nothing changes a teacher, but for what `teaching` names."""
