@@ -39,6 +39,8 @@ CV = "cv.json"
 """In the folder of a cross-validated run, once every fold is over: the figures of all."""
 CONFUSION = "confusion.png"
 """The same: their confusions, drawn."""
+PRETRAINED_FIGURES, RECONSTRUCTION = "pretrain.json", "reconstruction.png"
+"""In the folder of a pre-training, once it is over."""
 MEMORY = "memory"
 
 Kind = Literal["student", "teacher", "pretrained"]

@@ -6,7 +6,6 @@ OUT/pretrain.json      figures on the held-out videos
 OUT/reconstruction.png what it makes of some of them
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +16,18 @@ from torch import nn
 
 import edgevid
 from edgevid.errors import InputError
-from edgevid.files import write_json, write_text
+from edgevid.files import write_json
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.checkpoint import WEIGHTS, CheckpointInfo, SplitInfo, kept_part, load_weights
+from edgevid_train.checkpoint import (
+    PRETRAINED_FIGURES,
+    RECONSTRUCTION,
+    WEIGHTS,
+    CheckpointInfo,
+    SplitInfo,
+    kept_part,
+    load_weights,
+)
+from edgevid_train.clearing import begin
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips
 from edgevid_train.evaluate.reconstruction import draw_reconstruction, reconstruction_figures
 from edgevid_train.ledger import LEDGER, Ledger
@@ -36,13 +44,13 @@ from edgevid_train.models.videomae import MaskedVideoMAE
 from edgevid_train.phases import is_finished
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.request import RECIPE, RUN, PretrainRequest, Start
+from edgevid_train.request import PretrainRequest, Start
 from edgevid_train.run_folder import resumable, run_folder
 from edgevid_train.samples.dataset import shards_of
 from edgevid_train.samples.sampler import Sampler
 from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces
 
-FOLDER, FIGURES, PICTURE = "pretrained", "pretrain.json", "reconstruction.png"
+FOLDER = "pretrained"
 _DRAWN = 4
 
 
@@ -78,7 +86,7 @@ def _pretrain(
     videos = find_videos(request.data, report.say)
     processes.wait()  # until all have found their output and their data as they were
     if processes.leads() and not start.resume:
-        _begin(request, recipe, out)
+        begin(request, recipe, out)
     with resumable("pretrain", out):
         disk = disk_clips(recipe.data.disk_cache_mb)
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, None, IndexStore(), disk)
@@ -154,16 +162,6 @@ def _network(recipe: Recipe) -> tuple[MaskedVideoMAE, ClipShape]:
     return MaskedVideoMAE(size, recipe.pretrain.decoder, spec, teacher.frames), shape
 
 
-def _begin(request: PretrainRequest, recipe: Recipe, out: Path) -> None:
-    """Make room in `out`: what an earlier run left goes, what is not ours stays."""
-    if (out / FOLDER).is_dir():
-        shutil.rmtree(out / FOLDER)
-    for name in (FIGURES, PICTURE):
-        (out / name).unlink(missing_ok=True)
-    write_text(out / RUN, request.model_dump_json(indent=2) + "\n")
-    write_text(out / RECIPE, recipe.to_toml())
-
-
 def _read(
     videos: Sequence[ClipRecord],
     cache: ClipCache,
@@ -192,10 +190,10 @@ def _read(
 
 
 def _held_out(clips: MaskedClips, size: int, stop: Callable[[], bool]) -> Iterator[MaskedBatch]:
-    for begin in range(0, len(clips.records), size):
+    for first in range(0, len(clips.records), size):
         if stop():
             raise StoppedError("stopped while the held-out clips were reconstructed")
-        yield clips.held_out(range(begin, min(begin + size, len(clips.records))))
+        yield clips.held_out(range(first, min(first + size, len(clips.records))))
 
 
 def _groups(pieces: Sequence[ClipRecord]) -> tuple[str, ...]:
@@ -217,10 +215,10 @@ def _conclude(
     if not processes.leads():
         return figures
     chosen = np.linspace(0, len(unseen.records) - 1, min(_DRAWN, len(unseen.records))).round().astype(int)
-    draw_reconstruction(network, unseen.held_out([int(i) for i in chosen]), out / PICTURE)
-    write_json(out / FIGURES, figures)
+    draw_reconstruction(network, unseen.held_out([int(i) for i in chosen]), out / RECONSTRUCTION)
+    write_json(out / PRETRAINED_FIGURES, figures)
     report.say(
         f"held out: loss {figures['loss']:.3f}, of a cube's mean alone {figures['mean']:.3f}: "
-        f"{figures['explained']:.0%} explained, over {figures['n']} clips; see {out / PICTURE}"
+        f"{figures['explained']:.0%} explained, over {figures['n']} clips; see {out / RECONSTRUCTION}"
     )
     return figures

@@ -10,58 +10,34 @@ OUT/fold-I/…         the same for every fold of a cross-validation; OUT/cv.jso
 """
 
 import contextlib
-import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from torch import nn
-
-from edgevid.errors import InputError
-from edgevid.files import write_json, write_text
+from edgevid.files import write_json
 from edgevid.manifest import BACKGROUND
-from edgevid_train.annotations import ClipRecord, read_data
-from edgevid_train.annotations.overlaps import with_overlapping
-from edgevid_train.bundled import bundled_weights
-from edgevid_train.checkpoint import (
-    CONFUSION,
-    CV,
-    ROOMS,
-    WEIGHTS,
-    Kind,
-    beginning_of,
-    gather,
-    kept_part,
-    load_fitting,
-    load_teacher,
-)
-from edgevid_train.decode import ClipCache, IndexStore, disk_clips, with_context
-from edgevid_train.describe import describe
+from edgevid_train.annotations import ClipRecord
+from edgevid_train.checkpoint import CONFUSION, CV, load_teacher
+from edgevid_train.clearing import begin
+from edgevid_train.decode import ClipCache, disk_clips, with_context
 from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
-from edgevid_train.given import given_teachers, leaks, members_for, seen_before
-from edgevid_train.kept_splits import SPLITS, keep_splits
+from edgevid_train.given import seen_before
+from edgevid_train.kept_splits import keep_splits
 from edgevid_train.loop import processes
-from edgevid_train.loop.devices import Device, make_accelerator
-from edgevid_train.loop.scalars import check_log
-from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import Teacher, build_teacher
-from edgevid_train.negatives import read_negatives
-from edgevid_train.paths import check_paths
+from edgevid_train.loop.devices import Device
+from edgevid_train.models.teachers import Teacher
 from edgevid_train.phases import Fold, Setting, train_student, train_teacher
+from edgevid_train.readiness import Ready, ready
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.request import RECIPE, RUN, RunRequest, Start
+from edgevid_train.request import RunRequest, Start
 from edgevid_train.run_folder import resumable, run_folder
-from edgevid_train.run_splits import RunSplit, check_figures_decide, read_extra, splits_of, with_first_label
-from edgevid_train.samples.dataset import labels_of
 from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.places import read_places
 from edgevid_train.samples.split import Split, check_labels
 from edgevid_train.samples.usable import usable_clips
-from edgevid_train.synthetic.paths import LABELS
-from edgevid_train.taps import TapTerms
 
 
 def train_folds(
@@ -88,43 +64,26 @@ def _train_folds(
     start: Start[RunRequest], device: Device | None, report: Reporter, stop: Callable[[], bool]
 ) -> dict[str, Any]:
     request, recipe, out = start.request, start.recipe, start.out
-    make_accelerator(device, recipe.precision)
-    check_log(recipe)
-    records = read_data(request.data, request.options, report.say) if request.data is not None else []
-    as_many = with_overlapping if recipe.task.multi_label else with_first_label
-    records = as_many(records, report.say)
-    order = request.classes or (sorted(LABELS) if request.data is None else None)
-    labels = labels_of(records, order, multi_label=recipe.task.multi_label)
-    if recipe.task.multi_label and len(labels) < 2:
-        raise InputError(f"task.kind = multi_label needs two labels beside {BACKGROUND!r}; the data has {len(labels)}")
-    extra = read_extra(request, labels, report)
-    indexes = IndexStore()
-    negatives = read_negatives(request.negatives, indexes, report, stop)
-    splits = splits_of(request, recipe, records, extra, negatives)
-    check_figures_decide(request, recipe, splits)
-    given = given_teachers(request, labels, splits)
-    if request.teacher is not None and not recipe.needs_teacher:
-        report.say("warning: by this recipe nothing is learned from the teacher; --set distill.response=1, for one")
-        given = [None] * len(splits)
-    _try_networks(request, recipe, labels, splits, given)
-    for line in leaks(request, recipe, splits, given):
+    found = ready(start, device, report, stop)
+    for line in found.leaks:
         report.say(line)
+    labels = found.labels
     places = {file: where for folder in request.sources for file, where in read_places(folder).items()}
     with _drawing(recipe, labels, report) as drawn, resumable(request.command, out):
         processes.wait()  # until all have found their output and their data as they were
         if processes.leads() and not start.resume:
-            _begin(request, recipe, out)
-        everything = [*records, *extra, *negatives]
+            begin(request, recipe, out)
+        everything = [*found.records, *found.extra, *found.negatives]
         spans = with_context(everything, recipe.stream.before_s, recipe.stream.after_s)
         disk = disk_clips(recipe.data.disk_cache_mb)
-        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, indexes, disk)
+        cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, found.indexes, disk)
         lengths = usable_clips(everything, cache, recipe, out, report, stop)
-        keep_splits(out, splits, lengths, resume=start.resume)
+        keep_splits(out, found.splits, lengths, resume=start.resume)
         if disk is not None and disk.unwritable is not None:
             report.say(f"warning: decoded clips are not kept on disk: {disk.unwritable}")
         seen = seen_before(request, recipe)
         setting = Setting(recipe, labels, cache, places, device, start.resume, report, stop, request.init, seen, drawn)
-        pooled, taught = _train_each(request, splits, given, setting, lengths, set(extra), set(negatives), out)
+        pooled, taught = _train_each(request, found, setting, lengths, out)
     if not pooled:
         return {}
     entries = [prediction.to_json() | {"group": prediction.record.group} for prediction in pooled]
@@ -140,23 +99,17 @@ def _train_folds(
 
 
 def _train_each(
-    request: RunRequest,
-    splits: Sequence[RunSplit],
-    given: Sequence[Path | None],
-    setting: Setting,
-    lengths: Mapping[ClipRecord, int],
-    extra: Collection[ClipRecord],
-    negatives: Collection[ClipRecord],
-    out: Path,
+    request: RunRequest, found: Ready, setting: Setting, lengths: Mapping[ClipRecord, int], out: Path
 ) -> tuple[list[Prediction], list[Prediction]]:
     """Train on every split.
 
     Returns: what was said of all that was held out by what the command trains, and by the teachers of students.
     """
     recipe, report = setting.recipe, setting.report
+    extra, negatives = set(found.extra), set(found.negatives)
     pooled: list[Prediction] = []
     taught: list[Prediction] = []
-    for (name, folder, split), teacher_folder in zip(splits, given, strict=True):
+    for (name, folder, split), teacher_folder in zip(found.splits, found.given, strict=True):
         train = [record for record in split.train if record in lengths]
         if not recipe.drawn.clips:
             check_labels(train)
@@ -173,8 +126,8 @@ def _train_each(
         elif teacher_folder is not None:
             pooled += train_student(fold, *_with_teacher(setting, teacher_folder))
         elif recipe.needs_teacher:
-            teacher, found = train_teacher(fold, setting)
-            taught += found
+            teacher, told = train_teacher(fold, setting)
+            taught += told
             pooled += train_student(fold, setting, teacher)
         else:
             pooled += train_student(fold, setting, None)
@@ -192,56 +145,6 @@ def _drawing(recipe: Recipe, labels: Sequence[str], report: Reporter) -> Iterato
         for line in drawn.left_out:
             report.say(line)
         yield drawn
-
-
-def _begin(request: RunRequest, recipe: Recipe, out: Path) -> None:
-    """Make room in `out`: what an earlier run left goes, what is not ours stays."""
-    rooms = (*ROOMS["teacher"], *ROOMS["student"])
-    for path in (*(out / room for room in rooms), *out.glob("fold-*")):
-        if path.is_dir():
-            shutil.rmtree(path)
-    for file in (CV, CONFUSION, SPLITS):
-        (out / file).unlink(missing_ok=True)
-    write_text(out / RUN, request.model_dump_json(indent=2) + "\n")
-    write_text(out / RECIPE, recipe.to_toml())
-
-
-def _try_networks(
-    request: RunRequest,
-    recipe: Recipe,
-    labels: tuple[str, ...],
-    splits: Sequence[RunSplit],
-    given: Sequence[Path | None],
-) -> None:
-    """Build what will be trained, and throw it away: what cannot be built is found before the first clip is decoded.
-
-    Raises:
-        InputError: something of it cannot be built, begun from, or described.
-    """
-    networks: dict[Kind, nn.Module] = {}
-    if request.command == "train-distill":
-        student = networks["student"] = Student(recipe.student, len(labels))
-        describe(student, recipe, labels)
-        if recipe.paths.steps:
-            check_paths(student, labels, recipe.paths)
-    if request.command == "train-teacher" or (request.teacher is None and recipe.needs_teacher):
-        if recipe.teacher.kind == "ensemble":
-            for _, _, split in splits:
-                members = members_for(recipe.teacher, split.val_groups)
-                networks["teacher"] = gather(recipe.teacher, members, labels, recipe.task.activation)
-        else:
-            networks["teacher"] = build_teacher(recipe.teacher, len(labels))
-    if request.command == "train-distill" and recipe.distill.taps:
-        teacher = networks.get("teacher") or load_teacher(cast(Path, given[0])).teacher
-        TapTerms(recipe.distill.taps, cast(Student, networks["student"]), cast(Teacher, teacher))
-    if request.init is None:
-        return
-    begins = {kind: folder for kind in networks if (folder := beginning_of(request.init, kind)) is not None}
-    if not begins:
-        names = "" if request.init.exists() else f", nor is it one of the bundled {', '.join(bundled_weights())}"
-        raise InputError(f"--init {request.init}: holds no checkpoint of a {' or a '.join(networks)}{names}")
-    for kind, folder in begins.items():
-        load_fitting(kept_part(networks[kind]), folder / WEIGHTS)
 
 
 def _with_teacher(setting: Setting, folder: Path) -> tuple[Setting, Teacher]:

@@ -31,16 +31,29 @@ def with_first_label(records: Sequence[ClipRecord], say: Callable[[str], None]) 
     return [replace(record, labels=record.labels[:1]) for record in records]
 
 
-def read_extra(request: RunRequest, labels: Sequence[str], report: Reporter) -> list[ClipRecord]:
-    """The clips of `--extra`. Raises InputError where one has a label that the data has not."""
+def read_extra(
+    request: RunRequest, data: Sequence[ClipRecord], labels: Sequence[str], report: Reporter
+) -> list[ClipRecord]:
+    """The clips of `--extra`, but for those of the data, which may be held out.
+
+    Raises:
+        InputError: one has a label that the data has not.
+    """
+    known = {(record.file.absolute(), record.start_s, record.end_s) for record in data}
     records = []
+    twice = 0
     for folder in request.extra:
         for record in read_data(folder, say=report.say):
             kept = record.labels[:1] if BACKGROUND in labels else record.labels
             for label in kept:
                 if label not in (*labels, BACKGROUND):
                     raise InputError(f"--extra {folder}: label {label!r} of {record.id} is not one of the data's")
-            records.append(replace(record, labels=kept))
+            if (record.file.absolute(), record.start_s, record.end_s) in known:
+                twice += 1
+            else:
+                records.append(replace(record, labels=kept))
+    if twice:
+        report.say(f"warning: --extra: {twice} clips of the data itself, left out")
     return records
 
 

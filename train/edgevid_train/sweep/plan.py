@@ -23,6 +23,8 @@ from edgevid_train.recipe import Recipe, load_recipe
 from edgevid_train.request import RunRequest, begun, check_same, check_same_recipe, check_signed
 
 PLAN = "plan.json"
+RESULT = "result.json"
+"""In the folder of a sweep's run, once that is over: its figures."""
 MOST_RUNS = 1000
 
 

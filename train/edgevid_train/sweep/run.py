@@ -5,21 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from edgevid.errors import CheckFailedError, InputError
 from edgevid.files import write_json
+from edgevid_train.clearing import clear
 from edgevid_train.loop.devices import Device
 from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.readiness import ready
 from edgevid_train.reporter import Reporter
 from edgevid_train.request import RUN, RunRequest, Start, resumed
 from edgevid_train.run import train_folds
 from edgevid_train.run_folder import LOCK, run_folder
 from edgevid_train.storage import LostError
 from edgevid_train.sweep.figures import compare
-from edgevid_train.sweep.plan import PLAN, Combination, SweepPlan
+from edgevid_train.sweep.plan import PLAN, RESULT, Combination, SweepPlan
 from edgevid_train.sweep.table import rows_of, show, write_table
 from edgevid_train.sweep.teacher import taught_before
-
-RESULT = "result.json"
 
 
 def is_sweep(out: Path) -> bool:
@@ -54,9 +56,12 @@ def _train_sweep(
     plan: SweepPlan, out: Path, device: Device | None, resume: bool, report: Reporter, stop: Callable[[], bool]
 ) -> dict[str, Any]:
     if not resume:
+        combination, number = plan.runs[0]
+        folder = combination.run_folder(out, number)
+        first = Start(combination.request, combination.recipe(number), folder, resume=False)
+        ready(first, device, Reporter(Console(quiet=True)), stop)  # before anything of an earlier sweep is removed
+        clear(out)
         plan.write(out)
-        for combination, number in plan.runs:  # of an earlier sweep
-            (combination.run_folder(out, number) / RESULT).unlink(missing_ok=True)
     for count, (combination, number) in enumerate(plan.runs, start=1):
         folder = combination.run_folder(out, number)
         if (folder / RESULT).is_file():
