@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
     except EdgevidError as error:
         return _say(str(error), error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return _say("interrupted", INTERRUPTED)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _OF_EXTRAS:

@@ -48,11 +48,11 @@ def export(
     """Turn a checkpoint into the files that devices run; each is read back and checked before it gets its name."""
     from dataclasses import asdict
 
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
     from edgevid_deploy.export import export as run
 
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     written = run(
         checkpoint,
         to=to,
@@ -99,13 +99,13 @@ def verify(
     import torch
 
     from edgevid.errors import CheckFailedError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
     from edgevid.sources.opening import DEMO
     from edgevid_deploy.verify import Structure
     from edgevid_deploy.verify import verify as run
 
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     torch.set_num_threads(threads)
     videos: list[Path | str] = list(frames) if frames else [DEMO]
     result = run(package, against, videos=videos, steps=steps, tolerance=tolerance, threads=threads)

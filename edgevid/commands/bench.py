@@ -27,12 +27,12 @@ def bench(
     """
     from dataclasses import asdict
 
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
     from edgevid.models.bench import measure
     from edgevid.models.load import find_model
 
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     result = measure(find_model(model), threads=threads, steps=steps)
     _show(result)
     if json:

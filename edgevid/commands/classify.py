@@ -33,12 +33,12 @@ def classify(
     A file that cannot be read is named and skipped; the exit status is then 2.
     """
     from edgevid.errors import InputError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
     from edgevid.models.load import load
     from edgevid.recognise import score_file
 
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     network = load(model, threads=threads)
     predictions: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []

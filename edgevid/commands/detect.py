@@ -46,7 +46,7 @@ def detect(
 
     from edgevid.cascade import saving
     from edgevid.errors import EdgevidError, InputError
-    from edgevid.files import check_different, check_file, is_folder, write_json
+    from edgevid.files import check_different, check_json, is_folder, write_json
     from edgevid.live import run
     from edgevid.models.load import load
     from edgevid.pipeline import Options, Pipeline
@@ -58,7 +58,7 @@ def detect(
 
     check_different(events, json)
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     cv2.setNumThreads(threads)
     network = saving(load(model, threads=threads), threshold, hold)
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)

@@ -30,10 +30,10 @@ def list_models(json: Path | None = _JSON, force: bool = _FORCE, teachers: bool 
     from rich.table import Column, Table
 
     from edgevid.errors import InputError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
 
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     if teachers:
         _list_teachers(json)
         return
@@ -111,11 +111,11 @@ def show_model(
     """A model's manifest: what it takes and gives, what it was trained on, what was measured and how."""
     from rich.console import Console
 
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
     from edgevid.models.load import find_model, load
 
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     path = find_model(model)
     manifest = load(path).manifest  # loaded, so that nothing is shown that the graph does not keep
     Console().print(_sheet(manifest, path))

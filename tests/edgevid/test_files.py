@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgevid.errors import InputError
-from edgevid.files import check_file, check_folder, replacing, write_text
+from edgevid.files import check_file, check_folder, check_json, replacing, write_text
 
 WRITTEN = ("index.html", ("*.png",))
 
@@ -170,3 +170,33 @@ def test_a_folder_that_cannot_be_replaced_is_where_it_was(tmp_path: Path, monkey
         write_folder(tmp_path / "out", "after")
     assert (tmp_path / "out" / "inside").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("model.onnx", "is no .json file"),
+        ("weights.safetensors", "is no .json file"),
+        ("model.mlpackage/Manifest.json", "is in a Core ML package"),
+        ("model.mlpackage/Data/new.json", "is in a Core ML package"),
+        ("-", "takes the name of a file"),
+    ],
+)
+def test_figures_take_the_place_of_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for made in ("model.onnx", "weights.safetensors", "model.mlpackage/Manifest.json"):
+        Path(made).parent.mkdir(exist_ok=True)
+        Path(made).write_text("of worth")
+    with pytest.raises(InputError, match=says):
+        check_json(Path(name), force=True)
+
+
+def test_figures_replace_older_ones_and_go_to_a_device(tmp_path: Path) -> None:
+    (tmp_path / "figures.json").touch()
+    check_json(tmp_path / "figures.json", force=True)
+    check_json(tmp_path / "figures", force=False)
+    check_json(Path(os.devnull), force=True)
+    with pytest.raises(InputError, match="give --force"):
+        check_json(tmp_path / "figures.json", force=False)

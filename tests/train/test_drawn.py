@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import load_file
 from tiny_run import RECIPE, distill, interrupt_at
 
-from edgevid.errors import CheckFailedError, InputError
+from edgevid.errors import InputError
 from edgevid_train.checkpoint import load_student
 from edgevid_train.samples.drawn import DrawnClips, DrawnConfig
 from edgevid_train.samples.sampler import Sampler
 from edgevid_train.samples.sequence import StreamConfig, steps_of
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.synthetic.scene import render_clip
+from edgevid_train.synthetic.workers import DrawingLostError
 
 SMALL = DrawnConfig(clips=3, seed=50, width=32, height=24, fps=(6, 9))
 AROUND = StreamConfig(before_s=0.4, after_s=0.3)
@@ -59,8 +60,9 @@ def test_a_process_that_is_ended_is_one_line() -> None:
     with DrawnClips(SMALL, ["left", "right", "other"], AROUND) as clips:
         pid = clips._workers.submit(os.getpid).result()
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(CheckFailedError, match="was ended"):
+        with pytest.raises(DrawingLostError, match="was ended") as caught:
             clips.clips(range(3))
+    assert caught.value.exit_status == 1
 
 
 def test_backgrounds_that_cannot_be_had_are_found_first(tmp_path: Path) -> None:

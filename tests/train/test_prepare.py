@@ -1,6 +1,8 @@
 """`data index` and `data prepare` as a person runs them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -80,8 +82,9 @@ def test_prepare_goes_on_and_refuses_other_settings(
     with pytest.raises(KeyboardInterrupt):
         prepare_all(data, out)
     assert not (out / "clips.csv").exists()
-    with pytest.raises(InputError, match="other settings"):
-        prepare.begin(out, data, [], prepare.Encoding(48, 12), force=False)
+    again = prepare.begun(out, data, [], prepare.Encoding(48, 12), force=False, say=print)
+    with pytest.raises(InputError, match="other settings"), again:
+        pass
     found = prepare_all(data, out)
     assert (found.kept, found.written, len(found.records)) == (1, 1, 3)
     assert calls[2:] == ["b.avi", "cut.mp4"]
@@ -92,10 +95,35 @@ def test_prepare_goes_on_and_refuses_other_settings(
     assert not [path for path in out.rglob("*") if ".tmp" in path.name]
 
 
+def test_a_folder_that_is_being_made_is_nobody_elses(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    with prepare.begun(out, data, [], prepare.Encoding(64, 12), force=False, say=print):
+        for more in ((), ("--force",)):
+            taken = subprocess.run(
+                [sys.executable, "-m", "edgevid", "data", "prepare", data, "--out", out, "--short-side", "48", *more],
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+            assert taken.returncode == 2
+            assert "is going on in it" in taken.stderr or "other settings" in taken.stderr
+    assert json.loads((out / "prepare.json").read_text())["short_side"] == 64
+
+
+def test_ctrl_c_says_how_to_go_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "encode", interrupted)
+    ran = run("prepare", data, "--out", tmp_path / "small")
+    assert (ran.status, ran.err) == (130, "stopped; what is made is kept, and the same command goes on\n")
+
+
 def prepare_all(data: Path, out: Path) -> prepare.Prepared:
     encoding = prepare.Encoding(64, 12)
-    prepare.begin(out, data, [], encoding, force=False)
-    return prepare.prepare(read_data(data), out, encoding)
+    with prepare.begun(out, data, [], encoding, force=False, say=print):
+        return prepare.prepare(read_data(data), out, encoding)
 
 
 def test_videos_from_folders_of_images(tmp_path: Path) -> None:

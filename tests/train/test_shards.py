@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -68,6 +69,15 @@ def test_a_member_that_leads_out_of_its_shard_is_refused(tmp_path: Path, video: 
     shard = write_tar(tmp_path / "s.tar", {name: video, f"{Path(name).with_suffix('.txt')}": "up"})
     with pytest.raises(InputError, match="is not inside the shard"):
         read_data(shard)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_video_and_is_not_waited_for(tmp_path: Path, video: bytes) -> None:
+    (tmp_path / "a.mp4").write_bytes(video)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "clips.csv").write_text("file,label\na.mp4,up\npipe.mp4,down\n")
+    found = write_shards(read_data(tmp_path), tmp_path / "out", 1 << 20, 0)
+    assert (found.clips, list(found.ledger.reasons.values())) == (1, ["neither a file nor a folder"])
 
 
 def test_labels_of_every_kind(tmp_path: Path, video: bytes) -> None:

@@ -31,6 +31,19 @@ def mixed(tmp_path: Path) -> Path:
     return folder
 
 
+def test_one_file_in_two_splits_is_a_leak_whatever_its_groups_and_its_names(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", numbered_frames(20), fps=10)
+    (tmp_path / "link.mp4").symlink_to("a.mp4")
+    write_text(
+        tmp_path / "clips.csv",
+        "file,label,group,start_s,end_s,split\na.mp4,up,x,0,1,train\nlink.mp4,down,y,1,2,val\na.mp4,up,z,90,99,train\n",
+    )
+    ran = stats(tmp_path)
+    assert "leak: file a.mp4 is in several splits" in ran.out
+    assert "begins or ends behind the end of its file: a.mp4[90:99]" in ran.out
+    assert ran.err == ""
+
+
 def test_what_is_in_a_folder(mixed: Path, tmp_path: Path) -> None:
     ran = stats(mixed, "--json", tmp_path / "stats.json", "--out", tmp_path / "out")
     assert ran.status == 0, ran.err
@@ -46,7 +59,7 @@ def test_what_is_in_a_folder(mixed: Path, tmp_path: Path) -> None:
     assert (found["seconds"]["least"], found["seconds"]["most"]) == pytest.approx((1, 2), abs=0.05)
     assert found["missing"] == ["lost.mp4"]
     assert [entry["file"] for entry in found["unreadable"]] == ["broken.mp4"]
-    assert found["leaks"] == ["x"]
+    assert found["leaks"] == ["group x"]
     assert found["notes"] == ["1 clip with more than one label"]
     for line in ("missing: 1 files, lost.mp4 for one", "leak: group x is in several splits", "unreadable: broken.mp4"):
         assert line in ran.out

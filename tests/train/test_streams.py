@@ -1,5 +1,6 @@
 """`edgevid evaluate --stream` and `edgevid fit-events`: streams made of clips, and what the live path finds in them."""
 
+import io
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from command_runs import Ran, run_command
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from tiny_models import (
     coloured_frames,
     tiny_clip_model,
@@ -28,15 +30,18 @@ from edgevid.manifest import EventRule, HoldRule, Provenance
 from edgevid.models.load import load
 from edgevid.sampling import GAP_S
 from edgevid_train import commands
-from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.evaluate import stream_plan
 from edgevid_train.evaluate.fit_events import fit_rule, judge
 from edgevid_train.evaluate.matching import Action, count
 from edgevid_train.evaluate.stream_plan import Rest, Shown, StreamPlan, StreamSettings, Video, plan_streams
+from edgevid_train.evaluate.stream_report import notes
 from edgevid_train.evaluate.stream_run import Trace, watch
 from edgevid_train.evaluate.stream_source import Camera, StreamSource
+from edgevid_train.evaluate.streams import evaluate_streams
 from edgevid_train.marks import MOST, marks_of_all
 from edgevid_train.negatives import whole_negatives
+from edgevid_train.reporter import Reporter
 
 DEAF = EventRule(on=0.999, off=0.99, min_s=1.5, cooldown_s=0.5, smooth_s=0.7)
 """A rule under which the tiny model never says anything."""
@@ -99,7 +104,7 @@ def test_what_holds_for_any_plan(
     ]
     settings = StreamSettings(minutes, gaps, laps=2, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream_plan, "probe", lambda file: Video(file, 32, 24, lengths[file]))
+        patch.setattr(stream_plan, "probe", lambda file, _least_s: Video(file, 32, 24, lengths[file]))
         outfiles = [Path(f"n{i}.mp4") for i in range(outtakes)]
         plans = plan_streams(data, outfiles, settings)
         assert plans == plan_streams(data, outfiles, settings)
@@ -231,6 +236,53 @@ def test_what_the_rule_was_told_makes_the_same_events_again(colours: Path, tiny:
         frames = seen.metrics["frames"]
         assert frames["dropped"] == 0
         assert frames["computed"] + frames["gated"] == pytest.approx(10 * seen.stream.seconds, abs=9)
+
+
+def test_an_action_behind_its_files_end_is_missed_and_named(tmp_path: Path, colours: Path, tiny: Path) -> None:
+    rows = (colours / "clips.csv").read_text().splitlines()
+    for video in colours.glob("*.mp4"):
+        (tmp_path / video.name).write_bytes(video.read_bytes())
+    file = next(row.partition(",")[0] for row in rows[1:] if ",red," in row)
+    before = f"{file},red,scene9,500,501"
+    (tmp_path / "clips.csv").write_text("\n".join([rows[0], before, *rows[1:]]) + "\n")
+    ran = command("evaluate", tiny, tmp_path, "--stream", "--json", tmp_path / "far.json")
+    assert ran.status == 0, ran.err
+    found = json.loads((tmp_path / "far.json").read_text())
+    assert (found["actions"], found["missed"]) == (10, 1)
+    assert found["skipped"] == [{"file": f"{file}[500:501]", "reason": "no frames from 500 s on"}]
+    assert f"skipped, an action in it counts as missed: {file}[500:501]: no frames from 500 s on" in ran.out
+
+
+def test_a_span_that_ends_long_after_its_file_makes_no_long_gaps(tmp_path: Path, colours: Path, tiny: Path) -> None:
+    rows = (colours / "clips.csv").read_text().splitlines()
+    for video in colours.glob("*.mp4"):
+        (tmp_path / video.name).write_bytes(video.read_bytes())
+    rows[1] = f"{rows[1].rpartition(',')[0]},1e9"  # as in a table of milliseconds
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    ran = command("evaluate", tiny, tmp_path, "--stream", "--json", tmp_path / "long.json")
+    assert ran.status == 0, ran.err
+    found = json.loads((tmp_path / "long.json").read_text())
+    assert found["gap_share"] <= 0.6
+    assert found["minutes"] < 3
+
+
+def test_a_clip_of_which_no_frame_comes_is_missed_and_named(
+    colours: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = StreamSource._shown
+    monkeypatch.setattr(
+        StreamSource,
+        "_shown",
+        lambda self, piece: iter(()) if piece.record and piece.record.label == "red" else original(self, piece),
+    )
+    said = io.StringIO()
+    report = evaluate_streams(
+        str(tiny), colours, ReadOptions(), StreamSettings(), report=Reporter(Console(file=said, width=200))
+    )
+    figures = report.to_json()
+    reds = sum(",red," in row for row in (colours / "clips.csv").read_text().splitlines())
+    assert (figures["actions"], len(figures["lost"])) == (9, reds)
+    assert any("none of its frames could be played" in line for line in notes(report))
 
 
 @pytest.mark.parametrize("make", [tiny_stream_model, tiny_clip_model])

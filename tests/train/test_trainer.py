@@ -388,7 +388,7 @@ def test_devices_that_are_not_there() -> None:
             make_accelerator("mps", "no")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_ctrl_c_asks_and_the_second_is_the_systems(number: signal.Signals) -> None:
     """So does what ends a service."""
     heard: list[str] = []

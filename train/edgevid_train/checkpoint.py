@@ -140,7 +140,7 @@ def _told_as_os_errors() -> Iterator[None]:
     except SafetensorError as error:
         raise OSError(first_line(error)) from error
     except RuntimeError as error:
-        if not any(sign in str(error) for sign in ("unexpected pos", "PytorchStreamWriter")):
+        if not any(sign in str(error) for sign in ("unexpected pos", "PytorchStreamWriter", "iostream error")):
             raise
         raise OSError("not all of it could be written; is the disk full?") from error
 

@@ -39,6 +39,16 @@ def begin(request: RunRequest | PretrainRequest, recipe: Recipe, out: Path) -> N
     write_text(out / RUN, request.model_dump_json(indent=2) + "\n")
 
 
+def is_own(path: Path, out: Path) -> bool:
+    """Whether `path` is the folder `out` of a run, or a place in it where the run itself writes."""
+    path, out = path.resolve(), out.resolve()
+    if not path.is_relative_to(out):
+        return False
+    first, *_ = (*path.relative_to(out).parts, "")
+    rooms = {name for names in ROOMS.values() for name in names}
+    return first in {"", RUN, RECIPE, PLAN, *_FILES, *rooms} or _NESTED.fullmatch(first) is not None
+
+
 def clear(out: Path) -> None:
     """Remove what was left in `out`; interrupted, it leaves a run that begins anew when it is resumed.
 

@@ -42,6 +42,7 @@ from edgevid_train.marks import marks_of_all
 from edgevid_train.masked import ClipShape, MaskedBatch, MaskedClips, MaskedTask, hidden_patches
 from edgevid_train.models.videomae import MaskedVideoMAE
 from edgevid_train.phases import is_finished
+from edgevid_train.readiness import fits_into_memory
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
 from edgevid_train.request import PretrainRequest, Start
@@ -159,7 +160,8 @@ def _network(recipe: Recipe) -> tuple[MaskedVideoMAE, ClipShape]:
     hidden_patches(recipe.pretrain.mask, patches)
     foreseeable = recipe.augment.model_copy(update={"blur": 0.0, "noise": 0.0, "shake": 0.0})
     shape = ClipShape(recipe.pretrain, foreseeable, spec, teacher.frames, patches)
-    return MaskedVideoMAE(size, recipe.pretrain.decoder, spec, teacher.frames), shape
+    with fits_into_memory(recipe):
+        return MaskedVideoMAE(size, recipe.pretrain.decoder, spec, teacher.frames), shape
 
 
 def _read(

@@ -1,6 +1,7 @@
 """What a training needs before its first clip is decoded: all that can fail early is tried here, and writes nothing."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -102,12 +103,8 @@ def _try_networks(
     Raises:
         InputError: something of it cannot be built, begun from, or described.
     """
-    try:
+    with fits_into_memory(recipe):
         networks = _networks(request, recipe, labels, splits, given)
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "alloc" not in str(error):
-            raise
-        raise InputError(f"recipe {recipe.name}: there is no memory for networks of this size") from None
     if request.init is None:
         return
     begins = {kind: folder for kind in networks if (folder := beginning_of(request.init, kind)) is not None}
@@ -116,6 +113,17 @@ def _try_networks(
         raise InputError(f"--init {request.init}: holds no checkpoint of a {' or a '.join(networks)}{names}")
     for kind, folder in begins.items():
         load_fitting(kept_part(networks[kind]), folder / WEIGHTS)
+
+
+@contextlib.contextmanager
+def fits_into_memory(recipe: Recipe) -> Iterator[None]:
+    """Around what builds a network. Raises InputError where there is no room for it."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+            raise
+        raise InputError(f"recipe {recipe.name}: there is no memory for a network of this size") from None
 
 
 def _networks(

@@ -223,8 +223,8 @@ def read_resolved(path: Path) -> Recipe:
     """The recipe that a run saved."""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
     return Recipe.from_values(parse_toml(text, str(path)), str(path))
 
 

@@ -16,6 +16,7 @@ from edgevid_train.storage import shown as shown_path
 
 NAME = "clips.csv"
 SPLITS = ("train", "val", "test")
+OPTIONAL = ("group", "start_s", "end_s", "split")
 
 
 def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
@@ -33,7 +34,7 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
     """
     records: list[ClipRecord] = []
     seen: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for row in read_table(path, ["file", *([group] if group else [])], one_of=("label", "labels")):
+    for row in read_table(path, ["file", *([group] if group else [])], ("label", "labels"), OPTIONAL):
         record = _record(path, row, group or "group")
         if record.id in seen:
             before, labels = seen[record.id]
@@ -53,7 +54,7 @@ def _record(table: Path, row: Row, group: str) -> ClipRecord:
     split = row.values.get("split") or None
     if split is not None and split not in SPLITS:
         raise row.fault("split", f": {shown(split)} is not one of {', '.join(SPLITS)}")
-    return ClipRecord(file, name, _labels(row), row.values.get(group) or name, start_s, end_s, split)
+    return ClipRecord(file, name, _labels(row), row.text(group) if row.has(group) else name, start_s, end_s, split)
 
 
 def _file(table: Path, row: Row) -> tuple[Path, str]:

@@ -19,16 +19,19 @@ def read_rows(path: Path, separator: str = ",") -> list[tuple[int, list[str]]]:
         raise InputError(f"{shown_path(path)}: row {reader.line_num}: {error}") from None
 
 
-def read_table(path: Path, needed: Sequence[str], one_of: Sequence[str] = ()) -> list[Row]:
+def read_table(
+    path: Path, needed: Sequence[str], one_of: Sequence[str] = (), optional: Sequence[str] = ()
+) -> list[Row]:
     """The rows of a csv file under its header; a byte-order mark, Windows line ends and blank lines are fine.
 
     Raises:
-        InputError: a column of `needed`, or each of `one_of`, is missing; one of them occurs twice; or a row has not as
-            many fields as the header.
+        InputError: a column of `needed`, or each of `one_of`, is missing; one of them, or of `optional`, occurs twice;
+            or a row has not as many fields as the header.
     """
     rows = read_rows(path)
     header = [name.strip() for name in rows[0][1]] if rows else []
-    for name in [*needed, *([name for name in one_of if name in header] or one_of[:1])]:
+    there = [name for name in optional if name in header]
+    for name in [*needed, *([name for name in one_of if name in header] or one_of[:1]), *there]:
         if header.count(name) != 1:
             what = "is missing" if name not in header else "occurs twice"
             raise InputError(f"{shown_path(path)}: row 1: column {name!r} {what}; found: {_names(header)}")

@@ -10,11 +10,11 @@ def check_outputs(out: Path | None, mark: str, parts: Collection[str], json: Pat
     Raises:
         InputError: one of them exists and `force` is not given, or could not be written; or they are one.
     """
-    from edgevid.files import check_different, check_file, check_folder
+    from edgevid.files import check_different, check_folder, check_json
 
     check_different(out, json)
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     if out:
         inside = [json.name] if json and json.resolve().parent == out.resolve() else []
         check_folder(out, mark, [*parts, *inside], force=force)

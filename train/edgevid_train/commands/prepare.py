@@ -45,13 +45,13 @@ def index(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
     from edgevid_train.decode import IndexStore
     from edgevid_train.library.indexing import index_videos, videos_in
     from edgevid_train.reporter import Reporter
 
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     report, files = Reporter(Console()), videos_in(path)
     with report.bar("indexing", len(files)) as advance:
         found = index_videos(files, IndexStore(cache), decode=decode, on_file=lambda: advance(""))
@@ -97,14 +97,15 @@ def prepare(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
     from edgevid_train.annotations import read_data
-    from edgevid_train.library.prepare import Encoding, begin, image_folders
+    from edgevid_train.library.prepare import Encoding, begun, image_folders
     from edgevid_train.library.prepare import prepare as run
+    from edgevid_train.loop.interrupt import StoppedError
     from edgevid_train.reporter import Reporter
 
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     if from_frames != (rate is not None):
         raise InputError("--from-frames needs --rate, how many images make a second, and --rate is for it alone")
     if rate is not None and not (math.isfinite(rate) and rate > 0):
@@ -113,9 +114,14 @@ def prepare(
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     records = read_data(data, options, report.say) if rate is None else image_folders(data, rate)
     encoding = Encoding(short_side, keyframes, crf, threads)
-    begin(out, data, records, encoding, force=force)
-    with report.bar("re-encoding", len({record.file for record in records})) as advance:
-        found = run(records, out, encoding, advance)
+    try:
+        with (
+            begun(out, data, records, encoding, force=force, say=report.say),
+            report.bar("re-encoding", len({record.file for record in records})) as advance,
+        ):
+            found = run(records, out, encoding, advance)
+    except KeyboardInterrupt:
+        raise StoppedError("stopped; what is made is kept, and the same command goes on") from None
     report.say(
         f"{out}: {len(found.records)} clips in {found.written + found.kept} videos, "
         f"{found.kept} of them made before; {found.lost_frames} frames could not be decoded"
@@ -152,7 +158,7 @@ def shards(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_file, check_folder, write_json
+    from edgevid.files import check_folder, check_json, write_json
     from edgevid_train.annotations import read_data
     from edgevid_train.ledger import LEDGER
     from edgevid_train.library.shards import parse_size, write_shards
@@ -160,7 +166,7 @@ def shards(
 
     check_folder(out, LEDGER, ("*.tar",), force=force)
     if json:
-        check_file(json, force=force)
+        check_json(json, force=force)
     most, report = parse_size(size), Reporter(Console())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     records = read_data(data, options, report.say)

@@ -200,7 +200,7 @@ def _run(
     from rich.console import Console
 
     from edgevid.errors import InputError
-    from edgevid.files import check_file, write_json
+    from edgevid.files import check_json, write_json
     from edgevid_train.loop import processes
     from edgevid_train.loop.allocator import keep_freed_memory
     from edgevid_train.loop.devices import make_accelerator
@@ -226,7 +226,7 @@ def _run(
             processes.wait()  # one that left now would leave the others with half a connection
         torch.set_num_threads(threads)
         if json and processes.leads():
-            check_file(json, force=force)
+            check_json(json, force=force)
         chosen = load_recipe(recipe, changes or []) if recipe is not None else None
         if changes and chosen is None:
             raise InputError("--set changes a recipe; give --recipe too")
@@ -263,12 +263,7 @@ def _run(
 def _check_apart(json: Path | None, out: Path) -> None:
     """Raises InputError where the figures would take the place of the run's folder, or of what it keeps there."""
     from edgevid.errors import InputError
-    from edgevid_train.checkpoint import CV
-    from edgevid_train.kept_splits import SPLITS
-    from edgevid_train.request import RECIPE, RUN
-    from edgevid_train.sweep.plan import PLAN
-    from edgevid_train.sweep.table import FIGURES, TABLE
+    from edgevid_train.clearing import is_own
 
-    own = (out, *(out / name for name in (RUN, RECIPE, SPLITS, CV, PLAN, FIGURES, TABLE)))
-    if json and json.resolve() in {path.resolve() for path in own}:
+    if json and is_own(json, out):
         raise InputError(f"--json {json} is what the run itself writes: name another file")

@@ -108,8 +108,10 @@ class Plans:
     """Background clips for which the gaps had no room."""
 
 
-def probe(file: Path) -> Video:
+def probe(file: Path, least_s: float = 0.0) -> Video:
     """Open a file and look at its first frame; one that does not say how long it is is read through.
+
+    So is one that says that it ends before `least_s`, since what files say of that may be wrong.
 
     Raises:
         InputError: not a readable video.
@@ -120,31 +122,38 @@ def probe(file: Path) -> Video:
             if frame.pixels.size:
                 height, width = frame.pixels.shape[:2]
                 source.wanted = lambda _: False
-            if seconds is not None:
+            if seconds is not None and seconds > least_s:
                 break
         else:
-            seconds = frame.time_s
+            seconds = max(frame.time_s, seconds or 0.0) if frame.time_s < least_s else frame.time_s
         return Video(file, width, height, seconds)
 
 
 def plan_streams(records: Sequence[ClipRecord], negatives: Sequence[Path], settings: StreamSettings) -> Plans:
-    """Lay every clip out once a lap. What cannot be opened is left out and named.
+    """Lay every clip out once a lap. What cannot be opened, or lies behind its file's end, is left out and named.
 
     Raises:
         InputError: no clip with an action can be opened.
     """
     plans = Plans([])
     videos: dict[Path, Video] = {}
-    for file in dict.fromkeys([*(record.file for record in records), *negatives]):
+    latest: dict[Path, float] = dict.fromkeys(negatives, 0.0)
+    for record in records:
+        latest[record.file] = max(latest.get(record.file, 0.0), record.start_s)
+    for file, latest_s in latest.items():
         try:
-            videos[file] = probe(file)
+            videos[file] = probe(file, latest_s)
         except InputError as error:
             plans.skipped[str(file)] = str(error).removeprefix(f"{file}: ")
-    plans.unreadable = [r for r in records if r.file not in videos and r.label != BACKGROUND]
     groups: dict[str, list[ClipRecord]] = defaultdict(list)
     for record in records:
-        if record.file in videos:
+        if record.file in videos and (record.start_s == 0 or record.start_s < videos[record.file].seconds):
             groups[record.group].append(record)
+            continue
+        if record.file in videos:
+            plans.skipped[record.id] = f"no frames from {record.start_s:g} s on"
+        if record.label != BACKGROUND:
+            plans.unreadable.append(record)
     if all(record.label == BACKGROUND for members in groups.values() for record in members):
         raise InputError(f"none of {len(records)} clips shows an action and can be opened")
     outtakes = [videos[file] for file in negatives if file in videos]
@@ -160,8 +169,8 @@ def plan_streams(records: Sequence[ClipRecord], negatives: Sequence[Path], setti
 
 
 def _length_s(record: ClipRecord, videos: dict[Path, Video]) -> float:
-    end_s = videos[record.file].seconds if record.end_s is None else record.end_s
-    return max(0.0, end_s - record.start_s)
+    last_s = videos[record.file].seconds
+    return max(0.0, (last_s if record.end_s is None else min(record.end_s, last_s)) - record.start_s)
 
 
 def _shuffled(records: Sequence[ClipRecord], rng: np.random.Generator) -> list[ClipRecord]:

@@ -18,11 +18,12 @@ from edgevid_train.reporter import Reporter
 
 @dataclass(frozen=True)
 class PlayedStream:
-    """A stream after its run. `gap_s`: how much of it is no action."""
+    """A stream after its run. `gap_s`: how much of it is no action. `lost`: actions in it of which no frame came."""
 
     plan: StreamPlan
     watched: Watched
     gap_s: float
+    lost: tuple[ClipRecord, ...] = ()
 
     @property
     def stream(self) -> Stream:
@@ -63,8 +64,8 @@ class StreamReport:
         alarms = sum(len(one.stream.found) for one in self.negatives)
         hours = sum(one.stream.seconds for one in self.negatives) / 3600
         several = self.manifest.activation == "sigmoid"
-        lost = [(label, r.group) for r in self.unreadable for label in (r.labels if several else r.labels[:1])]
-        lost *= self.settings.laps
+        missed = self.unreadable * self.settings.laps + [record for one in self.played for record in one.lost]
+        lost = [(label, r.group) for r in missed for label in (r.labels if several else r.labels[:1])]
         runs = [one.watched for one in self.played]
         exits = _summed(one.metrics["exits"] for one in runs)
         held = sum(one.metrics["held"] for one in runs)
@@ -92,6 +93,7 @@ class StreamReport:
                 for one in self.negatives
             ],
             "skipped": [{"file": file, "reason": reason} for file, reason in self.skipped.items()],
+            "lost": [record.id for one in self.played for record in one.lost],
             "faults": [{"file": file, "reason": reason} for file, reason in self.faults.items()],
             "left_out": [record.id for record in self.left_out],
         }
@@ -130,11 +132,13 @@ def show(report: StreamReport, to: Reporter) -> None:
 
 def notes(report: StreamReport) -> list[str]:
     """What a person must know before believing the figures, one line each."""
-    missed = {str(record.file) for record in report.unreadable}
+    missed = {name for record in report.unreadable for name in (str(record.file), record.id)}
+    lost = {record.id: None for one in report.played for record in one.lost}
     lines = [
         f"skipped{', an action in it counts as missed' if file in missed else ''}: {file}: {reason}"
         for file, reason in report.skipped.items()
     ]
+    lines += [f"none of its frames could be played, it counts as missed: {clip}" for clip in lost]
     lines += [f"{file}: {reason}; played what comes before" for file, reason in report.faults.items()]
     if report.left_out:
         lines.append(f"{len(report.left_out)} background clips left out: the gaps have no room for them")

@@ -13,6 +13,7 @@ from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
 from edgevid.sampling import TOLERANCE_S
 from edgevid.sources import Source, SourceInfo, open_source
+from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import RUNTIME_SHORT_SIDE
 from edgevid_train.evaluate.matching import Action
 from edgevid_train.evaluate.stream_plan import Rest, Shown, StreamPlan
@@ -35,6 +36,7 @@ class StreamSource(Source):
         actions: the actions shown so far, on the stream's clock.
         gap_s: seconds shown so far that are no action.
         faults: file -> why it ended before its natural end.
+        missing: the clips shown so far of which no frame came.
     """
 
     def __init__(self, plan: StreamPlan, clock: Callable[[], float] = time.monotonic, *, several: bool = False) -> None:
@@ -43,6 +45,7 @@ class StreamSource(Source):
         self.actions: list[Action] = []
         self.gap_s = 0.0
         self.faults: dict[str, str] = {}
+        self.missing: list[ClipRecord] = []
         self._plan = plan
         self._clock = clock
         self._several = several
@@ -75,6 +78,9 @@ class StreamSource(Source):
                     self._last = pixels
                 yield pixels, self._begin_s + at_s
             if not count:
+                if isinstance(piece, Shown) and piece.is_action:
+                    assert piece.record is not None
+                    self.missing.append(piece.record)
                 continue
             begin_s = self._begin_s
             self._begin_s += since_s + step_s
@@ -123,15 +129,18 @@ class StreamSource(Source):
         """A held frame under a moving camera, which begins or ends where the clip's camera stood."""
         held = self._last
         if held is None or not piece.before:
-            following = next(p for p in self._plan.pieces[i + 1 :] if isinstance(p, Shown))
+            following = (p for p in self._plan.pieces[i + 1 :] if isinstance(p, Shown))
             wanted, self.wanted = self.wanted, lambda _: True
-            held = next((pixels for pixels, _ in self._shown(following)), held)
+            pictures = (pixels for shown in following for pixels, _ in self._shown(shown))
+            held = next((pixels for pixels in pictures if pixels.size), held)
             self.wanted = wanted
+        if held is None:  # nothing has been seen, nor will be
+            return
         camera = Camera(piece.seed)
         for k in range(max(1, round(piece.seconds * piece.rate_hz))):
             at_s = k / piece.rate_hz
             away_s = at_s if piece.before else piece.seconds - at_s
-            if held is None or not self.wanted(self._begin_s + at_s):
+            if not self.wanted(self._begin_s + at_s):
                 yield NO_PIXELS, at_s
             else:
                 yield camera.look(held, away_s), at_s

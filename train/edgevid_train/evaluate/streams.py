@@ -29,7 +29,7 @@ def play(plan: StreamPlan, model: StreamModel | ClipModel, *, gate: bool = True)
     """
     with StreamSource(plan, several=model.manifest.activation == "sigmoid") as source:
         watched = watch(source, model, gate=gate, actions=source.actions)
-        return PlayedStream(plan, watched, source.gap_s), source.faults
+        return PlayedStream(plan, watched, source.gap_s, tuple(source.missing)), source.faults
 
 
 def evaluate_streams(

@@ -52,13 +52,13 @@ def index_videos(
     for file in files:
         try:
             index = indexes.get(file)
+            if index.fault is not None:
+                raise InputError(index.fault)
             found.frames += len(index.times_s)
             found.keyframes += len(index.key_pts)
             found.seconds += float(index.times_s[-1])
             if not index.seekable:
                 found.from_start.append(str(file))
-            if index.fault is not None:
-                raise InputError(index.fault)
             if decode:
                 _decode(file, indexes)
             found.decoded += int(indexes.get(file).decoded.sum())

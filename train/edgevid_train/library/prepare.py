@@ -6,6 +6,7 @@ OUT/ledger.csv      the videos that could not be decoded, and why
 OUT/clips.csv       the clips, with labels, groups, spans and splits as they were; written last
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -14,12 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import av
 import numpy as np
 
 from edgevid.errors import InputError
-from edgevid.files import check_folder, exists, replacing, write_json, write_text
+from edgevid.files import check_folder, exists, is_folder, replacing, write_json, write_text
 from edgevid.frame import Frame
 from edgevid.sources.images import IMAGE_ENDINGS
 from edgevid.sources.opening import open_source
@@ -27,6 +29,7 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.decode.chunks import chunks_of, pieces
 from edgevid_train.ledger import LEDGER, Ledger
+from edgevid_train.run_folder import LOCK, run_folder
 from edgevid_train.storage import absolute, blob_of, media, shown
 
 ASKED, VIDEOS = "prepare.json", "videos"
@@ -55,37 +58,51 @@ class Prepared:
     ledger: Ledger = field(default_factory=Ledger)
 
 
-def begin(out: Path, data: Path, records: Sequence[ClipRecord], encoding: Encoding, *, force: bool) -> None:
-    """Make `out`, or go on in it if the same was asked for there before and not finished.
+@contextlib.contextmanager
+def begun(
+    out: Path, data: Path, records: Sequence[ClipRecord], encoding: Encoding, *, force: bool, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Make `out`, or go on in it if the same was asked for there before and not finished; nobody else may meanwhile.
 
     Raises:
         InputError: `out` holds anything else, or all of it already, and `force` is not given; or, whatever `force`
-            says, it holds what this did not write, or videos that are to be read.
+            says, it holds what this did not write, or videos that are to be read; or as `run_folder`.
     """
     rates_hz = sorted({record.rate_hz for record in records if record.rate_hz is not None})
     asked = {"data": str(absolute(data)), **asdict(encoding), "rates_hz": rates_hz}
     del asked["threads"]
-    if exists(out):
-        there = out.resolve()
-        for file in {record.file for record in records}:
-            if there in (real := Path(os.path.realpath(file))).parents:
-                raise InputError(f"{out} holds {real.name}, which is to be read, and would be replaced: name another")
+    _refuse_sources(out, records)
     if force:
-        check_folder(out, ASKED, (VIDEOS, LEDGER, CLIPS_CSV), force=True)
-    if out.exists() and not force:
-        if (out / CLIPS_CSV).exists() or not (out / ASKED).is_file():
-            raise InputError(f"{out} exists; give --force to replace it")
-        try:
-            before = json.loads((out / ASKED).read_bytes())
-        except (OSError, ValueError):
-            before = None
-        if before != asked:
-            raise InputError(f"{out} was begun with other settings ({ASKED}); give --force to begin again")
-        return
-    for old in sorted((out / VIDEOS).rglob("*.mp4")) if force else []:
-        old.unlink()
-    (out / CLIPS_CSV).unlink(missing_ok=True)
-    write_json(out / ASKED, asked)
+        check_folder(out, ASKED, (VIDEOS, LEDGER, CLIPS_CSV, LOCK), force=True)
+    goes_on = not force and is_folder(out) and any(path.name != LOCK for path in out.iterdir())
+    if goes_on:
+        _check_same(out, asked)
+    with run_folder(out, force=True, say=say):
+        if not goes_on:
+            for old in sorted((out / VIDEOS).rglob("*.mp4")):
+                old.unlink()
+            (out / CLIPS_CSV).unlink(missing_ok=True)
+            write_json(out / ASKED, asked)
+        yield
+
+
+def _refuse_sources(out: Path, records: Sequence[ClipRecord]) -> None:
+    there = out.resolve()
+    for file in {record.file for record in records} if exists(out) else ():
+        if there in (real := Path(os.path.realpath(file))).parents:
+            raise InputError(f"{out} holds {real.name}, which is to be read, and would be replaced: name another")
+
+
+def _check_same(out: Path, asked: Mapping[str, Any]) -> None:
+    """Raises InputError where `out` is finished, is something else, or was begun otherwise."""
+    if (out / CLIPS_CSV).exists() or not (out / ASKED).is_file():
+        raise InputError(f"{out} exists; give --force to replace it")
+    try:
+        before = json.loads((out / ASKED).read_bytes())
+    except (OSError, ValueError):
+        before = None
+    if before != asked:
+        raise InputError(f"{out} was begun with other settings ({ASKED}); give --force to begin again")
 
 
 def prepare(

@@ -88,6 +88,8 @@ def _by_split(records: Sequence[ClipRecord], ledger: Ledger) -> dict[str, list[_
         try:
             if file.is_dir():
                 raise InputError("a folder, not one video; edgevid data prepare makes one of it")
+            if file.exists() and not file.is_file():  # a pipe would be waited for, a device has no end
+                raise InputError("neither a file nor a folder")
             if file.suffix.lower() not in VIDEO_ENDINGS:  # by which a shard's reader tells videos from what is said
                 raise InputError(
                     f"{file.suffix or 'no ending'} is not a video's ending; edgevid data prepare makes .mp4"

@@ -1,8 +1,9 @@
 """What is in a data folder, from annotations and file headers; nothing is decoded but a first frame."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from edgevid_train.decode.chunks import chunks_of
 from edgevid_train.review.quality import quality_of_all
 from edgevid_train.storage import is_one_file, media, shown
 
+BEYOND_S = 0.5
+"""By so much a span may be longer than its file says that it is."""
 SHOWN = 40
 """Labels that fit onto a screen; the file of --json has them all."""
 
@@ -45,6 +48,15 @@ class Survey:
         end_s = record.end_s if record.end_s is not None else info.duration_s if info else None
         return None if end_s is None else end_s - record.start_s
 
+    def beyond(self) -> list[str]:
+        """The clips that begin or end behind the end of their file, as far as its header knows that."""
+        known = {file: info.duration_s for file, info in self.infos.items() if info.duration_s is not None}
+        return [
+            record.id
+            for record in self.records
+            if record.file in known and max(record.start_s, record.end_s or 0.0) > known[record.file] + BEYOND_S
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Counts and distributions."""
         of_label: defaultdict[str, list[ClipRecord]] = defaultdict(list)
@@ -72,6 +84,7 @@ class Survey:
             "sizes": dict(sizes.most_common()),
             "missing": list(self.missing),
             "unreadable": list(self.unreadable),
+            "beyond": self.beyond(),
             "leaks": leaks(self.records),
             "notes": list(self.notes),
             **({} if self.quality is None else {"quality": self.quality}),
@@ -98,7 +111,9 @@ def look_at(path: Path, options: ReadOptions, *, quality: bool = False) -> Surve
     missing: list[str] = []
     unreadable: list[dict[str, str]] = []
     files = {record.file: record for record in records}
-    for file, record in track(files.items(), "files", console=Console(stderr=True), transient=True):
+    console = Console(stderr=True)
+    bar: dict[str, Any] = {"console": console, "transient": True, "disable": not console.is_terminal}
+    for file, record in track(files.items(), "files", **bar):
         if not file.exists() and not is_one_file(file):
             missing.append(record.name)
             continue
@@ -109,16 +124,27 @@ def look_at(path: Path, options: ReadOptions, *, quality: bool = False) -> Surve
     measured = None
     if quality:
         readable = [record for record in records if record.file in infos]
-        measured = quality_of_all(track(readable, "quality", console=Console(stderr=True), transient=True))
+        measured = quality_of_all(track(readable, "quality", **bar))
     return Survey(path, tuple(records), infos, tuple(missing), tuple(unreadable), tuple(notes), measured)
 
 
 def leaks(records: Sequence[ClipRecord]) -> list[str]:
-    """Groups that are in several splits."""
-    splits: defaultdict[str, set[str]] = defaultdict(set)
+    """Groups that are in several splits, and files, by whatever names, that are though their groups are not."""
+    of_groups: defaultdict[str, set[str]] = defaultdict(set)
+    of_files: defaultdict[str, set[str]] = defaultdict(set)
+    of_file: defaultdict[str, list[ClipRecord]] = defaultdict(list)
     for record in records:
-        splits[record.group].add(record.split or "train")
-    return sorted(group for group, found in splits.items() if len(found) > 1)
+        file, split = os.path.realpath(record.file), record.split or "train"
+        of_groups[record.group].add(split)
+        of_files[file].add(split)
+        of_file[file].append(record)
+    groups = {group for group, found in of_groups.items() if len(found) > 1}
+    files = {
+        of_file[file][0].name
+        for file, found in of_files.items()
+        if len(found) > 1 and not groups.intersection(record.group for record in of_file[file])
+    }
+    return [*(f"group {group}" for group in sorted(groups)), *(f"file {file}" for file in sorted(files))]
 
 
 def show(found: dict[str, Any]) -> None:
@@ -147,7 +173,8 @@ def show(found: dict[str, Any]) -> None:
     lines += _first([f"unreadable: {entry['file']}: {entry['reason']}" for entry in found["unreadable"]])
     lonely = [label for label, row in labels.items() if row["groups"] == 1]
     lines += _first([f"in one group only, so never both trained and tested: {label}" for label in lonely])
-    lines += _first([f"leak: group {group} is in several splits" for group in found["leaks"]])
+    lines += _first([f"begins or ends behind the end of its file: {clip}" for clip in found["beyond"]])
+    lines += _first([f"leak: {what} is in several splits" for what in found["leaks"]])
     lines += _of_quality(found["quality"]) if "quality" in found else []
     lines += [f"note: {line}" for line in found["notes"]]
     for line in lines:
@@ -163,11 +190,15 @@ def _of_quality(quality: dict[str, Any]) -> list[str]:
 
 
 def _header(record: ClipRecord) -> SourceInfo:
-    """Of the file; of a folder of chunks that of its first one. Raises InputError."""
+    """Of the file; of a video in chunks that of the first one, which does not know how long all are.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
     chunks = chunks_of(record)
     file = chunks[0][1] if chunks else record.file
     with open_source(media(file), pace="fast", rate_hz=record.rate_hz) as source:
-        return source.info
+        return replace(source.info, duration_s=None) if chunks else source.info
 
 
 def _first(lines: list[str], most: int = 10) -> list[str]:

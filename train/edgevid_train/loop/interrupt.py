@@ -1,7 +1,8 @@
 """Ctrl-C during hours of work: the first asks, and the work saves itself; the second quits at once.
 
-So does SIGTERM, by which a service manager or a batch system ends a program. Of several processes it ends each at once,
-since a launcher means that by it, and one that waits for the others in compiled code hears nothing else.
+So do SIGTERM, by which a service manager or a batch system ends a program, and SIGHUP, when its terminal is gone. Of
+several processes these end each at once, since a launcher means that by it, and one that waits for the others in
+compiled code hears nothing else.
 """
 
 import contextlib
@@ -32,12 +33,14 @@ def interruptible(on_first: Callable[[], None], *, alone: bool = True) -> Iterat
             signal.signal(done, signal.SIG_DFL)
         if not asked.is_set():
             asked.set()
-            on_first()
+            with contextlib.suppress(OSError):  # there may be no terminal any more
+                on_first()
 
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, first if alone or number == signal.SIGINT else signal.SIG_DFL)

@@ -1,8 +1,9 @@
 """What changes while a network is trained: one step of its optimiser, and how all that is saved and restored."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -162,6 +163,12 @@ class Run:
         """Go on exactly where `last` was saved. Raises InputError when it is missing, damaged or of another recipe."""
         folder = self.job.folder / "last"
         state = load_trainer(folder)
+        try:
+            self._restore(state, folder, report)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{folder} is damaged ({type(error).__name__}): it cannot be resumed from") from None
+
+    def _restore(self, state: Mapping[str, Any], folder: Path, report: Reporter) -> None:
         load_state(self.job.task, state["task"], str(folder))
         if self.average is not None:
             load_weights(kept_part(self.average.module), folder / WEIGHTS)

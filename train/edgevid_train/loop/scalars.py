@@ -33,6 +33,7 @@ def scalar_log(folder: Path, recipe: Recipe, step: int) -> Iterator[Log]:
         yield lambda _figures, _step: None
         return
     with contextlib.ExitStack() as open_:
+        open_.enter_context(_told_as_input_errors(folder))
         board = open_.enter_context(SummaryWriter(str(folder / "tensorboard"), purge_step=step))
         run = open_.enter_context(_wandb_run(folder, recipe)) if recipe.log == "wandb" else None
 
@@ -43,6 +44,15 @@ def scalar_log(folder: Path, recipe: Recipe, step: int) -> Iterator[Log]:
                 run.log({**figures, "step": step})
 
         yield log
+
+
+@contextlib.contextmanager
+def _told_as_input_errors(folder: Path) -> Iterator[None]:
+    """A full disk: what TensorBoard's writer raises, some of it later, from a thread of its own, is an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror or error}") from None
 
 
 def check_log(recipe: Recipe) -> None:

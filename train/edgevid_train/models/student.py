@@ -50,12 +50,12 @@ class StudentConfig(BaseModel):
     backbone: str = "tf_efficientnet_lite0"
     weights: str = "auto"
     input: InputSpec = InputSpec(height=96, width=128)
-    rate_hz: float = Field(default=8.0, gt=0)
+    rate_hz: float = Field(default=8.0, gt=0, le=240)
     exits: tuple[int, ...] = Field(default=(3, 4, 5), min_length=1)
     frozen: int = Field(default=0, ge=0)
     shift_divisor: int = Field(default=8, ge=0)
     points: int = Field(default=16, ge=0)
-    size: int = Field(default=128, gt=0)
+    size: int = Field(default=128, gt=0, le=16384)
     dilations: tuple[Dilation, ...] = (1, 2, 4, 8, 16)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     norm: Literal["batch", "frozen", "all-frozen"] = "batch"

@@ -37,10 +37,10 @@ class TeacherConfig(BaseModel):
     stages: int = 7
     input: InputSpec = InputSpec(height=96, width=128)
     frozen: int = Field(default=0, ge=0)
-    frames: int = Field(default=16, gt=1)
+    frames: int = Field(default=16, gt=1, le=4096)
     rate_hz: float = Field(default=0.0, ge=0)
     points: int = Field(default=32, ge=0)
-    size: int = Field(default=256, gt=0)
+    size: int = Field(default=256, gt=0, le=16384)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     inflate: Literal["centre", "mean"] = "centre"
     videomae: VideoMAESize | None = None

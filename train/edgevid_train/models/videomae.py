@@ -21,8 +21,8 @@ class VideoMAESize(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: int = Field(default=192, gt=0)
-    layers: int = Field(default=6, gt=0)
+    width: int = Field(default=192, gt=0, le=16384)
+    layers: int = Field(default=6, gt=0, le=256)
     heads: int = Field(default=3, gt=0)
     patch: int = Field(default=12, gt=0)
     tubelet: int = Field(default=2, gt=0)

@@ -115,6 +115,8 @@ class SweepPlan(BaseModel):
         try:
             plan = cls.model_validate_json((out / PLAN).read_bytes())
             saved = plan.combinations[0].recipe(0)
+            for combination, number in plan.runs:
+                combination.recipe(number)
         except (OSError, ValidationError, IndexError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"--resume: {out / PLAN} is damaged: {first_line(error)}") from None
         if sweeps and tuple(sweeps) != plan.sweeps:

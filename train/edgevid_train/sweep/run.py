@@ -134,6 +134,7 @@ def _read(path: Path) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(path.read_bytes())
         if not isinstance(result, dict) or not result.keys() & {"predictions", "failed"}:
             raise ValueError("neither figures nor a failure")
-    except (OSError, ValueError) as error:
+        compare([result])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {error}; remove it to train again") from None
     return result

@@ -30,7 +30,7 @@ def add_to(data_app: typer.Typer) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         from edgevid.errors import InputError
-        from edgevid_train.synthetic.demo import write_demo
+        from edgevid_train.synthetic.demo import check_demo, write_demo
         from edgevid_train.synthetic.workers import backgrounds_in, paths_in
         from edgevid_train.synthetic.write import Request, Written, write_dataset
 
@@ -42,6 +42,7 @@ def add_to(data_app: typer.Typer) -> None:
             extra = sorted(given - {"out", "demo", "force"})
             if extra:
                 raise InputError(f"--demo goes with --out and --force only, not with --{extra[0]}")
+            check_demo(out, force=force)
             with Progress(*columns, console=console) as bar:
                 task = bar.add_task("frames")
                 truth = write_demo(out, force=force, progress=lambda k, n: bar.update(task, completed=k, total=n))

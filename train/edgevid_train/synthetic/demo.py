@@ -166,6 +166,18 @@ def _shot(k: int, plan: Plan, width: int, height: int) -> Shot:
     )
 
 
+TRUTH = "gestures.json"
+"""Beside the demo clip: what is done in it."""
+
+
+def check_demo(out: Path, *, force: bool) -> None:
+    """Raises InputError as `write_demo` does before it draws anything."""
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"{out}: the demo clip is an .mp4 file")
+    check_file(out, force=force)
+    check_file(out.with_name(TRUTH), force=force)
+
+
 def write_demo(
     out: Path,
     *,
@@ -178,11 +190,8 @@ def write_demo(
     Raises InputError when `out` is no .mp4, when one of the two exists and `force` is not given, or when they cannot be
     written.
     """
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"{out}: the demo clip is an .mp4 file")
-    truth = out.with_name("gestures.json")
-    check_file(out, force=force)
-    check_file(truth, force=force)
+    check_demo(out, force=force)
+    truth = out.with_name(TRUTH)
     shots = demo_shots(size)
     total = sum(len(shot) for shot in shots)
 

@@ -15,13 +15,19 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import cv2
 
-from edgevid.errors import CheckFailedError
+from edgevid_train.storage import LostError
 from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.paths import PathBank
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 Item = TypeVar("Item")
+
+
+class DrawingLostError(LostError):
+    """A process that draws was ended. A run stops, saved, and is resumed later."""
+
+    exit_status = 1
 
 
 class Workers:
@@ -64,7 +70,7 @@ class Workers:
 
 
 def result_of(future: Future[Made]) -> Made:
-    """Wait for it. Raises what the work raised; CheckFailedError when its process has ended."""
+    """Wait for it. Raises what the work raised; DrawingLostError when its process has ended."""
     with _one_line():
         return future.result()
 
@@ -74,7 +80,7 @@ def _one_line() -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool:
-        raise CheckFailedError("a process that draws clips was ended; was there too little memory?") from None
+        raise DrawingLostError("a process that draws clips was ended; was there too little memory?") from None
 
 
 @functools.cache
@@ -90,9 +96,13 @@ def backgrounds_in(folder: Path | None) -> BackgroundBank | None:
 
 
 def _begin() -> None:
-    """Of each process: one core, no part in Ctrl-C (the main process says when it is over), no life without it."""
+    """Of each process: one core, no part in Ctrl-C or in a terminal's end, of which the main process says what follows,
+    no life without that.
+    """
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
