@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import write_video
 
-from edgevid.errors import EdgevidError
+from edgevid.cascade import saving
+from edgevid.errors import EdgevidError, InputError
 from edgevid.events import Event
 from edgevid.frame import Frame
 from edgevid.live import run
@@ -412,6 +413,17 @@ def test_what_is_gated_takes_no_latency_and_no_step(stream: StreamModel) -> None
     assert (counts.gated + counts.computed, counts.pending) == (100, 0)
     assert counts.computed == 10 + 9, "ten until it closes, then one a second"
     assert pipeline.latencies.n == pipeline.exits["final"] == counts.computed
+
+
+def test_a_look_is_held_no_longer_than_the_state_after_it_is_good_for(conditional: StreamModel) -> None:
+    most = conditional.manifest.most_held
+    assert (most + 1) / conditional.manifest.rate_hz <= conditional.manifest.max_skip_s
+    held = saving(conditional, hold=f"{most},1")
+    assert held.manifest.hold == HoldRule(quiet=most, busy=1)
+    with pytest.raises(InputError, match=f"a look is good for {most} frames more at most"):
+        saving(conditional, hold=f"1,{most + 1}")
+    with pytest.raises(ValueError, match="hold: at most"):
+        Manifest.model_validate(conditional.manifest.model_dump() | {"hold": {"quiet": most + 1, "busy": 0}})
 
 
 @pytest.mark.parametrize("hold", [HoldRule(quiet=1, busy=1), HoldRule(quiet=2), HoldRule(quiet=3, busy=1)])

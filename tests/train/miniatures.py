@@ -184,7 +184,10 @@ def epic(root: Path) -> Path:
         epic_row(0, "P01_01", "00:00:00.50", "00:00:02.00", "pick-up", 0),
         epic_row(1, "P01_01", "00:01:02.25", "00:01:04.5", "put-down", 1),
     ]
-    val = [epic_row(0, "P02_03", "01:00:00.00", "01:00:09.99", "take", 0)]
+    val = [
+        epic_row(0, "P02_03", "01:00:00.00", "01:00:09.99", "take", 0),
+        epic_row(1, "P02_03", "01:00:06.00", "01:00:09.99", "take", 0),
+    ]
     write_csv(folder / "EPIC_100_train.csv", train)
     write_csv(folder / "EPIC_100_validation.csv", val)
     write_csv(folder / "EPIC_100_verb_classes.csv", [{"id": 0, "key": "take"}, {"id": 1, "key": "put"}])
@@ -284,7 +287,7 @@ def coin(root: Path) -> Path:
         "class": "MakeFrenchFries",
         "subset": "testing",
         "end": 210.0,
-        "annotation": [step(300, 100.0, 140.0, "fry")],
+        "annotation": [step(300, 100.0, 140.0, "fry"), step(301, 131.0, 150.0, "salt")],
     }
     write_text(
         root / "taxonomy.csv",

@@ -72,6 +72,8 @@ def test_group_column_of_another_name(tmp_path: Path) -> None:
         (b"file,label\na.mp4,\xff\n", "not UTF-8 text (byte 17)"),
         ('file,label\na.mp4,"up\n', "row 2"),
         ("file,label\na.mp4,u\x1b[31mp\n", "row 2: field 'label'"),
+        ("file,label,group\na.mp4,up,g\x1b[31m\n", "row 2: field 'group'"),
+        ("file,label,start_s,start_s\na.mp4,up,0,1\n", "row 1: column 'start_s' occurs twice"),
     ],
 )
 def test_malformed_clips_csv_says_file_row_and_field(tmp_path: Path, text: str | bytes, says: str) -> None:
@@ -100,6 +102,14 @@ def test_files_that_are_no_videos_are_said_to_be_left_out(tmp_path: Path) -> Non
     root, said = files(tmp_path, "up/1.mp4", "up/2.MTS", "down/3.3gp", "down/4.film", "down/notes.txt"), []
     assert len(read_data(root, say=said.append)) == 3
     assert said == ["1 file left out: no ending of a video's: .film"]
+
+
+def test_a_folder_whose_name_no_model_can_answer_with(tmp_path: Path) -> None:
+    for label in ("left ", "right"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "a.mp4").touch()
+    with pytest.raises(InputError, match="label 'left ' begins or ends with a space"):
+        read_data(tmp_path)
 
 
 def test_class_folders_below_train_and_val(tmp_path: Path) -> None:

@@ -144,7 +144,8 @@ def test_epic(tmp_path: Path) -> None:
     assert [record.rate_hz for record in records] == [None, None, 50.0]
     assert [record.group for record in records] == ["P01", "P01", "P02"]
     assert splits(records) == ["train", "train", "val"]
-    assert said == ["1 span reaching past the end of their video, cut to it"]
+    beyond = "1 span beyond the end of their video, left out"
+    assert said == ["1 span reaching past the end of their video, cut to it", beyond]
     assert labels(read(tmp_path, "epic", target="action")[0])[0] == "take plate"
     assert [r.group for r in read(tmp_path, "epic", group="video_id")[0]] == ["P01_01", "P01_01", "P02_03"]
 
@@ -155,7 +156,7 @@ def test_epic_without_its_classes(tmp_path: Path) -> None:
     alone.write_bytes((tmp_path / "full/annotations/EPIC_100_validation.csv").read_bytes())
     said: list[str] = []
     records = read_data(alone, ReadOptions(format="epic"), said.append)
-    assert (labels(records), records[0].name) == (["take"], "P02/videos/P02_03.MP4")
+    assert (labels(records), records[0].name) == (["take", "take"], "P02/videos/P02_03.MP4")
     assert said == ["EPIC_100_verb_classes.csv is not there: classes bear the verb that narrators used most"]
 
 
@@ -181,7 +182,7 @@ def test_ucf101_split_that_leaks_groups_is_warned_of(tmp_path: Path) -> None:
     list_file = tmp_path / "ucfTrainTestlist/trainlist02.txt"
     list_file.write_text(list_file.read_text() + "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1\n")
     records = read_data(list_file, ReadOptions(format="ucf101"))
-    assert leaks(records) == ["v_Archery_g01"]
+    assert leaks(records) == ["group v_Archery_g01"]
     (line,) = [line for line in holdout(records, 5, 0).warnings() if "leak" in line]
     assert "'v_Archery_g01' for one: a leak; 50% of the held-out clips are of such groups" in line
 
@@ -264,7 +265,8 @@ def test_coin(tmp_path: Path) -> None:
         ("videos/-3C-VGhs2mo.mp4", 100.0, 131.0),
     ]
     assert splits(records) == ["train", "train", "test"]
-    assert said == ["1 span reaching past the end of their video, cut to it"]
+    beyond = "1 span beyond the end of their video, left out"
+    assert said == ["1 span reaching past the end of their video, cut to it", beyond]
     assert labels(read(tmp_path, "coin", target="task")[0]) == ["ChangeCarTire", "MakeFrenchFries"]
     domains, said = read(tmp_path, "coin", target="domain", max_clip_s=60.0)
     assert (labels(domains), spans(domains)[0][1:]) == (["Vehicle"], (56.6, 85.7))

@@ -406,6 +406,10 @@ def test_an_output_that_exists_needs_force(recipe: Path, clips: Path, tmp_path: 
         (["--group", "person"], "column 'person' is missing"),
         (["--set", "student.exits=[9]"], "has 7 stages"),
         (["--set", "student.backbone=vgg"], "backbone 'vgg' is not one of"),
+        (["--set", "student.rate_hz=300"], "student.rate_hz: Input should be less than or equal to 240"),
+        (["--set", "student.dilations=[4000]"], "cannot be described: clip_frames: Input should be less than or equal"),
+        (["--set", "hold.busy=12"], "cannot be described: hold: at most 7 frames"),
+        (["--set", "paths.steps=5", "--set", "paths.file=no.npz"], "no.npz: no such paths file"),
     ],
 )
 def test_wrong_words_are_one_line(recipe: Path, clips: Path, tmp_path: Path, args: list[object], says: str) -> None:
@@ -416,7 +420,18 @@ def test_wrong_words_are_one_line(recipe: Path, clips: Path, tmp_path: Path, arg
     assert not (tmp_path / "run").exists()  # nothing was begun
 
 
-@pytest.mark.parametrize("json", ["run", "run/run.json", "run/cv.json", "run/sweep.csv"])
+@pytest.mark.parametrize(
+    "json",
+    [
+        "run",
+        "run/run.json",
+        "run/cv.json",
+        "run/sweep.csv",
+        "run/ledger.csv",
+        "run/student/a.json",
+        "run/fold-1/a.json",
+    ],
+)
 def test_figures_do_not_take_the_place_of_a_run_s_files(recipe: Path, clips: Path, tmp_path: Path, json: str) -> None:
     ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run", "--json", tmp_path / json)
     assert (ran.status, ran.err.count("\n")) == (2, 1)

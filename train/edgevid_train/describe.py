@@ -32,7 +32,9 @@ def describe(
         return _manifest(student, recipe, labels, macs, measured, trained_on)
     except ValidationError as error:
         place, what = first_fault(error)
-        raise InputError(f"the model of this recipe cannot be described: {place}: {what}") from None
+        raise InputError(
+            f"the model of this recipe cannot be described: {place + ': ' if place else ''}{what}"
+        ) from None
 
 
 def _manifest(
