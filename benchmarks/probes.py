@@ -36,7 +36,7 @@ from edgevid_train.describe import describe
 from edgevid_train.evaluate.metrics import wilson_interval
 from edgevid_train.models.student import Student, macs_per_exit
 from edgevid_train.samples.batch import as_input
-from edgevid_train.samples.dataset import HeldOutClips, as_stream
+from edgevid_train.samples.held_out import HeldOutClips, as_stream
 from edgevid_train.samples.split import Split, grouped_folds
 
 FOLDS = 5  # of the probe, where the run held nothing out

@@ -32,7 +32,8 @@ from edgevid_train.decode import clip as decode_clip_module
 from edgevid_train.ledger import Ledger
 from edgevid_train.models.teacher_config import TeacherConfig
 from edgevid_train.npz import NpzError, read_npz
-from edgevid_train.samples.dataset import held_out_for_teacher, labelled, spread
+from edgevid_train.samples.dataset import labelled
+from edgevid_train.samples.held_out import held_out_for_teacher, spread
 from edgevid_train.samples.places import read_places, write_places
 
 

@@ -22,7 +22,7 @@ from edgevid_train.losses.distill import (
 from edgevid_train.losses.label_loss import LabelLoss
 from edgevid_train.models.student import StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
-from edgevid_train.samples.sequence import IGNORE
+from edgevid_train.samples.step_targets import IGNORE
 
 B, T, L, E, D = 3, 6, 5, 16, 12
 SMOOTHED = LabelLoss(smoothing=0.1)

@@ -14,8 +14,9 @@ from tiny_run import RECIPE, distill, interrupt_at
 from edgevid.errors import InputError
 from edgevid_train.checkpoint import load_student
 from edgevid_train.samples.drawn import DrawnClips, DrawnConfig
+from edgevid_train.samples.labelled_clip import steps_of
 from edgevid_train.samples.sampler import Sampler
-from edgevid_train.samples.sequence import StreamConfig, steps_of
+from edgevid_train.samples.step_targets import StreamConfig
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.synthetic.scene import render_clip
 from edgevid_train.synthetic.workers import DrawingLostError

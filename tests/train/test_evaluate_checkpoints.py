@@ -43,7 +43,7 @@ from edgevid_train.marks import marks_of_all
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.samples.batch import as_input
-from edgevid_train.samples.dataset import spread
+from edgevid_train.samples.held_out import spread
 
 
 def evaluate(*args: object) -> Ran:

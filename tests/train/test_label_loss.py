@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from edgevid_train.losses.distill import own_answer_loss, response_loss, task_loss
 from edgevid_train.losses.label_loss import LabelLoss, TaskConfig, class_weights, divergence
-from edgevid_train.samples.sequence import IGNORE
+from edgevid_train.samples.step_targets import IGNORE
 
 N, L = 6, 4
 

@@ -9,7 +9,7 @@ from edgevid_train.losses.distill import task_loss
 from edgevid_train.losses.label_loss import LabelLoss, TaskConfig
 from edgevid_train.samples.batch import Batch
 from edgevid_train.samples.mix import MixConfig, Mixture, mixed
-from edgevid_train.samples.sequence import IGNORE
+from edgevid_train.samples.step_targets import IGNORE
 
 LABELS, STEPS = 3, 4
 

@@ -8,7 +8,7 @@ from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
 from edgevid_train.models.student import Student, StudentConfig
 from edgevid_train.paths import PathsConfig, _stream, learn_paths
-from edgevid_train.samples.sequence import IGNORE, StreamConfig
+from edgevid_train.samples.step_targets import IGNORE, StreamConfig
 
 LABELS = ("left", "right", "up", "down", "other")
 TINY = StudentConfig(

@@ -15,16 +15,9 @@ from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
 from edgevid.sampling import TOLERANCE_S, sample_all
 from edgevid_train.samples.augment import AugmentConfig
-from edgevid_train.samples.sequence import (
-    IGNORE,
-    LabelledClip,
-    StreamConfig,
-    TrainStream,
-    _turn,
-    build_stream,
-    sample_at,
-    steps_of,
-)
+from edgevid_train.samples.labelled_clip import LabelledClip, sample_at, steps_of, turned
+from edgevid_train.samples.sequence import StreamBuilder, TrainStream
+from edgevid_train.samples.step_targets import IGNORE, StreamConfig
 
 LABELS = ("left", "right", "other")
 LEFT, RIGHT, OTHER = range(3)
@@ -65,17 +58,12 @@ def a_clip(
 
 
 def a_stream(clip: LabelledClip, steps: int, seed: int = 0, others: tuple[LabelledClip, ...] = (), **changes):
-    options = {
-        "config": ALONE,
-        "augment": PLAIN,
-        "rate_hz": 8.0,
-        "size": (6, 8),
-        "teacher_size": (6, 8),
-        "teacher_frames": 5,
-        "background": "other",
-        "rng": np.random.default_rng(seed),
-    }
-    return build_stream(clip, others, LABELS, steps, **(options | changes))
+    common = {"config": ALONE, "augment": PLAIN, "rate_hz": 8.0, "teacher_frames": 5, "background": "other"}
+    rng = changes.pop("rng", None) or np.random.default_rng(seed)
+    for name in ("", "teacher_"):
+        height, width = changes.pop(f"{name}size", (6, 8))
+        common[f"{name}input"] = InputSpec(height=height, width=width, fit=changes.pop(f"{name}fit", "stretch"))
+    return StreamBuilder(labels=LABELS, **(common | changes)).build(clip, others, steps, rng)
 
 
 def shown(frames: np.ndarray) -> list[int]:
@@ -291,8 +279,8 @@ class Always:
         return 0.0
 
 
-def turned(clip: LabelledClip, **maps: dict[str, str]) -> LabelledClip:
-    return _turn(clip, PLAIN.model_copy(update=maps), Always())
+def always_turned(clip: LabelledClip, **maps: dict[str, str]) -> LabelledClip:
+    return turned(clip, PLAIN.model_copy(update=maps), Always())
 
 
 def placed(clip: LabelledClip) -> LabelledClip:
@@ -318,12 +306,12 @@ MIRROR = {"left": "right", "right": "left", "other": "other"}
 @pytest.mark.parametrize("kind", ["flip", "reverse"])
 @pytest.mark.parametrize("clip", [a_clip(span=(0.5, 1.2), starts_s=3.0), placed(a_clip(span=(0.1, 0.2)))])
 def test_turning_twice_changes_nothing(kind, clip):
-    assert_same(turned(turned(clip, **{kind: MIRROR}), **{kind: MIRROR}), clip)
+    assert_same(always_turned(always_turned(clip, **{kind: MIRROR}), **{kind: MIRROR}), clip)
 
 
 def test_a_mirrored_clip_has_another_label_and_its_columns_the_other_way_round():
     clip = placed(a_clip())
-    mirrored = turned(clip, flip=MIRROR)
+    mirrored = always_turned(clip, flip=MIRROR)
     assert mirrored.label == "right"
     assert (mirrored.frames[:, :, 0] == clip.frames[:, :, -1]).all()
     assert np.allclose(mirrored.places, [1, 0] + clip.places * [-1, 1])
@@ -331,7 +319,7 @@ def test_a_mirrored_clip_has_another_label_and_its_columns_the_other_way_round()
 
 def test_a_reversed_clip_ends_with_its_beginning_and_its_action_moves_with_it():
     clip = a_clip(frames=31, starts_s=10.0, span=(0.0, 0.5))
-    back = turned(clip, reverse=MIRROR)
+    back = always_turned(clip, reverse=MIRROR)
     assert back.label == "right"
     assert shown(back.frames) == list(range(30, -1, -1))
     assert (back.times_s[0], back.times_s[-1]) == (pytest.approx(10), pytest.approx(12))

@@ -18,8 +18,9 @@ from edgevid_train.checkpoint import find_checkpoint, load_student
 from edgevid_train.models.student import Student, StudentConfig
 from edgevid_train.phases import memory
 from edgevid_train.samples.kept_sights import read_seen, write_seen
-from edgevid_train.samples.sequence import IGNORE, LoneClip, StreamConfig
+from edgevid_train.samples.lone_clip import LoneClip
 from edgevid_train.samples.sights import Deck, MemoryConfig, Seen, SightPlans, SightStreams
+from edgevid_train.samples.step_targets import IGNORE, StreamConfig
 
 LESSON = ("memory.streams=6", "memory.steps=20", "memory.views=2", "memory_optim.epochs=2", "memory_optim.batch=4")
 ALONE = ("distill.response=0", "distill.feature=0", "optim.epochs=1")

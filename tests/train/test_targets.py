@@ -13,7 +13,7 @@ from edgevid_train.losses.label_loss import LabelLoss
 from edgevid_train.samples.batch import Batch
 from edgevid_train.samples.dataset import TrainingClips, labels_of
 from edgevid_train.samples.sampler import BatchPlan
-from edgevid_train.samples.sequence import IGNORE
+from edgevid_train.samples.step_targets import IGNORE
 from edgevid_train.samples.targets import Targets, called, changed
 
 LABELS = ("left", "red", "right")

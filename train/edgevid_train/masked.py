@@ -17,13 +17,12 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import ClipCache, DecodedClip, DecodeError
 from edgevid_train.losses.counts import WHOLE, Counts
 from edgevid_train.models.videomae import DecoderSize, MaskedVideoMAE
-from edgevid_train.samples.augment import AugmentConfig, apply_view, draw_view, fitted
+from edgevid_train.samples.augment import AugmentConfig, Clip, apply_view, draw_view, fitted
 from edgevid_train.samples.batch import Stacked, as_input
+from edgevid_train.samples.labelled_clip import sample_at
 from edgevid_train.samples.sampler import BatchPlan
-from edgevid_train.samples.sequence import sample_at
 from edgevid_train.storage import LostError, shown
 
-Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 _TRAINING, _HELD_OUT = 2, 3
@@ -64,7 +63,7 @@ class MaskedBatch(Stacked):
     hidden: Tensor
 
     @classmethod
-    def stack(cls, clips: Sequence[tuple[Pixels, Mask]]) -> Self:
+    def stack(cls, clips: Sequence[tuple[Clip, Mask]]) -> Self:
         frames, masks = zip(*clips, strict=True)
         return cls(torch.from_numpy(np.stack(frames)), torch.from_numpy(np.stack(masks)))
 
@@ -112,7 +111,7 @@ class ClipShape:
     frames: int
     patches: int
 
-    def augmented(self, piece: DecodedClip, rng: np.random.Generator) -> Pixels:
+    def augmented(self, piece: DecodedClip, rng: np.random.Generator) -> Clip:
         """uint8 `(frames, height, width, 3)`."""
         length_s = float(piece.times_s[-1] - piece.times_s[0])
         span_s = min(length_s, rng.uniform(*self.config.span_s))
@@ -126,7 +125,7 @@ class ClipShape:
         view = fitted(draw_view(self.augment, rng, width / height), self.spec, height, width)
         return apply_view(clip, view, self.spec.height, self.spec.width)
 
-    def middle(self, piece: DecodedClip) -> Pixels:
+    def middle(self, piece: DecodedClip) -> Clip:
         """uint8 `(frames, height, width, 3)`."""
         length_s = float(piece.times_s[-1] - piece.times_s[0])
         span_s = min(length_s, sum(self.config.span_s) / 2)
@@ -153,7 +152,7 @@ class MaskedClips:
     def load(self, plan: BatchPlan) -> MaskedBatch:
         return MaskedBatch.stack([self.draw(turn, i) for turn, i in zip(plan.turns, plan.clips, strict=True)])
 
-    def draw(self, turn: int, index: int) -> tuple[Pixels, Mask]:
+    def draw(self, turn: int, index: int) -> tuple[Clip, Mask]:
         """An augmented clip from a random time of a piece."""
         rng = np.random.default_rng([self.seed, _TRAINING, turn, index])
         piece = self._piece(index)

@@ -17,7 +17,7 @@ from edgevid.errors import InputError
 from edgevid_train.losses.distill import task_loss
 from edgevid_train.losses.label_loss import LabelLoss
 from edgevid_train.models.student import Student
-from edgevid_train.samples.sequence import StreamConfig, step_targets
+from edgevid_train.samples.step_targets import StreamConfig, step_targets
 from edgevid_train.synthetic.choreography import plan_gesture
 from edgevid_train.synthetic.negatives import plan_other
 from edgevid_train.synthetic.paths import LABELS, PathBank

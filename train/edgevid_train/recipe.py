@@ -21,8 +21,8 @@ from edgevid_train.paths import PathsConfig
 from edgevid_train.samples.augment import AugmentConfig
 from edgevid_train.samples.drawn import DrawnConfig
 from edgevid_train.samples.mix import MixConfig
-from edgevid_train.samples.sequence import StreamConfig
 from edgevid_train.samples.sights import MemoryConfig
+from edgevid_train.samples.step_targets import StreamConfig
 from edgevid_train.storage import is_written
 from edgevid_train.toml import apply, dump_toml, parse_toml
 

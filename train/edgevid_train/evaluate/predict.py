@@ -14,15 +14,16 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodeError
 from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.models.student import Student
+from edgevid_train.samples.augment import Clip
 from edgevid_train.samples.batch import as_input
-from edgevid_train.samples.dataset import HeldOutClips, Pixels
+from edgevid_train.samples.held_out import HeldOutClips
 
 Answer = TypeVar("Answer")
 Scores = NDArray[np.float32]
 
 
 @torch.no_grad()
-def student_scores(student: Student, frames: Pixels, manifest: Manifest) -> ClipScores:
+def student_scores(student: Student, frames: Clip, manifest: Manifest) -> ClipScores:
     """The deployed score of one clip, by the clip graph, which equals the stream from a zero state.
 
     `frames`: uint8 `(T, height, width, 3)` at the model's rate and size; `student` is in evaluation mode.
@@ -32,7 +33,7 @@ def student_scores(student: Student, frames: Pixels, manifest: Manifest) -> Clip
 
 @torch.no_grad()
 def student_answer(
-    student: Student, frames: Pixels, manifest: Manifest, deciding: int | None = None
+    student: Student, frames: Clip, manifest: Manifest, deciding: int | None = None
 ) -> tuple[ClipScores, Scores]:
     """As `student_scores`, and the embedding of every step `(T, E)`.
 
@@ -46,7 +47,7 @@ def student_answer(
 
 
 def answers(
-    clips: HeldOutClips, ask: Callable[[Pixels], Answer], between: Callable[[], None] = lambda: None
+    clips: HeldOutClips, ask: Callable[[Clip], Answer], between: Callable[[], None] = lambda: None
 ) -> list[Answer | None]:
     """What a network says of each clip, None where a clip cannot be read; `between` is called after each."""
     found: list[Answer | None] = []

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgevid_train.samples.sequence import IGNORE
+from edgevid_train.samples.step_targets import IGNORE
 
 Activation = Literal["softmax", "sigmoid"]
 

@@ -9,7 +9,6 @@ from torch import nn
 import edgevid
 from edgevid.errors import InputError
 from edgevid.files import write_json
-from edgevid.frame import Pixels
 from edgevid_train.checkpoint import (
     INFO,
     WEIGHTS,
@@ -32,9 +31,11 @@ from edgevid_train.losses.label_loss import LabelLoss, class_weights
 from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.phases.fold import Fold, Setting
 from edgevid_train.recipe import Recipe
+from edgevid_train.samples.augment import Clip
 from edgevid_train.samples.balance import kinds_of
 from edgevid_train.samples.batch import Samples
-from edgevid_train.samples.dataset import HeldOutClips, TrainingClips, shards_of
+from edgevid_train.samples.dataset import TrainingClips, shards_of
+from edgevid_train.samples.held_out import HeldOutClips
 from edgevid_train.samples.sampler import BatchPlan, Sampler
 
 Answer = TypeVar("Answer")
@@ -163,9 +164,7 @@ def learn(job: Job, setting: Setting, teacher: Any = None) -> nn.Module:
     return train(job, accelerator, setting.report, resume=resume, stop=setting.stop)
 
 
-def answers_of(
-    held_out: HeldOutClips, ask: Callable[[Pixels], Answer], stop: Callable[[], bool]
-) -> list[Answer | None]:
+def answers_of(held_out: HeldOutClips, ask: Callable[[Clip], Answer], stop: Callable[[], bool]) -> list[Answer | None]:
     """What a network says of each of the fold's held-out clips, each process having asked it about its own."""
 
     def check() -> None:

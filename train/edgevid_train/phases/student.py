@@ -34,7 +34,8 @@ from edgevid_train.phases.phase import (
     sampler_for,
     training_clips,
 )
-from edgevid_train.samples.dataset import STUDENT, HeldOutClips, as_stream
+from edgevid_train.samples.dataset import STUDENT
+from edgevid_train.samples.held_out import HeldOutClips, as_stream
 
 
 def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list[Prediction]:

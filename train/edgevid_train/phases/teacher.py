@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 import edgevid
-from edgevid.frame import Pixels
 from edgevid.models.scores import Scores, activate
 from edgevid_train.checkpoint import CheckpointInfo, gather, load_teacher, read_info, write_ensemble
 from edgevid_train.evaluate.metrics import Prediction, figures
@@ -31,7 +30,9 @@ from edgevid_train.phases.phase import (
     sampler_for,
     training_clips,
 )
-from edgevid_train.samples.dataset import TEACHER, HeldOutClips, held_out_for_teacher
+from edgevid_train.samples.augment import Clip
+from edgevid_train.samples.dataset import TEACHER
+from edgevid_train.samples.held_out import HeldOutClips, held_out_for_teacher
 
 
 def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Prediction]]:
@@ -108,7 +109,7 @@ def _predictions(
     """What the teacher, in evaluation mode, predicts of the held-out clips. Raises EdgevidError where it is NaN."""
     device, task = next(cast(nn.Module, teacher).parameters()).device, setting.recipe.task
 
-    def ask(frames: Pixels) -> Scores:
+    def ask(frames: Clip) -> Scores:
         return activate(ask_teacher(teacher, frames, device).logits, task.activation)
 
     return predictions(fold.val, answers_of(held_out, ask, stop), setting.labels, several=task.multi_label)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from edgevid_train.losses.distill import StepTargets
 from edgevid_train.samples.sampler import BatchPlan
-from edgevid_train.samples.sequence import IGNORE, TrainStream
+from edgevid_train.samples.sequence import TrainStream
+from edgevid_train.samples.step_targets import IGNORE
 
 
 class Samples(Protocol):

@@ -1,47 +1,30 @@
 """The clips of a run: read once to know that they can be read, then turned into training streams and held-out clips."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from edgevid.errors import InputError
-from edgevid.manifest import BACKGROUND, InputSpec
-from edgevid.preprocess import fit
-from edgevid.sampling import sample_all
+from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import (
-    RUNTIME_SHORT_SIDE,
     ClipCache,
     DecodedClip,
     DecodeError,
-    IndexStore,
-    Pick,
-    decode_clip,
 )
-from edgevid_train.ledger import Ledger
 from edgevid_train.loop.curriculum import smaller
-from edgevid_train.models.teachers import TeacherConfig
 from edgevid_train.recipe import Recipe
 from edgevid_train.samples.batch import Batch
 from edgevid_train.samples.drawn import DrawnClips
-from edgevid_train.samples.looks import look_times
+from edgevid_train.samples.labelled_clip import LabelledClip
+from edgevid_train.samples.lone_clip import LoneClip, lone_clip
 from edgevid_train.samples.mix import Mixture, mixed
 from edgevid_train.samples.places import Places
 from edgevid_train.samples.sampler import BatchPlan
-from edgevid_train.samples.sequence import (
-    LabelledClip,
-    LoneClip,
-    TrainStream,
-    build_stream,
-    lone_clip,
-    sample_at,
-    steps_of,
-)
+from edgevid_train.samples.sequence import StreamBuilder, TrainStream
 from edgevid_train.samples.targets import Targets, called
 from edgevid_train.storage import LostError, shard_of, shown
 
@@ -49,8 +32,6 @@ TEACHER, STUDENT = range(2)
 """Phases of a run, whose clips are not changed in the same way."""
 NEIGHBOURS = 3
 """Other clips a stream may take its past and future from."""
-
-Pixels = NDArray[np.uint8]
 
 
 class _Sample(NamedTuple):
@@ -73,51 +54,6 @@ def labels_of(
     named = list(order) if order is not None else sorted(found)
     actions = tuple(label for label in named if label != BACKGROUND)
     return actions if multi_label else (*actions, BACKGROUND)
-
-
-def read_clips(
-    records: Sequence[ClipRecord],
-    cache: ClipCache,
-    ledger: Ledger,
-    rate_hz: float,
-    threads: int,
-    on_clip: Callable[[], None] = lambda: None,
-    on_decoded: Callable[[DecodedClip], None] = lambda _: None,
-) -> dict[ClipRecord, int]:
-    """Know that every clip can be decoded, before the first hour is spent. What cannot goes into the ledger.
-
-    A clip is decoded now unless an earlier run decoded it and its file has not changed since. `on_decoded` is given
-    those that are, by several threads.
-
-    Returns: the readable records, in order, with their length in steps at `rate_hz`.
-    """
-
-    def length(record: ClipRecord) -> int | None:
-        try:
-            times_s = cache.known_times_s(record)
-            if times_s is None:
-                clip = cache.get(record)
-                on_decoded(clip)
-                times_s = clip.times_s
-            return steps_of(times_s, rate_hz)
-        except DecodeError as error:
-            ledger.skip(record, str(error))
-            return None
-
-    lengths = {}
-    with ThreadPoolExecutor(threads, thread_name_prefix="reader") as pool:
-        pending = [(record, pool.submit(length, record)) for record in records]
-        try:
-            for record, future in pending:
-                steps = future.result()
-                if steps is not None:
-                    lengths[record] = steps
-                on_clip()
-        finally:
-            for _, future in pending:
-                future.cancel()
-    cache.remember_decoded()
-    return lengths
 
 
 def labelled(clip: DecodedClip, places: Places | None = None, name: str | None = None) -> LabelledClip:
@@ -187,6 +123,18 @@ class TrainingClips:
             self.targets = Targets.several(labels, [record.labels for record in records], (flip, reverse))
             flip, reverse = self.targets.changes(flip), self.targets.changes(reverse)
         self.augment = recipe.augment.model_copy(update={"flip": flip, "reverse": reverse})
+        self.builder = StreamBuilder(
+            labels=self.targets.names,
+            background=BACKGROUND,
+            config=recipe.stream,
+            augment=self.augment,
+            rate_hz=recipe.student.rate_hz,
+            input=recipe.student.input,
+            teacher_input=recipe.teacher.input,
+            teacher_frames=recipe.teacher.frames,
+            teacher_rate_hz=recipe.teacher.rate_hz,
+            one_view=recipe.distill.one_view and phase == STUDENT,  # a teacher that is trained sees all of it
+        )
 
     def load(self, plan: BatchPlan) -> Batch:
         first = len(self.records)
@@ -236,24 +184,9 @@ class TrainingClips:
         def clip(i: int) -> LabelledClip:
             return drawn[i] if i in drawn else self._read(i)
 
-        return build_stream(
-            clip(index),
-            [clip(i) for i in sample.others if i != index],
-            self.targets.names,
-            plan.steps,
-            config=recipe.stream,
-            augment=self.augment,
-            rate_hz=recipe.student.rate_hz,
-            size=(smaller(recipe.student.input.height, plan.size), smaller(recipe.student.input.width, plan.size)),
-            teacher_size=(recipe.teacher.input.height, recipe.teacher.input.width),
-            teacher_frames=recipe.teacher.frames,
-            background=BACKGROUND,
-            rng=rng,
-            fit=recipe.student.input.fit,
-            teacher_fit=recipe.teacher.input.fit,
-            teacher_rate_hz=recipe.teacher.rate_hz,
-            one_view=recipe.distill.one_view and self.phase == STUDENT,  # a teacher that is trained sees all of it
-        )
+        size = smaller(recipe.student.input.height, plan.size), smaller(recipe.student.input.width, plan.size)
+        others = [clip(i) for i in sample.others if i != index]
+        return self.builder.build(clip(index), others, plan.steps, rng, size)
 
     def _neighbours(self, rng: np.random.Generator, drawn: Sequence[int], index: int) -> list[int]:
         """Each of any kind, whatever their numbers; of the drawn ones those that are drawn for this batch anyway.
@@ -287,75 +220,3 @@ def changes_among(labels: Sequence[str], changes: Mapping[str, str]) -> dict[str
     """
     same = {label: label for label in labels} if changes.get("*") == "*" else {}
     return {a: b for a, b in (same | dict(changes)).items() if a in labels and b in labels}
-
-
-class HeldOutClips:
-    """Clips as a device would take them in, for validation: the runtime's source, sampling and resize, nothing random.
-
-    Prepared frames are kept while they fit into `max_bytes`; what does not is decoded again every time. `pick`: which
-    frames `prepare` needs, by their times; all of them without it.
-    """
-
-    def __init__(
-        self,
-        records: Sequence[ClipRecord],
-        prepare: Callable[[DecodedClip], Pixels],
-        max_bytes: int,
-        indexes: IndexStore | None = None,
-        pick: Pick | None = None,
-    ) -> None:
-        self.records = records
-        self.prepare = prepare
-        self.max_bytes = max_bytes
-        self.indexes = indexes
-        self.pick = pick
-        self._kept: dict[ClipRecord, Pixels] = {}
-        self._bytes = 0
-
-    def frames(self, record: ClipRecord) -> Pixels:
-        """uint8 `(T, height, width, 3)`. Raises DecodeError."""
-        if record in self._kept:
-            return self._kept[record]
-        frames = self.prepare(decode_clip(record, RUNTIME_SHORT_SIDE, indexes=self.indexes, pick=self.pick))
-        if self._bytes + frames.nbytes <= self.max_bytes:
-            self._kept[record] = frames
-            self._bytes += frames.nbytes
-        return frames
-
-
-def as_stream(clip: DecodedClip, spec: InputSpec, rate_hz: float, rest: int = 0) -> Pixels:
-    """What a stream model would have been given, tick by tick, the last frame `rest` times more.
-
-    Returns: uint8 `(T, height, width, 3)`.
-    """
-    taken = sample_all([float(t) for t in clip.times_s], rate_hz)
-    taken += taken[-1:] * rest
-    fitted = {i: fit(clip.frames[i], spec) for i in set(taken)}
-    return np.stack([fitted[i] for i in taken])
-
-
-def held_out_for_teacher(
-    records: Sequence[ClipRecord], teacher: TeacherConfig, max_bytes: int, indexes: IndexStore | None = None
-) -> HeldOutClips:
-    """As `spread` of each whole clip, but decoding only what is taken."""
-    return HeldOutClips(
-        records,
-        lambda picked: _fitted(picked.frames, teacher.input),
-        max_bytes,
-        indexes,
-        lambda times_s: spread_over(times_s, teacher),
-    )
-
-
-def spread(clip: DecodedClip, teacher: TeacherConfig) -> Pixels:
-    """The frames of the clip that a teacher takes: uint8 `(frames, height, width, 3)`."""
-    return _fitted(clip.frames[spread_over(clip.times_s, teacher)], teacher.input)
-
-
-def _fitted(frames: Pixels, spec: InputSpec) -> Pixels:
-    return np.stack([fit(frame, spec) for frame in frames])
-
-
-def spread_over(times_s: NDArray[np.float64], teacher: TeacherConfig) -> NDArray[np.intp]:
-    """Positions of the frames that a teacher takes of a clip."""
-    return sample_at(times_s, look_times(times_s[0], times_s[-1], teacher.frames, teacher.rate_hz))

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgevid.errors import InputError
-from edgevid_train.samples.sequence import LabelledClip, StreamConfig, steps_of
+from edgevid_train.samples.labelled_clip import LabelledClip, steps_of
+from edgevid_train.samples.step_targets import StreamConfig
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.synthetic.workers import Workers, backgrounds_in, paths_in, result_of
 from edgevid_train.synthetic.write import Request

@@ -18,8 +18,9 @@ from edgevid.manifest import MOST_HELD
 from edgevid_train.models.heads import Sight
 from edgevid_train.models.student import Student
 from edgevid_train.samples.batch import Stacked, as_input, even_parts
+from edgevid_train.samples.lone_clip import LoneClip
 from edgevid_train.samples.sampler import BatchPlan
-from edgevid_train.samples.sequence import LoneClip, StreamConfig, hold_on, step_targets
+from edgevid_train.samples.step_targets import StreamConfig, hold_on, step_targets
 
 
 class MemoryConfig(BaseModel):

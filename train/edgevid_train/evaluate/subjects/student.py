@@ -25,8 +25,10 @@ from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.marks import Seen, seen_among
 from edgevid_train.models.student import StudentOutputs
+from edgevid_train.samples.augment import Clip
 from edgevid_train.samples.batch import as_input
-from edgevid_train.samples.dataset import Pixels, as_stream, changes_among
+from edgevid_train.samples.dataset import changes_among
+from edgevid_train.samples.held_out import as_stream
 
 LATENCY_STEPS = 30
 
@@ -99,5 +101,5 @@ class StudentCheckpoint:
         embedding = surest(np.asarray(embeddings), steps, scores.clip)
         return Answer(scores.clip, steps, times_s, scores.exits, embedding, len(steps), scores.steps)
 
-    def _frames(self, clip: DecodedClip) -> Pixels:
+    def _frames(self, clip: DecodedClip) -> Clip:
         return as_stream(clip, self.manifest.input, self.manifest.rate_hz, settling_steps(self.manifest))

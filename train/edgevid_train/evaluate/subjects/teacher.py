@@ -28,7 +28,8 @@ from edgevid_train.marks import Seen, seen_among
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.teachers import TeacherOutputs
 from edgevid_train.samples.batch import as_input
-from edgevid_train.samples.dataset import changes_among, spread, spread_over
+from edgevid_train.samples.dataset import changes_among
+from edgevid_train.samples.held_out import spread, spread_over
 
 LATENCY_S, MOST_RUNS = 5.0, 30
 """A teacher is timed for so long, and no more often."""
