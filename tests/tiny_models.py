@@ -21,19 +21,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgevid.frame import Frame
-from edgevid.manifest import (
-    METADATA_KEY,
-    ClipPool,
-    EventRule,
-    ExitSpec,
-    InputSpec,
-    Manifest,
-    Provenance,
-    StateSpec,
-    seal,
-)
+from edgevid.manifest import METADATA_KEY, ClipPool, EventRule, ExitSpec, InputSpec, Manifest, Provenance, StateSpec
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.recognise import ClipScores, score_clip
+from edgevid.seal import seal
 
 LABELS = ("red", "green", "blue", "other")
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "other": (128, 128, 128)}

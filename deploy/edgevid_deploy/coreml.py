@@ -20,7 +20,8 @@ import torch
 
 from edgevid.errors import CheckFailedError, InputError, first_line
 from edgevid.files import replacing
-from edgevid.manifest import METADATA_KEY, Manifest, digest_of_package, read_sealed, seal
+from edgevid.manifest import METADATA_KEY, Manifest
+from edgevid.seal import digest_of_package, read_sealed, seal
 from edgevid_deploy.step import StreamStep, input_names, output_names
 
 Precision = Literal["fp32", "fp16"]

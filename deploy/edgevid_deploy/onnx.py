@@ -16,8 +16,9 @@ from torch import nn
 
 from edgevid.errors import CheckFailedError
 from edgevid.files import replacing
-from edgevid.manifest import METADATA_KEY, Manifest, seal
+from edgevid.manifest import METADATA_KEY, Manifest
 from edgevid.models.load import load
+from edgevid.seal import seal
 from edgevid_deploy.conditional import Tensors, conditional_graph, graphs
 from edgevid_deploy.step import PixelClip, PixelStep, input_names, output_names
 from edgevid_train.models.student import Student

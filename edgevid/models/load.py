@@ -7,10 +7,11 @@ from pathlib import Path
 from edgevid.assets import asset
 from edgevid.errors import InputError
 from edgevid.files import exists, is_folder
-from edgevid.manifest import METADATA_KEY, Manifest, digest_of, read_sealed
+from edgevid.manifest import METADATA_KEY, Manifest
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.metadata import read_metadata
 from edgevid.models.onnx import open_onnx
+from edgevid.seal import digest_of, read_sealed
 
 MAX_BYTES = 1 << 30
 """No file above this is opened as a model: it would be read into memory to learn that it is none."""

@@ -8,7 +8,8 @@ from command_runs import run_command
 from students import LABELS
 
 from edgevid.errors import CheckFailedError, InputError
-from edgevid.manifest import METADATA_KEY, NO_DIGEST, digest_of_package
+from edgevid.manifest import METADATA_KEY, NO_DIGEST
+from edgevid.seal import digest_of_package
 from edgevid_deploy import coreml
 from edgevid_deploy.commands import register
 from edgevid_deploy.coreml import LABELS_KEY, check_package

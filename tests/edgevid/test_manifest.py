@@ -21,10 +21,8 @@ from edgevid.manifest import (
     Manifest,
     Measurement,
     StateSpec,
-    digest_of,
-    digest_of_package,
-    seal,
 )
+from edgevid.seal import digest_of, digest_of_package, seal
 
 fractions = st.floats(0, 1)
 seconds = st.floats(0, 1e6)

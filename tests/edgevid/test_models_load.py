@@ -11,10 +11,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_models import save, tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 from edgevid.errors import InputError
-from edgevid.manifest import METADATA_KEY, NO_DIGEST, ExitSpec, InputSpec, StateSpec, seal
+from edgevid.manifest import METADATA_KEY, NO_DIGEST, ExitSpec, InputSpec, StateSpec
 from edgevid.models import load as loading
 from edgevid.models.load import bundled_models, find_model, load, read_model
 from edgevid.models.metadata import read_metadata
+from edgevid.seal import seal
 
 
 def refusal(model: str | Path) -> str:

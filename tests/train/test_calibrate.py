@@ -26,9 +26,10 @@ from tiny_models import (
 )
 from videos import write_video
 
-from edgevid.manifest import METADATA_KEY, ExitSpec, Provenance, seal
+from edgevid.manifest import METADATA_KEY, ExitSpec, Provenance
 from edgevid.models.load import load
 from edgevid.recognise import score_file
+from edgevid.seal import seal
 from edgevid_train.annotations import read_data
 from edgevid_train.calibration.calibrate import LEVELS
 from edgevid_train.calibration.judged import judge_clips, judge_events

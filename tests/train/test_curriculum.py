@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from tiny_run import RECIPE, distill, interrupt_at, tiny_recipe
 
 from edgevid.errors import InputError
-from edgevid_train.loop.curriculum import CurriculumConfig, EasierFirst, smaller
+from edgevid_train.loop.curriculum import CurriculumConfig, EasierFirst
 from edgevid_train.samples.dataset import TrainingClips
-from edgevid_train.samples.sampler import Sampler
+from edgevid_train.samples.sampler import Sampler, smaller
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.floats(0.1, 6), st.floats(0.1, 0.99), st.floats(0.1, 0.99))

@@ -11,7 +11,6 @@ from torch.nn import functional
 from edgevid_train.losses.distill import (
     DistillConfig,
     DistillTask,
-    StepTargets,
     feature_loss,
     own_answer_loss,
     place_loss,
@@ -22,6 +21,7 @@ from edgevid_train.losses.distill import (
 from edgevid_train.losses.label_loss import LabelLoss
 from edgevid_train.models.student import StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
+from edgevid_train.samples.batch import StepTargets
 from edgevid_train.samples.step_targets import IGNORE
 
 B, T, L, E, D = 3, 6, 5, 16, 12

@@ -452,7 +452,7 @@ def test_a_disk_that_is_full_is_one_line(
     def full(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(f"edgevid_train.checkpoint.{writer}", full)
+    monkeypatch.setattr(f"edgevid_train.checkpoint.format.{writer}", full)
     ran = distill("--recipe", recipe, "--data", clips, "--out", tmp_path / "run")
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert "cannot write" in ran.err

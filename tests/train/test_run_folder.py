@@ -48,7 +48,8 @@ def test_a_sweep_holds_the_folders_of_its_runs_too(tmp_path: Path) -> None:
 
 def test_folders_side_by_side_are_free(tmp_path: Path) -> None:
     with run_folder(tmp_path / "a", force=False, say=quiet), run_folder(tmp_path / "b", force=False, say=quiet):
-        pass
+        assert [(tmp_path / name / LOCK).is_file() for name in "ab"] == [True, True]
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(st.binary(max_size=200))

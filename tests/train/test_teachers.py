@@ -32,12 +32,13 @@ from edgevid_train.checkpoint import (
     load_teacher,
     write_ensemble,
 )
-from edgevid_train.losses.distill import DistillConfig, DistillTask, StepTargets
+from edgevid_train.losses.distill import DistillConfig, DistillTask
 from edgevid_train.models.frame_teachers import ShiftTeacher
 from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.models.teachers import TeacherConfig, build_teacher
 from edgevid_train.models.videomae import VideoMAESize
 from edgevid_train.recipe import Recipe
+from edgevid_train.samples.batch import StepTargets
 
 FRAMES, SIDE = 4, 32
 SMALL = {

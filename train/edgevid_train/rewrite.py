@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from edgevid.files import check_file, replacing
-from edgevid.manifest import METADATA_KEY, NO_DIGEST, Manifest, seal
+from edgevid.manifest import METADATA_KEY, NO_DIGEST, Manifest
 from edgevid.models.load import find_model, read_model
 from edgevid.models.metadata import with_metadata
 from edgevid.models.onnx import open_onnx
+from edgevid.seal import seal
 
 
 def rewrite(model: str | Path, manifest: Manifest, out: Path, *, force: bool = False) -> Manifest:

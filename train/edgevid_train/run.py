@@ -37,7 +37,7 @@ from edgevid_train.run_folder import resumable, run_folder
 from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.places import read_places
 from edgevid_train.samples.split import Split, check_labels
-from edgevid_train.samples.usable import usable_clips
+from edgevid_train.usable import usable_clips
 
 
 def train_folds(

@@ -240,8 +240,3 @@ def _figures_several(predictions: Sequence[Prediction]) -> dict[str, float]:
     given = np.where(table.truth, table.scores, 1 - np.maximum(table.scores, 0))
     loss = -np.log(np.clip(given, 1e-6, 1)).sum(1).mean()
     return {"map": _mean(table.average_precisions), "loss": float(loss)}
-
-
-def leading(figures: Mapping[str, float]) -> float:
-    """The one of `figures` that is to be high."""
-    return figures.get("map", figures.get("top1", 0.0))

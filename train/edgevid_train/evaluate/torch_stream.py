@@ -1,5 +1,6 @@
 """A student's stream graph as a model of the runtime: what `evaluate --stream` runs where there is no model file."""
 
+import copy
 from collections.abc import Sequence
 from typing import Self
 
@@ -24,10 +25,16 @@ class TorchStream:
         self.manifest = manifest.model_copy(update={"conditional": len(manifest.exits) > 1})
 
     def with_thresholds(self, thresholds: Sequence[float | None]) -> Self:
-        return type(self)(self.student, self.manifest.with_thresholds(thresholds))
+        return self._under(self.manifest.with_thresholds(thresholds))
 
     def with_hold(self, rule: HoldRule) -> Self:
-        return type(self)(self.student, self.manifest.with_hold(rule))
+        return self._under(self.manifest.with_hold(rule))
+
+    def _under(self, manifest: Manifest) -> Self:
+        """The same network, not a copy of it: a step changes nothing in it."""
+        other = copy.copy(self)
+        other.manifest = manifest
+        return other
 
     def zero_state(self) -> State:
         return {name: value.cpu().numpy() for name, value in self.student.zero_state().items()}

@@ -7,10 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgevid_train.samples.sampler import BatchPlan, Sampler
 
-_EDGE = 8
-"""Sides of smaller pictures are multiples of so many pixels."""
-_LEAST = 32
-
 
 class CurriculumConfig(BaseModel):
     """Of the student. `epochs`: after so many all streams and pictures are whole; 0 for no curriculum.
@@ -52,8 +48,3 @@ class EasierFirst:
         done = min(1.0, step / (self.config.epochs * self.batches)) if self.config.epochs else 1.0
         length, size = (least + (1 - least) * done for least in (self.config.length, self.config.size))
         return replace(plan, steps=max(2, round(plan.steps * length)), size=size) if done < 1 else plan
-
-
-def smaller(side: int, share: float) -> int:
-    """About `share` of a picture's side, in pixels."""
-    return side if share == 1 else min(side, max(_LEAST, _EDGE * round(share * side / _EDGE)))

@@ -8,7 +8,6 @@ from bisect import bisect_right
 from collections.abc import Mapping
 
 from edgevid.errors import InputError
-from edgevid_train.evaluate.metrics import leading
 from edgevid_train.loop.optim import OptimConfig
 
 _BEGIN = 25.0
@@ -35,6 +34,11 @@ def learning_rate(optim: OptimConfig, step: int, total: int, per_epoch: int, fal
     if optim.schedule == "step":
         falls = bisect_right(optim.drops, step / per_epoch)
     return max(optim.lr * optim.factor**falls, min(optim.lr, optim.least_lr))
+
+
+def leading(figures: Mapping[str, float]) -> float:
+    """The one of `figures` that is to be high."""
+    return figures.get("map", figures.get("top1", 0.0))
 
 
 def better(metrics: Mapping[str, float], best: Mapping[str, float]) -> bool:

@@ -1,7 +1,6 @@
 """What a student learns from: the labels, the teacher's answers, the teacher's features. One object owns the terms."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,10 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgevid.manifest import Activation
 from edgevid_train.losses.counts import WHOLE, Counts, shares_of
-from edgevid_train.losses.label_loss import Activation, LabelLoss, divergence
+from edgevid_train.losses.label_loss import LabelLoss, divergence
 from edgevid_train.models.student import Student, StudentOutputs
 from edgevid_train.models.teachers import TeacherOutputs
+from edgevid_train.samples.batch import StepTargets
 from edgevid_train.taps import TapConfig, TapTerms, relation_loss
 
 
@@ -63,21 +64,6 @@ class DistillConfig(BaseModel):
         if not all(isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x < math.inf for x in values):
             raise ValueError("a weight of 0 or more, or one for each inner exit, for example [0.3, 0.6]")
         return value
-
-
-@dataclass(frozen=True)
-class StepTargets:
-    """Of a batch, as in `TrainStream`: all `(B, T)`, but `places` `(B, T, 2)`.
-
-    `targets` may be float32 `(B, T, L)` instead, how much of each label is true; steps that give no loss weigh 0 then.
-    """
-
-    targets: Tensor
-    weights: Tensor
-    decisive: Tensor
-    places: Tensor
-    pointing: Tensor
-    progress: Tensor
 
 
 def exit_weights(config: DistillConfig, exits: int) -> list[float]:

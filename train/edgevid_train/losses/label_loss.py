@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgevid.manifest import Activation
 from edgevid_train.samples.step_targets import IGNORE
-
-Activation = Literal["softmax", "sigmoid"]
 
 
 class TaskConfig(BaseModel):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgevid.errors import InputError
-from edgevid_train.losses.label_loss import Activation
+from edgevid.manifest import Activation
 from edgevid_train.models.teacher_config import Teacher, TeacherConfig, TeacherOutputs
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgevid.cascade import is_sure
-from edgevid.manifest import InputSpec
+from edgevid.manifest import Activation, InputSpec
 from edgevid.models.scores import activate
 from edgevid_train.models.backbones import add_shifts, build_backbone
 from edgevid_train.models.heads import Eye, Memory, Sight
@@ -216,7 +216,7 @@ class Student(nn.Module):
         frame: Tensor,
         state: Mapping[str, Tensor],
         thresholds: Sequence[float | None],
-        activation: Literal["softmax", "sigmoid"] = "softmax",
+        activation: Activation = "softmax",
     ) -> tuple[int, tuple[Tensor, ...], Tensor, State]:
         """As `step`, but of one stream, and no further than to the first exit that is sure by its threshold.
 

@@ -11,11 +11,12 @@ from edgevid.models.scores import clip_score
 from edgevid.recognise import settling_steps
 from edgevid_train.checkpoint import MEMORY, load_student
 from edgevid_train.describe import describe
-from edgevid_train.evaluate.metrics import Prediction, figures, leading
+from edgevid_train.evaluate.metrics import Prediction, figures
 from edgevid_train.evaluate.predict import predictions, student_scores
 from edgevid_train.loop import processes
 from edgevid_train.loop.curriculum import EasierFirst
 from edgevid_train.loop.interrupt import StoppedError
+from edgevid_train.loop.schedule import leading
 from edgevid_train.losses.kept_answers import kept_answers
 from edgevid_train.losses.tasks import StudentTask
 from edgevid_train.models.student import Student

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgevid_train.losses.distill import StepTargets
 from edgevid_train.samples.sampler import BatchPlan
 from edgevid_train.samples.sequence import TrainStream
 from edgevid_train.samples.step_targets import IGNORE
@@ -58,6 +57,21 @@ def _each(tensors: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(tensors, Tensor):
         return change(tensors)
     return replace(tensors, **{field.name: _each(getattr(tensors, field.name), change) for field in fields(tensors)})
+
+
+@dataclass(frozen=True)
+class StepTargets:
+    """Of a batch, as in `TrainStream`: all `(B, T)`, but `places` `(B, T, 2)`.
+
+    `targets` may be float32 `(B, T, L)` instead, how much of each label is true; steps that give no loss weigh 0 then.
+    """
+
+    targets: Tensor
+    weights: Tensor
+    decisive: Tensor
+    places: Tensor
+    pointing: Tensor
+    progress: Tensor
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from edgevid_train.decode import (
     DecodedClip,
     DecodeError,
 )
-from edgevid_train.loop.curriculum import smaller
 from edgevid_train.recipe import Recipe
 from edgevid_train.samples.batch import Batch
 from edgevid_train.samples.drawn import DrawnClips
@@ -23,7 +22,7 @@ from edgevid_train.samples.labelled_clip import LabelledClip
 from edgevid_train.samples.lone_clip import LoneClip, lone_clip
 from edgevid_train.samples.mix import Mixture, mixed
 from edgevid_train.samples.places import Places
-from edgevid_train.samples.sampler import BatchPlan
+from edgevid_train.samples.sampler import BatchPlan, smaller
 from edgevid_train.samples.sequence import StreamBuilder, TrainStream
 from edgevid_train.samples.targets import Targets, called
 from edgevid_train.storage import LostError, shard_of, shown

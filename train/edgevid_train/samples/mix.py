@@ -11,8 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from edgevid_train.losses.distill import StepTargets
-from edgevid_train.samples.batch import Batch
+from edgevid_train.samples.batch import Batch, StepTargets
 
 
 class MixConfig(BaseModel):

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from edgevid_train.samples.balance import balanced
 
+_EDGE = 8
+"""Sides of smaller pictures are multiples of so many pixels."""
+_LEAST = 32
 POOL = 8
 """Batches' worth of clips among which those of like length meet: more saves frames, less shuffles better."""
 
@@ -185,3 +188,8 @@ def _few_at_a_time(shards: Sequence[int], buffer: int, rng: np.random.Generator)
     order = rng.permutation(np.unique(numbers))
     together = [order[begin : begin + buffer] for begin in range(0, len(order), buffer)]
     return np.concatenate([rng.permutation(np.flatnonzero(np.isin(numbers, few))) for few in together])
+
+
+def smaller(side: int, share: float) -> int:
+    """About `share` of a picture's side, in pixels."""
+    return side if share == 1 else min(side, max(_LEAST, _EDGE * round(share * side / _EDGE)))

@@ -19,9 +19,11 @@ _BETWEEN = "\n"  # in no label, since labels can be printed
 
 @dataclass(frozen=True)
 class Targets:
-    """Attributes:
-    names: what a training clip may be called; a step's target is an index into them.
-    rows: float32 `(names, labels)`, what each name says of the network's labels; None where the names are the labels.
+    """The names that training clips may have, and which of the network's labels are true under each.
+
+    Attributes:
+        names: a step's target is an index into them.
+        rows: float32 `(names, labels)`, 0 or 1; None where the names are the labels.
     """
 
     names: tuple[str, ...]

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.evaluate.metrics import Prediction, leading
+from edgevid_train.evaluate.metrics import Prediction
 from edgevid_train.evaluate.multilabel import table_of, weighted_average_precision
 from edgevid_train.evaluate.resampling import draw, middle_95
+from edgevid_train.loop.schedule import leading
 
 DRAWS = 1000
 Floats = NDArray[np.float64]

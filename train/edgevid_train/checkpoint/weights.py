@@ -1,0 +1,65 @@
+"""Tensors from a checkpoint's files into a network: every one, or those that fit; and a trainer's own state."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from edgevid.errors import InputError, first_line
+from edgevid_train.checkpoint.format import TRAINER
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a safetensors file into `network`, every tensor of both. Raises InputError when they do not fit."""
+    load_state(network, _read(path), str(path))
+
+
+def load_fitting(network: nn.Module, path: Path) -> tuple[int, list[str]]:
+    """Load those tensors of a safetensors file that `network` has too, by name and shape.
+
+    Returns: how many, and the names of the network's others, which stay as they are.
+
+    Raises:
+        InputError: not a file of weights, or none of them fits.
+    """
+    state, own = _read(path), network.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
+    if not fitting:
+        raise InputError(f"{path}: none of its tensors fits the recipe's network")
+    network.load_state_dict({**own, **fitting})
+    return len(fitting), [name for name in own if name not in fitting]
+
+
+def load_state(network: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    """Raises InputError when a tensor is missing, left over or of another shape."""
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()
+        raise InputError(f"{where} does not fit its recipe: {reason[min(1, len(reason) - 1)].strip()}") from None
+
+
+def load_trainer(folder: Path) -> dict[str, Any]:
+    """What `last` holds for a resume. Raises InputError when it is missing or damaged."""
+    path = folder / TRAINER
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: there is nothing to resume from") from None
+    except Exception as error:  # torch raises whatever the damaged bytes provoke
+        raise InputError(f"{path} is damaged ({type(error).__name__}): it cannot be resumed from") from None
+    return state
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read as weights: {first_line(error)}") from None
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise InputError(f"{path}: {name} holds NaN or infinity: the weights are damaged")
+    return state
