@@ -15,10 +15,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from edgevid import __version__
-from edgevid.errors import EdgevidError, InputError
+from edgevid.errors import INTERRUPTED, EdgevidError, InputError
 
 RUNTIME: Final = ("live", "detect", "classify", "models", "bench")
-INTERRUPTED: Final = 130
 
 _ClickException: Any = typer.BadParameter.__mro__[2]  # wherever this typer keeps its click
 _EXTRAS: Final = {"edgevid_train": "train", "edgevid_deploy": "deploy"}
@@ -55,12 +54,19 @@ def run(arguments: Sequence[str]) -> int:
     """
     if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in arguments):
         return _say("an argument is empty: is a variable not set?", InputError.exit_status)
+    command = typer.main.get_command(build())
     try:
-        status = typer.main.get_command(build())(list(arguments), prog_name="edgevid", standalone_mode=False)
+        # Not the command's own `main`, for which Ctrl-C and a command that has told of it are one.
+        with command.make_context("edgevid", list(arguments)) as context:
+            status = command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
     except EdgevidError as error:
         return _say(str(error), error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # whoever read standard output has had enough
+        return 1
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _OF_EXTRAS:

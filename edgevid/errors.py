@@ -1,9 +1,12 @@
 """The two ways in which a command can end badly, the exit status of each, and others' errors as one line."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+INTERRUPTED: Final = 130
+"""Exit status of what a person, or the system, has ended."""
 
 
 class EdgevidError(Exception):

@@ -59,7 +59,7 @@ def live(
     import cv2
 
     from edgevid.cascade import saving
-    from edgevid.errors import CheckFailedError, InputError
+    from edgevid.errors import INTERRUPTED, CheckFailedError, InputError
     from edgevid.files import check_different, check_file, write_json
     from edgevid.live import run
     from edgevid.models.load import load
@@ -126,7 +126,7 @@ def live(
                 pipeline, seconds=seconds, every_s=outputs.every_s, every=lambda: outputs.look(pipeline.view)
             )
     if interrupted:
-        raise KeyboardInterrupt
+        raise typer.Exit(INTERRUPTED)  # the summary has told of it
     outputs.check()
     if opened.fault and opened.info.live:
         raise CheckFailedError(f"{opened.info.name} {opened.fault}")

@@ -81,7 +81,8 @@ def app_that_raises(error: BaseException, module: str = "edgevid.commands.test")
     [
         (InputError("no such thing: x"), "edgevid.commands.test", 2, "edgevid: no such thing: x\n"),
         (CheckFailedError("it drifts"), "edgevid_deploy.commands", 1, "edgevid: it drifts\n"),
-        (KeyboardInterrupt(), "edgevid.commands.test", 130, ""),
+        (KeyboardInterrupt(), "edgevid.commands.test", 130, "edgevid: interrupted\n"),
+        (typer.Exit(130), "edgevid.commands.test", 130, ""),
         (typer.Exit(1), "edgevid.commands.test", 1, ""),
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),

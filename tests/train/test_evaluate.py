@@ -233,7 +233,7 @@ def test_data_stats_of_annotations_without_their_videos(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "stats.json").read_text())
     assert found["missing"] == ["a.mp4", "b.mp4"]
     assert found["seconds"] == {"least": 1.0, "median": 2.0, "most": 3.0}
-    assert found["leaks"] == ["x"]
+    assert found["leaks"] == ["group x"]
     assert "missing: 2 files, a.mp4 for one" in ran.out
     assert "leak: group x is in several splits" in ran.out
     assert "in one group only, so never both trained and tested: down" in ran.out

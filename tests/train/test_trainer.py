@@ -389,9 +389,13 @@ def test_devices_that_are_not_there() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_ctrl_c_asks_and_the_second_is_the_systems(number: signal.Signals) -> None:
+def test_the_first_ctrl_c_asks_and_the_second_is_the_systems(
+    number: signal.Signals, request: pytest.FixtureRequest
+) -> None:
     """So does what ends a service."""
     heard: list[str] = []
+    as_it_was = signal.signal(number, signal.default_int_handler)  # `nohup pytest` ignores some, which then stays so
+    request.addfinalizer(lambda: signal.signal(number, as_it_was))
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with interruptible(lambda: heard.append("first")) as stop:
         assert not stop()

@@ -10,13 +10,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from edgevid.errors import EdgevidError
+from edgevid.errors import INTERRUPTED, EdgevidError
 
 
 class StoppedError(EdgevidError):
     """The person asked to stop, and what must be kept has been kept. The message says how to go on."""
 
-    exit_status = 130
+    exit_status = INTERRUPTED
 
 
 @contextlib.contextmanager
