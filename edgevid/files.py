@@ -84,18 +84,18 @@ def check_file(path: Path, *, force: bool) -> None:
 
 
 def check_json(path: Path, *, force: bool) -> None:
-    """As `check_file`, for the figures of `--json`, which never take the place of a model, a table or a part of either.
+    """As `check_file`, for figures (`--json`, `--metrics`), which never take the place of a model, a table or a part of either.
 
     Raises:
         InputError: as `check_file`; it is `-`; or what is there is no .json file, or lies in a Core ML package.
     """
     if str(path) == "-":
-        raise InputError("--json takes the name of a file, and - is none")
+        raise InputError("figures need the name of a file, and - is none")
     if any(folder.suffix == ".mlpackage" for folder in path.absolute().parents):
-        raise InputError(f"--json {path} is in a Core ML package, which would not be whole any more: name another file")
+        raise InputError(f"{path} is in a Core ML package, which would not be whole any more: name another file")
     check_file(path, force=force)
     if exists(path) and path.suffix.lower() != ".json" and not passes_on(path):
-        raise InputError(f"--json {path} is no .json file, and --force does not replace it: name another file")
+        raise InputError(f"{path} is no .json file, and --force does not replace it with figures: name another file")
 
 
 def check_files(*paths: Path | None, force: bool) -> None:

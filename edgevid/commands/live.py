@@ -60,7 +60,7 @@ def live(
 
     from edgevid.cascade import saving
     from edgevid.errors import INTERRUPTED, CheckFailedError, InputError
-    from edgevid.files import check_different, check_file, write_json
+    from edgevid.files import check_different, check_json, write_json
     from edgevid.live import run
     from edgevid.models.load import load
     from edgevid.pipeline import Options, Pipeline
@@ -81,7 +81,7 @@ def live(
     check_different(events, metrics, json)
     for path in (metrics, json):
         if path:
-            check_file(path, force=force)
+            check_json(path, force=force)
     cv2.setNumThreads(threads)
 
     network = saving(load(model, threads=threads), threshold, hold)

@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_replaced_is_where_it_was(tmp_path: Path, monkey
         ("weights.safetensors", "is no .json file"),
         ("model.mlpackage/Manifest.json", "is in a Core ML package"),
         ("model.mlpackage/Data/new.json", "is in a Core ML package"),
-        ("-", "takes the name of a file"),
+        ("-", "need the name of a file"),
     ],
 )
 def test_figures_take_the_place_of_no_model(
