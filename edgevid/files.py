@@ -84,7 +84,7 @@ def check_file(path: Path, *, force: bool) -> None:
 
 
 def check_json(path: Path, *, force: bool) -> None:
-    """As `check_file`, for figures (`--json`, `--metrics`), which never take the place of a model, a table or a part of one.
+    """As `check_file`, for figures (`--json`, `--metrics`), which never take the place of a model or of a table.
 
     Raises:
         InputError: as `check_file`; it is `-`; or what is there is no .json file, or lies in a Core ML package.
