@@ -12,9 +12,15 @@ def has_user(address: str) -> bool:
     return _USER.match(address.partition("://")[2]) is not None
 
 
-def printable(address: str) -> str:
-    """An address without what may be secret: user, password, query and fragment."""
+def printable(address: str, *, ports: bool = True) -> str:
+    """An address without what may be secret: user, password, query and fragment.
+
+    `ports`: a colon and a number before a later @ is a port, and the @ a part of the path. Without it the number is
+    taken for the beginning of a password, and rather too much is left out.
+    """
     scheme, _, rest = address.partition("://")
     user = _USER.match(rest)
     shown = rest[user.end() :] if user else rest
+    if not ports and ":" in shown.partition("@")[0]:
+        shown = shown.rpartition("@")[2]
     return f"{scheme}://{re.split('[?#]', shown, maxsplit=1)[0]}"

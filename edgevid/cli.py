@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Annotated, Any, Final
 
 import typer
@@ -34,7 +34,7 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores one, and may
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _hung_up if name == "SIGHUP" else signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A label or a name that a pipe's code page lacks is no reason to lose what else is said.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -54,8 +54,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in arguments):
         return _say("an argument is empty: is a variable not set?", InputError.exit_status)
-    command = typer.main.get_command(build())
     try:
+        command = typer.main.get_command(build())
         # Not the command's own `main`, for which Ctrl-C and a command that has told of it are one.
         with command.make_context("edgevid", list(arguments)) as context:
             status = command.invoke(context)
@@ -93,6 +93,12 @@ def build() -> typer.Typer:
     return app
 
 
+def _hung_up(number: int, frame: FrameType | None) -> None:
+    """As Ctrl-C, once: a terminal that closes says so twice, and the second must not end what the first began."""
+    signal.signal(number, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"edgevid {__version__}")
@@ -119,5 +125,6 @@ def _extra_of(trace: TracebackType | None) -> str:
 
 
 def _say(message: str, status: int) -> int:
-    typer.echo(f"edgevid: {message}", err=True)
+    with contextlib.suppress(OSError):  # there may be no terminal any more
+        typer.echo(f"edgevid: {message}", err=True)
     return status

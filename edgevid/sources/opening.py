@@ -57,7 +57,7 @@ def open_source(
     if pace not in get_args(Pace):
         raise InputError(f"pace is {' or '.join(get_args(Pace))}, not {pace}")
     is_address = isinstance(spec, str) and "://" in spec
-    name = printable(str(spec)) if is_address else _without_password(spec) if isinstance(spec, str) else str(spec)
+    name = _without_password(spec, is_address=is_address) if isinstance(spec, str) else str(spec)
     path = asset(DEMO_CLIP) if spec == DEMO else Path(str(spec))
     is_images = isinstance(spec, str | Path) and not is_address and is_folder(path)
     if is_images and rate_hz is None:
@@ -92,8 +92,10 @@ def open_source(
     return Reconnecting(source, open_again, for_s=reconnect_s, clock=clock, sleep=sleep) if reconnect_s else source
 
 
-def _without_password(name: str) -> str:
-    """A file's name as it is; of what may be an address with a slip in it, what follows the password."""
+def _without_password(name: str, *, is_address: bool) -> str:
+    """A file's name as it is; of an address, or of what may be one with a slip in it, nothing that is secret."""
+    if is_address:
+        return printable(name, ports=False)
     return name if exists(name) else re.sub(r"[^/\\]*:.*@", "", name, flags=re.DOTALL)
 
 

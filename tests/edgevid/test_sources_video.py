@@ -378,7 +378,10 @@ def test_a_server_that_sends_what_is_no_picture_is_given_up() -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        *(f"http://me:{password}@127.0.0.1:9/x" for password in ("a/secret", "secret#x", "secret?x")),
+        *(
+            f"http://me:{password}@127.0.0.1:9/x"
+            for password in ("a/secret", "secret#x", "secret?x", "12/secret", "12#secret")
+        ),
         *(f"{slip}me:secret@127.0.0.1:9/x" for slip in ("http:/", "", "rtsp//", "http:\\\\")),
     ],
 )
@@ -392,6 +395,8 @@ def test_credentials_are_never_printed() -> None:
     assert printable("rtsp://me:p@ss@camera.local:554/live?key=1#x") == "rtsp://camera.local:554/live"
     assert printable("https://me:p/ss@host/a@b.mp4") == "https://b.mp4"  # rather too little than the password
     assert printable("https://host:8000/a@b.mp4") == "https://host:8000/a@b.mp4"
+    assert printable("rtsp://me:12/secret@host/s", ports=False) == "rtsp://host/s"
+    assert printable("rtsp://camera:554/live", ports=False) == "rtsp://camera:554/live"
     assert printable("http://[::1]:8000/a@b.mp4") == "http://[::1]:8000/a@b.mp4"
 
 

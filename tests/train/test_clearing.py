@@ -18,9 +18,10 @@ def files(folder: Path) -> set[str]:
 
 
 def put(folder: Path, *names: str) -> None:
+    said = {"run.json": '{"data": "d"}', "plan.json": '{"combinations": []}'}
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
+        (folder / name).write_text(said.get(Path(name).name, ""))
 
 
 ONCE = ("--set", "teacher_optim.epochs=1")
@@ -69,6 +70,35 @@ def test_a_folder_of_no_run_stays_as_it_is(tmp_path_factory: pytest.TempPathFact
     before = files(folder)
     clear(folder)
     assert files(folder) == before
+
+
+def test_a_plan_or_a_recipe_of_the_persons_own_stays(tmp_path: Path) -> None:
+    put(tmp_path, "recipe.toml", "ledger.csv", "plan.json")
+    (tmp_path / "plan.json").write_text('["buy milk"]')
+    before = files(tmp_path)
+    clear(tmp_path)
+    assert files(tmp_path) == before
+    put(tmp_path, "plan.json")  # of a sweep, which keeps its recipes in there
+    clear(tmp_path)
+    assert files(tmp_path) == {"recipe.toml"}
+
+
+def test_a_sweep_does_not_begin_from_what_it_would_replace(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sweep"
+    asked = ("--recipe", recipe, "--data", clips, "--out", out, "--sweep", "mix.mixup=0,0.4", *ONCE)
+    asked += ("--set", "optim.epochs=1")
+    assert distill(*asked).status == 0
+    (out / "sweep-2-mixup-0.4" / "seed-0" / "run.json").unlink()
+    before = files(out)
+    run = out / "sweep-1-mixup-0" / "seed-0"
+    for option in (("--init", run), ("--teacher", run)):
+        ran = distill(*asked, "--force", *option)
+        assert (ran.status, ran.err.count("\n")) == (2, 1)
+        assert "choose another --out" in ran.err
+        assert files(out) == before
+    ran = distill(*asked, "--force")
+    assert ran.status == 0, ran.err
+    assert ran.out.count("student 1/1") == 2  # figures without a run are nobody's
 
 
 def test_videos_in_folders_that_are_called_like_a_runs_own_survive(recipe: Path, clips: Path, tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def test_what_is_shown_of_an_address_is_no_secret() -> None:
         ("https://host/a b.mp4#t=3", "https:/host/a b.mp4"),
         ("HTTPS://host/a.mp4?x=1#y", "https:/host/a.mp4"),
         ("s3://bucket/a?b", "s3:/bucket/a?b"),
+        ("abfs://box@account.dfs.core.windows.net/a.mp4", "abfs:/box@account.dfs.core.windows.net/a.mp4"),
+        ("sftp://me@host/a.mp4", "sftp:/me@host/a.mp4"),
         ("http://host:8000/a@b..mp4", "http:/host:8000/a@b..mp4"),
     ],
 )
@@ -103,6 +105,7 @@ def test_what_is_written_gets_a_name(written: str, path: str) -> None:
         ("ftp://me:secret@host/a.csv", "ftp://host/a.csv: user and password stand in the address"),
         ("https://host/../../a.mp4?token=x", "https://host/../../a.mp4: an address has no .."),
         ("s3://bucket/../a.mp4", "s3://bucket/../a.mp4: an address has no .."),
+        ("s3://bucket/a?/../../b.mp4", "an address has no .."),
         ("https:///a.csv", "https:// without a host is no address"),
         ("http://?token=x", "http:// without a host is no address"),
         (" ", "an empty path names no data"),

@@ -273,7 +273,9 @@ def test_a_clip_of_which_no_frame_comes_is_missed_and_named(
     monkeypatch.setattr(
         StreamSource,
         "_shown",
-        lambda self, piece: iter(()) if piece.record and piece.record.label == "red" else original(self, piece),
+        lambda self, piece: (
+            (frame for frame in ()) if piece.record and piece.record.label == "red" else original(self, piece)
+        ),
     )
     said = io.StringIO()
     report = evaluate_streams(

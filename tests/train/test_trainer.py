@@ -1,5 +1,6 @@
 """The loop: it learns, goes on exactly where it stopped, survives too little memory, and says when it is lost."""
 
+import contextlib
 import math
 import os
 import random
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from edgevid_train.loop.scalars import check_log
 from edgevid_train.loop.schedule import better
 from edgevid_train.loop.trainer import train
 from edgevid_train.losses.counts import Counts
-from edgevid_train.reporter import Reporter
+from edgevid_train.reporter import LastingConsole, Reporter
 from edgevid_train.samples.batch import Batch
 from edgevid_train.samples.sampler import BatchPlan, Sampler
 
@@ -388,26 +390,49 @@ def test_devices_that_are_not_there() -> None:
             make_accelerator("mps", "no")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_ctrl_c_asks_and_the_second_is_the_systems(
-    number: signal.Signals, request: pytest.FixtureRequest
-) -> None:
-    """So does what ends a service."""
+ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@pytest.fixture
+def _none_ignored() -> Iterator[None]:
+    """`nohup pytest` ignores hangups, and what is ignored stays so."""
+    as_they_were = [signal.signal(number, signal.default_int_handler) for number in ENDINGS]
+    yield
+    for number, handler in zip(ENDINGS, as_they_were, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_none_ignored")
+@pytest.mark.parametrize("number", ENDINGS)
+def test_the_first_ctrl_c_asks_and_the_second_is_the_systems(number: signal.Signals) -> None:
+    """So does what ends a service, and a terminal that closes, but that is told of twice and asks once."""
     heard: list[str] = []
-    as_it_was = signal.signal(number, signal.default_int_handler)  # `nohup pytest` ignores some, which then stays so
-    request.addfinalizer(lambda: signal.signal(number, as_it_was))
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(each) for each in ENDINGS]
     with interruptible(lambda: heard.append("first")) as stop:
         assert not stop()
         signal.raise_signal(number)
         assert stop()
         assert heard == ["first"]
-        assert signal.getsignal(number) is signal.SIG_DFL  # the next one ends the process at once
+        if number in (signal.SIGINT, signal.SIGTERM):
+            assert signal.getsignal(number) is signal.SIG_DFL  # the next one ends the process at once
+        else:
+            signal.raise_signal(number)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
         if number == signal.SIGINT:
             signal.raise_signal(signal.SIGTERM)
             assert heard == ["first"]
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(each) for each in ENDINGS] == before
+
+
+def test_a_reader_that_has_gone_does_not_end_the_work() -> None:
+    reads, writes = os.pipe()
+    with os.fdopen(writes, "w") as pipe:
+        report = Reporter(LastingConsole(file=pipe))
+        os.close(reads)
+        report.say("nobody hears this" * 10_000)
+        report.say("nor this")
+        with contextlib.suppress(OSError):
+            pipe.close()
 
 
 def test_what_was_ignored_stays_ignored_and_a_launcher_ends_its_processes() -> None:

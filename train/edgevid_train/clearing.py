@@ -4,6 +4,7 @@ A folder's name alone does not say whose it is: `student` may be a label, with v
 what it holds.
 """
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -62,11 +63,21 @@ def clear(out: Path) -> None:
             if _NESTED.fullmatch(nested.name) and nested.is_dir():
                 clear(nested)
                 _remove_empty(nested)
-        if (out / RUN).is_file() or (out / PLAN).is_file():
-            for name in (*_FILES, RECIPE, PLAN, RUN):
-                (out / name).unlink(missing_ok=True)
+        runs, sweeps = _says(out / RUN, "data"), _says(out / PLAN, "combinations")
+        for name in (*_FILES, PLAN) if sweeps else ():
+            (out / name).unlink(missing_ok=True)
+        for name in (*_FILES, RECIPE, RUN) if runs else ():
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from None
+
+
+def _says(path: Path, key: str) -> bool:
+    """Whether a file is what a run, or a sweep, says of itself: others have a `plan.json` too."""
+    try:
+        return key in json.loads(path.read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _clear_room(room: Path) -> None:

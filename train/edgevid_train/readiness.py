@@ -13,6 +13,7 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.overlaps import with_overlapping
 from edgevid_train.bundled import bundled_weights
 from edgevid_train.checkpoint import WEIGHTS, Kind, beginning_of, gather, kept_part, load_fitting, load_teacher
+from edgevid_train.clearing import is_own
 from edgevid_train.decode import IndexStore
 from edgevid_train.describe import describe
 from edgevid_train.given import given_teachers, leaks, members_for
@@ -50,9 +51,16 @@ class Ready(NamedTuple):
 
 
 def ready(
-    start: Start[RunRequest], device: Device | None, report: Reporter, stop: Callable[[], bool] = lambda: False
+    start: Start[RunRequest],
+    device: Device | None,
+    report: Reporter,
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    room: Path | None = None,
 ) -> Ready:
     """Read the data's annotations, split them, and build the networks once.
+
+    `room`: the folder in which room will be made, where that is not the run's own.
 
     Raises:
         InputError: bad data, recipe or device; or what the run begins from lies where its own output goes.
@@ -62,7 +70,7 @@ def ready(
     make_accelerator(device, recipe.precision)
     check_log(recipe)
     if not start.resume:
-        _refuse_own_output(start)
+        _refuse_own_output(request, recipe, room or start.out)
     records = read_data(request.data, request.options, report.say) if request.data is not None else []
     as_many = with_overlapping if recipe.task.multi_label else with_first_label
     records = as_many(records, report.say)
@@ -84,11 +92,14 @@ def ready(
     return Ready(labels, records, extra, negatives, indexes, splits, given, found)
 
 
-def _refuse_own_output(start: Start[RunRequest]) -> None:
-    """What a run begins from must still be there once there is room for the run."""
-    for option, path in (("--init", start.request.init), ("--teacher", start.request.teacher)):
-        if path is not None and start.out.resolve() in (path.resolve(), *path.resolve().parents):
-            raise InputError(f"{option} {path} lies in {start.out}, where the run begins anew: choose another --out")
+def _refuse_own_output(request: RunRequest, recipe: Recipe, out: Path) -> None:
+    """What a run begins from must still be there once room is made in `out`."""
+    begins = [("--init", request.init), ("--teacher", request.teacher)]
+    begins += [("teacher.weights", Path(recipe.teacher.weights)), ("student.weights", Path(recipe.student.weights))]
+    begins += [("teacher.members", Path(member)) for member in recipe.teacher.members]
+    for what, path in begins:
+        if path is not None and path.exists() and is_own(path, out):
+            raise InputError(f"{what} {path} lies in {out}, where the run begins anew: choose another --out")
 
 
 def _try_networks(

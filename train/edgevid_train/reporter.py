@@ -7,6 +7,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+class LastingConsole(Console):
+    """A console whose reader may go: what a command still has to do, saving above all, does not end with `| head`."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Reporter:
     """Lines for people, and a bar where there is a terminal to draw it on."""
 

@@ -121,7 +121,8 @@ def prepare(
         ):
             found = run(records, out, encoding, advance)
     except KeyboardInterrupt:
-        raise StoppedError("stopped; what is made is kept, and the same command goes on") from None
+        again = " without --force" if force else ""
+        raise StoppedError(f"stopped; what is made is kept, and the same command{again} goes on") from None
     report.say(
         f"{out}: {len(found.records)} clips in {found.written + found.kept} videos, "
         f"{found.kept} of them made before; {found.lost_frames} frames could not be decoded"

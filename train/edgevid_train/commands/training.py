@@ -197,7 +197,6 @@ def _run(
     """`asked`: the fields of a `RunRequest` or a `PretrainRequest`."""
     import cv2
     import torch
-    from rich.console import Console
 
     from edgevid.errors import InputError
     from edgevid.files import check_json, write_json
@@ -207,7 +206,7 @@ def _run(
     from edgevid_train.loop.interrupt import interruptible
     from edgevid_train.pretrain import pretrain
     from edgevid_train.recipe import load_recipe
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
     from edgevid_train.request import PretrainRequest, RunRequest, begun, resumed
     from edgevid_train.run import train_folds
     from edgevid_train.storage.faults import HOSTS
@@ -217,7 +216,7 @@ def _run(
 
     keep_freed_memory()
     cv2.setNumThreads(1)  # the loaders are threads already
-    report = Reporter(Console(quiet=not processes.leads()))
+    report = Reporter(LastingConsole(quiet=not processes.leads()))
     heard = "stopping after this step; press Ctrl-C again to quit at once"
     alone = processes.launched() == 1
     with processes.one_voice(), interruptible(lambda: report.say(heard), alone=alone) as stop:

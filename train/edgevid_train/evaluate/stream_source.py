@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from dataclasses import asdict
 
 import cv2
 import numpy as np
@@ -92,7 +93,7 @@ class StreamSource(Source):
             else:
                 self.gap_s += self._begin_s - begin_s
 
-    def _shown(self, piece: Shown) -> Iterator[tuple[Pixels, float]]:
+    def _shown(self, piece: Shown) -> Generator[tuple[Pixels, float], None, None]:
         """Pixels of a span, and seconds since its first frame."""
         # An action is shown whole, whatever its size; what stands between fills the picture.
         spec = InputSpec(
@@ -129,11 +130,7 @@ class StreamSource(Source):
         """A held frame under a moving camera, which begins or ends where the clip's camera stood."""
         held = self._last
         if held is None or not piece.before:
-            following = (p for p in self._plan.pieces[i + 1 :] if isinstance(p, Shown))
-            wanted, self.wanted = self.wanted, lambda _: True
-            pictures = (pixels for shown in following for pixels, _ in self._shown(shown))
-            held = next((pixels for pixels in pictures if pixels.size), held)
-            self.wanted = wanted
+            held = self._first_after(i, held)
         if held is None:  # nothing has been seen, nor will be
             return
         camera = Camera(piece.seed)
@@ -144,6 +141,23 @@ class StreamSource(Source):
                 yield NO_PIXELS, at_s
             else:
                 yield camera.look(held, away_s), at_s
+
+    def _first_after(self, i: int, held: Pixels | None) -> Pixels | None:
+        """The first picture of what follows piece `i`, or else `held`. What is wrong there counts when it is played."""
+        wanted, counts, faults = self.wanted, asdict(self.counts), dict(self.faults)
+        self.wanted = lambda _: True
+        try:
+            for piece in self._plan.pieces[i + 1 :]:
+                if isinstance(piece, Shown):
+                    with closing(self._shown(piece)) as frames:
+                        for pixels, _ in frames:
+                            if pixels.size:
+                                return pixels
+            return held
+        finally:
+            self.wanted, self.faults = wanted, faults
+            for name, count in counts.items():
+                setattr(self.counts, name, count)
 
 
 class Camera:

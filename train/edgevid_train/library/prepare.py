@@ -29,7 +29,7 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.decode.chunks import chunks_of, pieces
 from edgevid_train.ledger import LEDGER, Ledger
-from edgevid_train.run_folder import LOCK, run_folder
+from edgevid_train.run_folder import run_folder
 from edgevid_train.storage import absolute, blob_of, media, shown
 
 ASKED, VIDEOS = "prepare.json", "videos"
@@ -72,18 +72,27 @@ def begun(
     asked = {"data": str(absolute(data)), **asdict(encoding), "rates_hz": rates_hz}
     del asked["threads"]
     _refuse_sources(out, records)
-    if force:
-        check_folder(out, ASKED, (VIDEOS, LEDGER, CLIPS_CSV, LOCK), force=True)
-    goes_on = not force and is_folder(out) and any(path.name != LOCK for path in out.iterdir())
+    filled = is_folder(out) and any(not path.name.startswith(".") for path in out.iterdir())
+    if force and (filled or not is_folder(out)):
+        check_folder(out, ASKED, (VIDEOS, LEDGER, CLIPS_CSV, ".*"), force=True)
+    goes_on = filled and not force
     if goes_on:
         _check_same(out, asked)
     with run_folder(out, force=True, say=say):
         if not goes_on:
-            for old in sorted((out / VIDEOS).rglob("*.mp4")):
-                old.unlink()
+            for old in sorted((out / VIDEOS).rglob("*.mp4"), reverse=True):  # what lies in a folder before the folder
+                _remove(old)
             (out / CLIPS_CSV).unlink(missing_ok=True)
             write_json(out / ASKED, asked)
         yield
+
+
+def _remove(old: Path) -> None:
+    """A video, or the folder of one in chunks, whose chunks are gone already; it stays where it holds anything else."""
+    if not old.is_dir():
+        old.unlink()
+    elif not any(old.iterdir()):
+        old.rmdir()
 
 
 def _refuse_sources(out: Path, records: Sequence[ClipRecord]) -> None:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 
 from edgevid.errors import INTERRUPTED, EdgevidError
 
+_ASKING = (signal.SIGINT, signal.SIGTERM)
+"""Of which a second one quits at once."""
+
 
 class StoppedError(EdgevidError):
     """The person asked to stop, and what must be kept has been kept. The message says how to go on."""
@@ -30,10 +33,11 @@ def interruptible(on_first: Callable[[], None], *, alone: bool = True) -> Iterat
 
     def first(number: int, _frame: object) -> None:
         for done in before.keys() & {number, signal.SIGINT}:
-            signal.signal(done, signal.SIG_DFL)
+            # A terminal that closes says so twice, its shell and the system; nobody asks again by that.
+            signal.signal(done, signal.SIG_DFL if done in _ASKING else signal.SIG_IGN)
         if not asked.is_set():
             asked.set()
-            with contextlib.suppress(OSError):  # there may be no terminal any more
+            with contextlib.suppress(OSError, RuntimeError):  # no terminal any more, or in the middle of a line
                 on_first()
 
     if threading.current_thread() is not threading.main_thread():

@@ -33,17 +33,24 @@ def scalar_log(folder: Path, recipe: Recipe, step: int) -> Iterator[Log]:
         yield lambda _figures, _step: None
         return
     with contextlib.ExitStack() as open_:
-        open_.enter_context(_told_as_input_errors(folder))
-        board = open_.enter_context(SummaryWriter(str(folder / "tensorboard"), purge_step=step))
+        with _told_as_input_errors(folder):
+            board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+        open_.callback(_close, board, folder)
         run = open_.enter_context(_wandb_run(folder, recipe)) if recipe.log == "wandb" else None
 
         def log(figures: Mapping[str, float], step: int) -> None:
-            for name, value in figures.items():
-                board.add_scalar(name, value, step)
+            with _told_as_input_errors(folder):
+                for name, value in figures.items():
+                    board.add_scalar(name, value, step)
             if run is not None:
                 run.log({**figures, "step": step})
 
         yield log
+
+
+def _close(board: SummaryWriter, folder: Path) -> None:
+    with _told_as_input_errors(folder):
+        board.close()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.+)", re.DOTALL)
 _WRITTEN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://.*", re.DOTALL)
 _HTTP = re.compile(r"(https?):/{1,2}([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL | re.IGNORECASE)
 _FILE = re.compile(r"file:(?://([^/]*)(?=/)|(?!//))(/.*)", re.DOTALL | re.IGNORECASE)
+_LOGIN = re.compile(r"(?:ftps?|sftp|ssh|scp|smb|davs?|hdfs|webhdfs)://[^/?#@]*:.*@", re.DOTALL | re.IGNORECASE)
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -40,25 +41,26 @@ def named(text: str) -> Path:
         if text.lower().startswith("file:/"):
             raise InputError(f"{_told(text)}: a file's address is file:///folder/file")
         if _WRITTEN.fullmatch(text) is not None:
-            _check(text, "let the provider's own settings or environment hold them")
+            _check(text, text, "let the provider's own settings or environment hold them")
         return Path(text)
     scheme, host, path, query = found.groups()
     if not host.rpartition("@")[2]:
         raise InputError(f"{scheme}:// without a host is no address")
     instead = "give a signed address (…?signature), whose signature is not kept"
-    _check(f"{scheme}://{host}{text[found.end(2) :]}", instead)
+    _check(f"{scheme}://{host}{text[found.end(2) :]}", path, instead)
     name = Path(f"{scheme.lower()}://{host}{path}")
     if query:
         signatures.sign(_bare(name), query)
     return name
 
 
-def _check(address: str, instead: str) -> None:
+def _check(address: str, path: str, instead: str) -> None:
     """Refuse what a name must not hold: a run keeps it, and what is made of it is put below a folder of ours."""
     told = _told(printable(address))
-    if has_user(address):
+    over_http = _HTTP.fullmatch(address) is not None  # elsewhere an @ may part a container from its account
+    if has_user(address) if over_http else _LOGIN.match(address):
         raise InputError(f"{told}: user and password stand in the address, which a run would keep; {instead}")
-    if ".." in told.split("/"):
+    if ".." in path.split("/"):
         raise InputError(f"{told}: an address has no ..; write what it leads to")
 
 

@@ -59,8 +59,11 @@ def _train_sweep(
         combination, number = plan.runs[0]
         folder = combination.run_folder(out, number)
         first = Start(combination.request, combination.recipe(number), folder, resume=False)
-        ready(first, device, Reporter(Console(quiet=True)), stop)  # before anything of an earlier sweep is removed
+        # before anything of an earlier sweep is removed
+        ready(first, device, Reporter(Console(quiet=True)), stop, room=out)
         clear(out)
+        for combination, number in plan.runs:  # whatever else is there: no figures but its own are a run's
+            (combination.run_folder(out, number) / RESULT).unlink(missing_ok=True)
         plan.write(out)
     for count, (combination, number) in enumerate(plan.runs, start=1):
         folder = combination.run_folder(out, number)
@@ -76,7 +79,7 @@ def _train_sweep(
         except StoppedError:
             raise StoppedError(f"stopped in run {count} of {len(plan.runs)}; {again}") from None
         except LostError as error:
-            raise LostError(f"{error.__cause__ or error}; {again}") from None
+            raise type(error)(f"{error.__cause__ or error}; {again}") from None
         except InputError:
             _forget_unbegun(out)
             raise
