@@ -1,13 +1,18 @@
 """Clips that are drawn while a network trains: new ones every epoch, the same every time, in any number of processes"""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command_runs import started
 from safetensors.torch import load_file
 from tiny_run import RECIPE, distill, interrupt_at
 
@@ -126,3 +131,27 @@ def test_drawn_clips_alone_need_no_data(recipe: Path, tmp_path: Path) -> None:
     assert info.split.trained_on == ("50-57",)  # two epochs of four
     without_all = distill("--recipe", recipe, "--out", tmp_path / "x")
     assert (without_all.status, "--all" in without_all.err) == (2, True)
+
+
+def _hears_hangups() -> None:
+    """Under `nohup` a process would ignore them."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups here")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_ends_all_processes_of_a_training_at_once_lets_it_save(
+    recipe: Path, clips: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "run"
+    words = ("--recipe", recipe, "--data", clips, "--out", out, "--set", "optim.epochs=100000", "--device", "cpu")
+    command = [sys.executable, "-m", "edgevid", "train-distill", *map(str, words)]
+    piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with started(command, start_new_session=True, preexec_fn=_hears_hangups, **piped) as process:
+        assert process.stdout is not None
+        assert any("student 1/" in line for line in process.stdout)
+        os.killpg(process.pid, getattr(signal, name))
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 130, err
+    assert re.fullmatch(r"edgevid: stopped in epoch .* go on with: edgevid train-distill --resume --out .*\n", err)
+    assert load_student(out / "student" / "last").info.step > 0

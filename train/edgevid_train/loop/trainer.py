@@ -65,7 +65,7 @@ def train(
             plans = sampler.epoch(now.epoch)[now.position :]
             shares = [plan.part(processes.rank(), processes.count()) for plan in plans]
             with contextlib.closing(prefetch(shares, job.load, job.recipe.data.loaders)) as batches:
-                for share, batch in now.meter.watch(_saved_when_lost(batches, run)):
+                for share, batch in now.meter.watch(_saved_when_lost(batches, run, stop)):
                     lr = learning_rate(optim, now.step, total, sampler.batches, now.falls)
                     for group in optimizer.param_groups:
                         group["lr"] = lr * group["share"]
@@ -82,7 +82,7 @@ def train(
                         run.save("last")
                         saved_s = time.monotonic()
                     if stopped:
-                        raise StoppedError(f"stopped in epoch {now.epoch + 1} after {now.step} steps")
+                        raise _stopped(now)
 
             # The epoch is learned: whoever stops during validation resumes with the validation.
             run.save("last")
@@ -111,11 +111,20 @@ def train(
     return run.averaged.eval()
 
 
-def _saved_when_lost(batches: Iterable[Item], run: Run) -> Iterator[Item]:
-    """The batches. Where no more can be had, what was learned is saved; several processes would have to agree on it."""
+def _saved_when_lost(batches: Iterable[Item], run: Run, stop: Callable[[], bool]) -> Iterator[Item]:
+    """The batches. Where no more can be had, what was learned is saved; several processes would have to agree on it.
+
+    What ends this process may have ended those that draw for it, too: then it is no loss, but the stop that is asked.
+    """
     try:
         yield from batches
     except LostError:
         if processes.count() == 1:
             run.save("last")
+            if stop():
+                raise _stopped(run.progress) from None
         raise
+
+
+def _stopped(now: Progress) -> StoppedError:
+    return StoppedError(f"stopped in epoch {now.epoch + 1} after {now.step} steps")

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -38,6 +39,7 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        _begin_tracker()
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(count, context, initializer=_begin)
 
@@ -93,6 +95,20 @@ def paths_in(file: Path | None) -> PathBank | None:
 def backgrounds_in(folder: Path | None) -> BackgroundBank | None:
     """Read once in each process. Raises InputError as BackgroundBank."""
     return None if folder is None else BackgroundBank(folder)
+
+
+def _begin_tracker() -> None:
+    """Python's process that tidies up after others, begun where a closing terminal does not reach it.
+
+    One that takes its place in the middle complains, at length, of what it was never told.
+    """
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _begin() -> None:
