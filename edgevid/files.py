@@ -1,7 +1,6 @@
 """Writing files so that an interruption or a full disk loses nothing that was there before."""
 
 import contextlib
-import ctypes
 import errno
 import fnmatch
 import json
@@ -98,12 +97,12 @@ def check_json(path: Path, *, force: bool) -> None:
         raise InputError(f"{path} is no .json file, and --force does not replace it with figures: name another file")
 
 
-def check_files(*paths: Path | None, force: bool) -> None:
-    """As `check_file`, for each of several, which must be different ones; None is none. Raises InputError."""
-    check_different(*paths)
-    for path in paths:
-        if path:
-            check_file(path, force=force)
+def check_files(out: Path, json: Path | None, *, force: bool) -> None:
+    """As `check_file`, for a file and, as `check_json`, for its figures: two different ones. Raises InputError."""
+    check_different(out, json)
+    check_file(out, force=force)
+    if json:
+        check_json(json, force=force)
 
 
 def check_folder(path: Path, mark: str, parts: Collection[str] = (), *, force: bool) -> None:
@@ -195,6 +194,8 @@ def _exchange(new: Path, old: Path) -> None:
 
 def _exchanged_at_once(one: bytes, other: bytes) -> bool:
     """Whether the system could. Python has no such call of its own."""
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "darwin":
         failed = libc.renamex_np(one, other, _SWAP)

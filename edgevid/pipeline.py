@@ -184,7 +184,7 @@ class Pipeline:
             changes = self._detector.finish() if decision.reset else []
             self._emit(changes + self._detector.update(decision.time_s, decision.scores))
         if decisions:
-            self.latencies.add((self._clock() - self._decided.captured_s) * 1e3)
+            self.latencies.add(self._publisher.latency_ms(self._decided))
         return True
 
     def finish(self) -> None:

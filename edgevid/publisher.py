@@ -40,7 +40,7 @@ class Publisher:
 
     def event(self, change: Change, frame: Frame, exit: str, dropped: int) -> None:
         """Tell a change. `frame` and `exit` decided it; `dropped`: frames of the run so far."""
-        latency_ms = (self._clock() - frame.captured_s) * 1e3
+        latency_ms = self.latency_ms(frame)
         event = Event(
             type=change.type,
             id=f"{self._run}-{change.number}",
@@ -61,6 +61,10 @@ class Publisher:
         self.events = (*self.events[1 - RECENT_EVENTS :], event)
         for sink in self._sinks:
             sink.event(event)
+
+    def latency_ms(self, frame: Frame) -> float:
+        """From the capture of a frame to now."""
+        return (self._clock() - frame.captured_s) * 1e3
 
     def notice(self, word: str, text: str, time_s: float) -> None:
         """Tell what is wrong, or right again. See `Notice` for what each is."""

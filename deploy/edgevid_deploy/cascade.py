@@ -85,10 +85,8 @@ class _Walk:
 
 def _only(manifest: Manifest, exit_: int) -> Sequence[float | None]:
     """Thresholds by which every step ends at one exit."""
-    thresholds: list[float | None] = [None] * len(manifest.exits)
-    if exit_ < len(thresholds) - 1:
-        thresholds[exit_] = 0.0
-    return thresholds
+    before_last = range(len(manifest.exits) - 1)
+    return [*(0.0 if i == exit_ else None for i in before_last), None]
 
 
 def _drawn(ways: Sequence[str]) -> Iterator[str]:

@@ -85,7 +85,7 @@ def verify(
         tolerance = max(TOLERANCES[stored_precision(file)] for file in files)
     frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
     whole = replace(compare(model, other, frames, tolerance=tolerance), against=_name(against, other.manifest))
-    cascade = open_cascade(against, threads)
+    cascade = cascade_of(other)
     if not (isinstance(model, StreamModel) and model.manifest.conditional and cascade is not None):
         return whole, None
     frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
@@ -114,19 +114,14 @@ def open_reference(against: str | Path, threads: int = 1) -> StreamModel | ClipM
     return WholeStream(checkpoint.student, describe(checkpoint.student, checkpoint.recipe, checkpoint.labels))
 
 
-def open_cascade(against: str | Path, threads: int = 1) -> StreamModel | None:
-    """What a cascade is compared with: a student that stops and holds as the exported one does, or such a model.
+def cascade_of(reference: StreamModel | ClipModel) -> StreamModel | None:
+    """What a cascade is compared with: the same student, that stops and holds as an exported one does, or such a model.
 
     None where the other model computes every exit.
-
-    Raises:
-        InputError: as `open_reference`.
     """
-    if is_model(against):
-        model = load(against, threads=threads)
-        return model if isinstance(model, StreamModel) and model.manifest.conditional else None
-    checkpoint = load_student(Path(against))
-    return TorchStream(checkpoint.student, describe(checkpoint.student, checkpoint.recipe, checkpoint.labels))
+    if isinstance(reference, WholeStream):
+        return TorchStream(reference.student, reference.manifest)
+    return reference if isinstance(reference, StreamModel) and reference.manifest.conditional else None
 
 
 def sampled_pixels(videos: Sequence[str | Path], manifest: Manifest) -> Iterator[Pixels]:

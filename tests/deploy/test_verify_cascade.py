@@ -16,7 +16,7 @@ from edgevid.models.contract import Outputs
 from edgevid.models.load import load, read_model
 from edgevid_deploy.cascade import compare_cascades
 from edgevid_deploy.commands import register
-from edgevid_deploy.verify import open_cascade
+from edgevid_deploy.verify import cascade_of, open_reference
 
 FRAMES = list(moving_pictures(40, 64, 48))
 
@@ -47,7 +47,9 @@ class Wrong:
 
 
 def test_an_exported_cascade_ends_and_holds_as_the_trained_one(exported, checkpoint):
-    result = compare_cascades(load(exported / "small.onnx"), open_cascade(checkpoint), FRAMES, tolerance=1e-4)
+    result = compare_cascades(
+        load(exported / "small.onnx"), cascade_of(open_reference(checkpoint)), FRAMES, tolerance=1e-4
+    )
     assert result.problems == ()
     assert result.steps == len(FRAMES) == sum(result.ends.values())
     assert list(result.ends) == [*(e.name for e in load(exported / "small.onnx").manifest.exits), "hold"]
@@ -62,13 +64,13 @@ def test_an_exported_cascade_ends_and_holds_as_the_trained_one(exported, checkpo
 )
 def test_a_wrong_branch_is_found(exported, checkpoint, fault, says):
     package = Wrong(load(exported / "small.onnx"), fault)
-    result = compare_cascades(package, open_cascade(checkpoint), FRAMES, tolerance=1e-4)
+    result = compare_cascades(package, cascade_of(open_reference(checkpoint)), FRAMES, tolerance=1e-4)
     assert any(problem.startswith(says) for problem in result.problems)
 
 
 def test_no_frames_is_no_proof(exported, checkpoint):
     with pytest.raises(InputError, match="too few frames"):
-        compare_cascades(load(exported / "small.onnx"), open_cascade(checkpoint), [], tolerance=1e-4)
+        compare_cascades(load(exported / "small.onnx"), cascade_of(open_reference(checkpoint)), [], tolerance=1e-4)
 
 
 def test_a_file_is_refused_whose_whole_steps_alone_are_right(exported, checkpoint, video, tmp_path):

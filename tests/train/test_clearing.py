@@ -13,6 +13,11 @@ from edgevid_train.clearing import clear
 from edgevid_train.commands import register
 
 
+def asking(recipe: Path, clips: Path, out: Path, *more: object) -> tuple[object, ...]:
+    """The words of a short run, or, with `*SWEPT`, of a sweep of two."""
+    return ("--recipe", recipe, "--data", clips, "--out", out, *ONCE, *more)
+
+
 def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
@@ -25,6 +30,8 @@ def put(folder: Path, *names: str) -> None:
 
 
 ONCE = ("--set", "teacher_optim.epochs=1")
+EPOCH = ("--set", "optim.epochs=1")
+SWEPT = ("--sweep", "mix.mixup=0,0.4")
 RUN = (
     "run.json",
     "recipe.toml",
@@ -85,8 +92,7 @@ def test_a_plan_or_a_recipe_of_the_persons_own_stays(tmp_path: Path) -> None:
 
 def test_a_sweep_does_not_begin_from_what_it_would_replace(recipe: Path, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "sweep"
-    asked = ("--recipe", recipe, "--data", clips, "--out", out, "--sweep", "mix.mixup=0,0.4", *ONCE)
-    asked += ("--set", "optim.epochs=1")
+    asked = asking(recipe, clips, out, *SWEPT, *EPOCH)
     assert distill(*asked).status == 0
     (out / "sweep-2-mixup-0.4" / "seed-0" / "run.json").unlink()
     before = files(out)
@@ -115,21 +121,8 @@ def test_videos_in_folders_that_are_called_like_a_runs_own_survive(recipe: Path,
 
 def test_what_another_command_left_is_not_taken_for_this_ones(recipe: Path, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    swept = ("--sweep", "mix.mixup=0,0.4", "--set", "optim.epochs=1", "--set", "teacher_optim.epochs=1")
-    assert distill("--recipe", recipe, "--data", clips, "--out", out, *swept).status == 0
-    ran = run_command(
-        register,
-        "train-teacher",
-        "--recipe",
-        recipe,
-        "--data",
-        clips,
-        "--out",
-        out,
-        "--force",
-        "--set",
-        "teacher_optim.epochs=1",
-    )
+    assert distill(*asking(recipe, clips, out, *SWEPT, *EPOCH)).status == 0
+    ran = run_command(register, "train-teacher", *asking(recipe, clips, out), "--force")
     assert ran.status == 0, ran.err
     assert not (out / "plan.json").exists()
     assert not list(out.glob("sweep*"))
@@ -152,7 +145,7 @@ def test_a_sweep_begun_again_takes_nothing_from_the_one_before(
     recipe: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "sweep"
-    asked = ("--recipe", recipe, "--data", clips, "--out", out, "--sweep", "mix.mixup=0,0.4", *ONCE)
+    asked = asking(recipe, clips, out, *SWEPT)
     assert distill(*asked, "--set", "optim.epochs=1").status == 0
     with monkeypatch.context() as patched:
         interrupt_at(patched, 1)
@@ -168,18 +161,7 @@ def test_a_run_does_not_begin_from_what_it_would_replace(
     recipe: Path, clips: Path, tmp_path: Path, option: str
 ) -> None:
     out = tmp_path / "run"
-    asked = (
-        "--recipe",
-        recipe,
-        "--data",
-        clips,
-        "--out",
-        out,
-        "--set",
-        "optim.epochs=1",
-        "--set",
-        "teacher_optim.epochs=1",
-    )
+    asked = asking(recipe, clips, out, *EPOCH)
     assert distill(*asked).status == 0
     before = files(out)
     ran = distill(*asked, "--force", option, out)

@@ -22,6 +22,7 @@ from edgevid_train.usable import QUALITY
 
 _FILES = (LEDGER, QUALITY, SPLITS, CV, CONFUSION, PRETRAINED_FIGURES, RECONSTRUCTION, RESULT, FIGURES, TABLE)
 """Of a run's folder, beside what says whose it is, which goes last."""
+_ROOMS = {name for names in ROOMS.values() for name in names}
 _NESTED = re.compile(r"fold-\d+|sweep-\d+-.+|seed-\d+")
 """Folders in which all of it may be again."""
 _OF_ROOM = re.compile(r"last|best|tensorboard|predictions\.json|seen|lesson-\d+|wandb.*|\.(last|best)\..+")
@@ -46,8 +47,7 @@ def is_own(path: Path, out: Path) -> bool:
     if not path.is_relative_to(out):
         return False
     first, *_ = (*path.relative_to(out).parts, "")
-    rooms = {name for names in ROOMS.values() for name in names}
-    return first in {"", RUN, RECIPE, PLAN, *_FILES, *rooms} or _NESTED.fullmatch(first) is not None
+    return first in {"", RUN, RECIPE, PLAN, *_FILES, *_ROOMS} or _NESTED.fullmatch(first) is not None
 
 
 def clear(out: Path) -> None:
@@ -57,7 +57,7 @@ def clear(out: Path) -> None:
         InputError: something cannot be removed.
     """
     try:
-        for name in {name for names in ROOMS.values() for name in names}:
+        for name in _ROOMS:
             _clear_room(out / name)
         for nested in out.iterdir() if out.is_dir() else ():
             if _NESTED.fullmatch(nested.name) and nested.is_dir():

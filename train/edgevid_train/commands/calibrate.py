@@ -58,7 +58,7 @@ def calibrate(
     from rich.console import Console
 
     from edgevid.errors import CheckFailedError
-    from edgevid.files import check_files, check_json, write_json
+    from edgevid.files import check_files, write_json
     from edgevid_train.calibration.calibrate import calibrate as run
     from edgevid_train.calibration.calibrate import write_calibrated
     from edgevid_train.calibration.report import failure, show
@@ -67,8 +67,6 @@ def calibrate(
 
     promise = Promise(risk, confidence)
     check_files(out, json, force=force)
-    if json:
-        check_json(json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter(Console())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)

@@ -118,14 +118,12 @@ def fit_events(
     import cv2
     from rich.console import Console
 
-    from edgevid.files import check_files, check_json, write_json
+    from edgevid.files import check_files, write_json
     from edgevid_train.evaluate.fit_events import fit_model, show, write_fitted
     from edgevid_train.evaluate.stream_plan import StreamSettings
     from edgevid_train.reporter import Reporter
 
     check_files(out, json, force=force)
-    if json:
-        check_json(json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter(Console())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)

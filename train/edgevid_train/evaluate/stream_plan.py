@@ -125,7 +125,7 @@ def probe(file: Path, least_s: float = 0.0) -> Video:
             if seconds is not None and seconds > least_s:
                 break
         else:
-            seconds = max(frame.time_s, seconds or 0.0) if frame.time_s < least_s else frame.time_s
+            seconds = max(frame.time_s, seconds or 0.0)
         return Video(file, width, height, seconds)
 
 
@@ -147,10 +147,11 @@ def plan_streams(records: Sequence[ClipRecord], negatives: Sequence[Path], setti
             plans.skipped[str(file)] = str(error).removeprefix(f"{file}: ")
     groups: dict[str, list[ClipRecord]] = defaultdict(list)
     for record in records:
-        if record.file in videos and (record.start_s == 0 or record.start_s < videos[record.file].seconds):
+        video = videos.get(record.file)
+        if video is not None and (record.start_s == 0 or record.start_s < video.seconds):
             groups[record.group].append(record)
             continue
-        if record.file in videos:
+        if video is not None:
             plans.skipped[record.id] = f"no frames from {record.start_s:g} s on"
         if record.label != BACKGROUND:
             plans.unreadable.append(record)

@@ -69,6 +69,7 @@ class StreamSource(Source):
     def _play(self) -> Generator[tuple[Pixels, float], None, None]:
         for i, piece in enumerate(self._plan.pieces):
             step_s, since_s = USUAL_STEP_S, 0.0
+            action = piece.record if isinstance(piece, Shown) and piece.is_action else None
             following = self._rest(piece, i) if isinstance(piece, Rest) else self._shown(piece)
             count = 0
             for pixels, at_s in following:
@@ -79,17 +80,14 @@ class StreamSource(Source):
                     self._last = pixels
                 yield pixels, self._begin_s + at_s
             if not count:
-                if isinstance(piece, Shown) and piece.is_action:
-                    assert piece.record is not None
-                    self.missing.append(piece.record)
+                if action is not None:
+                    self.missing.append(action)
                 continue
             begin_s = self._begin_s
             self._begin_s += since_s + step_s
-            if isinstance(piece, Shown) and piece.is_action:
-                assert piece.record is not None
-                record = piece.record
-                for label in record.labels if self._several else record.labels[:1]:
-                    self.actions.append(Action(label, begin_s, self._begin_s, record.group, record.id))
+            if action is not None:
+                for label in action.labels if self._several else action.labels[:1]:
+                    self.actions.append(Action(label, begin_s, self._begin_s, action.group, action.id))
             else:
                 self.gap_s += self._begin_s - begin_s
 
@@ -147,12 +145,11 @@ class StreamSource(Source):
         wanted, counts, faults = self.wanted, asdict(self.counts), dict(self.faults)
         self.wanted = lambda _: True
         try:
-            for piece in self._plan.pieces[i + 1 :]:
-                if isinstance(piece, Shown):
-                    with closing(self._shown(piece)) as frames:
-                        for pixels, _ in frames:
-                            if pixels.size:
-                                return pixels
+            for piece in (piece for piece in self._plan.pieces[i + 1 :] if isinstance(piece, Shown)):
+                with closing(self._shown(piece)) as frames:
+                    found = next((pixels for pixels, _ in frames if pixels.size), None)
+                if found is not None:
+                    return found
             return held
         finally:
             self.wanted, self.faults = wanted, faults
