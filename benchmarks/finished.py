@@ -7,7 +7,7 @@ from typing import Any
 
 from edgevid.errors import InputError
 from edgevid_train.checkpoint import CV, ROOMS, Kind
-from edgevid_train.phases import PREDICTIONS
+from edgevid_train.runs.phases import PREDICTIONS
 
 Clip = tuple[str, float]
 """A held-out clip: its file and where it starts, in seconds."""

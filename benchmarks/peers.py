@@ -40,15 +40,15 @@ from edgevid.models.load import load
 from edgevid_deploy.export import export
 from edgevid_train.checkpoint import Kind, load_teacher
 from edgevid_train.evaluate.paired import mcnemar_exact
-from edgevid_train.given import teacher_for
 from edgevid_train.loop.allocator import keep_freed_memory
 from edgevid_train.loop.interrupt import interruptible
 from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.teachers import BuiltTeacher, TeacherOutputs
 from edgevid_train.recipe import load_recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.request import RUN, RunRequest, begun, resumed
-from edgevid_train.run import train_folds
+from edgevid_train.runs.given import teacher_for
+from edgevid_train.runs.request import RUN, RunRequest, begun, resumed
+from edgevid_train.runs.train import train_folds
 
 STEPS = 5  # of each turn
 OURS = "ours"

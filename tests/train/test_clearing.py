@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import distill, interrupt_at
 
-from edgevid_train.clearing import clear
 from edgevid_train.commands import register
+from edgevid_train.runs.clearing import clear
 
 
 def asking(recipe: Path, clips: Path, out: Path, *more: object) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import ClipCache, DecodeError, IndexStore
 from edgevid_train.ledger import Ledger
-from edgevid_train.usable import read_clips
+from edgevid_train.runs.usable import read_clips
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def _process(rank: int, count: int, port: int, work: Callable[..., Any], args: t
 def in_processes(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     """What `work` returns or raises in each of so many processes that make one group."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["edgevid_train.pretrain", "hypothesis", "pytest", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(["edgevid_train.runs.pretrain", "hypothesis", "pytest", "torch.utils.tensorboard"])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -13,12 +13,12 @@ from tiny_run import RECIPE, distill, interrupt_at, write_clips
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
 from edgevid_train.annotations import read_data
-from edgevid_train.bundled import init_from
 from edgevid_train.checkpoint import load_fitting, load_student, load_teacher, load_trainer, read_info
 from edgevid_train.describe import describe
 from edgevid_train.marks import trained_among
 from edgevid_train.models.student import Student
 from edgevid_train.recipe import AboutConfig, load_recipe
+from edgevid_train.runs.bundled import init_from
 from edgevid_train.synthetic.write import Request, write_dataset
 
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tiny_run import distill, tiny_recipe
 
 from edgevid.errors import InputError
-from edgevid_train.request import RECIPE as RECIPE_FILE
-from edgevid_train.request import RUN, RunRequest
-from edgevid_train.run_folder import LOCK, run_folder
+from edgevid_train.runs.folder import LOCK, run_folder
+from edgevid_train.runs.request import RECIPE as RECIPE_FILE
+from edgevid_train.runs.request import RUN, RunRequest
 
 GOING_ON = rf"a run is going on in it, process {os.getpid()} on \S+; wait for it, stop it, or choose another --out"
 
@@ -33,7 +33,7 @@ def test_no_second_run_in_it_above_it_or_below_it(tmp_path: Path, monkeypatch: p
     out = tmp_path / "a" / "b" / "out"
     with run_folder(out, force=False, say=quiet):
         # Of this process' own folders those below one another are a sweep's: another process is what is meant.
-        monkeypatch.setattr("edgevid_train.run_folder._own", set())
+        monkeypatch.setattr("edgevid_train.runs.folder._own", set())
         with pytest.raises(InputError, match=GOING_ON) as caught, run_folder(out / other, force=True, say=quiet):
             pass
         assert str(caught.value).startswith(str(out))

@@ -23,7 +23,7 @@ from edgevid_train.loop.schedule import check_held_out, is_plateau, learning_rat
 from edgevid_train.losses.tasks import StudentTask, TeacherTask
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import TeacherConfig, build_teacher
-from edgevid_train.phases.phase import _backbone
+from edgevid_train.runs.phases.phase import _backbone
 
 
 def rates(optim: OptimConfig, per_epoch: int) -> list[float]:

@@ -17,7 +17,7 @@ from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
 from edgevid_train.checkpoint import find_checkpoint, load_student
 from edgevid_train.models.student import Student, StudentConfig
-from edgevid_train.phases import memory
+from edgevid_train.runs.phases import memory
 from edgevid_train.samples.kept_sights import read_seen, write_seen
 from edgevid_train.samples.lone_clip import LoneClip
 from edgevid_train.samples.sights import Deck, MemoryConfig, Seen, SightPlans, SightStreams

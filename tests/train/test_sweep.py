@@ -17,10 +17,10 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
 from edgevid_train.evaluate.metrics import Prediction, summarise
 from edgevid_train.recipe import load_recipe
-from edgevid_train.sweep import run as sweep_run
-from edgevid_train.sweep.figures import compare
-from edgevid_train.sweep.plan import parse
-from edgevid_train.sweep.teacher import teaching
+from edgevid_train.runs.sweep import run as sweep_run
+from edgevid_train.runs.sweep.figures import compare
+from edgevid_train.runs.sweep.plan import parse
+from edgevid_train.runs.sweep.teacher import teaching
 
 FEW = ("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0")
 

@@ -15,7 +15,7 @@ from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_teacher
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
 from edgevid_train.losses.teacher_outputs import ClipAnswer, ask_teacher
-from edgevid_train.phases import teacher
+from edgevid_train.runs.phases import teacher
 from edgevid_train.samples.held_out import spread
 
 LARGE = pytest.mark.slow  # thirty million parameters

@@ -13,9 +13,9 @@ from tiny_run import RECIPE, interrupt_at, write_clips
 from edgevid_train import commands
 from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_teacher, read_info
-from edgevid_train.given import leaked, teacher_for
 from edgevid_train.marks import marks_of
 from edgevid_train.models.ensemble import Ensemble
+from edgevid_train.runs.given import leaked, teacher_for
 
 VIDEOMAE = """
 name = "masked"

@@ -164,7 +164,7 @@ def _labelled(
     all_: bool,
 ) -> dict[str, Any]:
     """Fields of a `RunRequest` that every training on labelled videos asks for."""
-    from edgevid_train.bundled import init_from
+    from edgevid_train.runs.bundled import init_from
     from edgevid_train.storage import absolute
 
     return {
@@ -204,15 +204,15 @@ def _run(
     from edgevid_train.loop.allocator import keep_freed_memory
     from edgevid_train.loop.devices import make_accelerator
     from edgevid_train.loop.interrupt import interruptible
-    from edgevid_train.pretrain import pretrain
     from edgevid_train.recipe import load_recipe
     from edgevid_train.reporter import LastingConsole, Reporter
-    from edgevid_train.request import PretrainRequest, RunRequest, begun, resumed
-    from edgevid_train.run import train_folds
+    from edgevid_train.runs.pretrain import pretrain
+    from edgevid_train.runs.request import PretrainRequest, RunRequest, begun, resumed
+    from edgevid_train.runs.sweep.plan import SweepPlan
+    from edgevid_train.runs.sweep.run import is_sweep, train_sweep
+    from edgevid_train.runs.sweep.table import TABLE
+    from edgevid_train.runs.train import train_folds
     from edgevid_train.storage.faults import HOSTS
-    from edgevid_train.sweep.plan import SweepPlan
-    from edgevid_train.sweep.run import is_sweep, train_sweep
-    from edgevid_train.sweep.table import TABLE
 
     keep_freed_memory()
     cv2.setNumThreads(1)  # the loaders are threads already
@@ -262,7 +262,7 @@ def _run(
 def _check_apart(json: Path | None, out: Path) -> None:
     """Raises InputError where the figures would take the place of the run's folder, or of what it keeps there."""
     from edgevid.errors import InputError
-    from edgevid_train.clearing import is_own
+    from edgevid_train.runs.clearing import is_own
 
     if json and is_own(json, out):
         raise InputError(f"--json {json} is what the run itself writes: name another file")

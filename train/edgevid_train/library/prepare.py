@@ -29,7 +29,7 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.decode.chunks import chunks_of, pieces
 from edgevid_train.ledger import LEDGER, Ledger
-from edgevid_train.run_folder import run_folder
+from edgevid_train.runs.folder import run_folder
 from edgevid_train.storage import absolute, blob_of, media, shown
 
 ASKED, VIDEOS = "prepare.json", "videos"

@@ -12,8 +12,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from edgevid.files import write_json, write_text
-from edgevid_train.sweep.figures import Compared
-from edgevid_train.sweep.plan import Combination, SweepPlan
+from edgevid_train.runs.sweep.figures import Compared
+from edgevid_train.runs.sweep.plan import Combination, SweepPlan
 
 FIGURES, TABLE = "sweep.json", "sweep.csv"
 NAMES = {"top1": "top-1", "map": "mAP"}

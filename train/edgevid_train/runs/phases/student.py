@@ -22,9 +22,9 @@ from edgevid_train.losses.tasks import StudentTask
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import Teacher
 from edgevid_train.paths import learn_paths
-from edgevid_train.phases.fold import Fold, Setting
-from edgevid_train.phases.memory import train_memory
-from edgevid_train.phases.phase import (
+from edgevid_train.runs.phases.fold import Fold, Setting
+from edgevid_train.runs.phases.memory import train_memory
+from edgevid_train.runs.phases.phase import (
     answers_of,
     begin_from,
     conclude,

@@ -20,7 +20,7 @@ from edgevid.files import exists, write_text
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers import build_teacher
 from edgevid_train.recipe import Recipe, load_recipe
-from edgevid_train.request import RunRequest, begun, check_same, check_same_recipe, check_signed
+from edgevid_train.runs.request import RunRequest, begun, check_same, check_same_recipe, check_signed
 
 PLAN = "plan.json"
 RESULT = "result.json"

@@ -17,8 +17,8 @@ from edgevid_train.checkpoint import (
 )
 from edgevid_train.models.teacher_config import TeacherConfig
 from edgevid_train.recipe import Recipe
-from edgevid_train.request import RunRequest
-from edgevid_train.run_splits import RunSplit
+from edgevid_train.runs.request import RunRequest
+from edgevid_train.runs.splits import RunSplit
 
 
 def teacher_for(path: Path, held_out: Collection[str]) -> Path:

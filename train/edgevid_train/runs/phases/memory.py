@@ -15,8 +15,8 @@ from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.loop.job import Job, Validate
 from edgevid_train.losses.tasks import MemoryTask
 from edgevid_train.models.student import Student
-from edgevid_train.phases.fold import Fold, Setting
-from edgevid_train.phases.phase import is_finished, job_for, label_loss_of, learn, training_clips
+from edgevid_train.runs.phases.fold import Fold, Setting
+from edgevid_train.runs.phases.phase import is_finished, job_for, label_loss_of, learn, training_clips
 from edgevid_train.samples.dataset import STUDENT
 from edgevid_train.samples.kept_sights import read_seen, write_seen
 from edgevid_train.samples.sights import Deck, Seen, SightPlans, SightStreams

@@ -11,7 +11,7 @@ from edgevid_train.loop.schedule import check_held_out
 from edgevid_train.negatives import deal
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.request import RunRequest
+from edgevid_train.runs.request import RunRequest
 from edgevid_train.samples.split import Split, check_labels, grouped_folds, holdout
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevid_train.recipe import Recipe
-from edgevid_train.sweep.plan import Combination, SweepPlan
+from edgevid_train.runs.sweep.plan import Combination, SweepPlan
 
 _OF_STUDENTS = {
     *("name", "about", "log", "student", "distill", "optim", "curriculum", "paths", "clip_pool", "events", "hold"),

@@ -9,7 +9,7 @@ from edgevid.errors import InputError, first_line
 from edgevid.files import write_json
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.loop import processes
-from edgevid_train.run_splits import RunSplit
+from edgevid_train.runs.splits import RunSplit
 
 SPLITS = "splits.json"
 

@@ -1,0 +1,8 @@
+"""The two phases of distillation on one split: first the teacher, then the student that learns from it."""
+
+from edgevid_train.runs.phases.fold import Fold, Setting
+from edgevid_train.runs.phases.phase import PREDICTIONS, is_finished
+from edgevid_train.runs.phases.student import train_student
+from edgevid_train.runs.phases.teacher import train_teacher
+
+__all__ = ["PREDICTIONS", "Fold", "Setting", "is_finished", "train_student", "train_teacher"]
