@@ -12,9 +12,9 @@ from pathlib import Path
 from edgevid.errors import InputError
 from edgevid.files import write_text
 from edgevid_train.checkpoint import CONFUSION, CV, INFO, PRETRAINED_FIGURES, RECONSTRUCTION, ROOMS
-from edgevid_train.runs.kept_splits import SPLITS
 from edgevid_train.ledger import LEDGER
 from edgevid_train.recipe import Recipe
+from edgevid_train.runs.kept_splits import SPLITS
 from edgevid_train.runs.request import RECIPE, RUN, PretrainRequest, RunRequest
 from edgevid_train.runs.sweep.plan import PLAN, RESULT
 from edgevid_train.runs.sweep.table import FIGURES, TABLE

@@ -27,7 +27,6 @@ from edgevid_train.checkpoint import (
     kept_part,
     load_weights,
 )
-from edgevid_train.runs.clearing import begin
 from edgevid_train.decode import ClipCache, IndexStore, disk_clips
 from edgevid_train.evaluate.reconstruction import draw_reconstruction, reconstruction_figures
 from edgevid_train.ledger import LEDGER, Ledger
@@ -41,12 +40,13 @@ from edgevid_train.loop.trainer import train
 from edgevid_train.marks import marks_of_all
 from edgevid_train.masked import ClipShape, MaskedBatch, MaskedClips, MaskedTask, hidden_patches
 from edgevid_train.models.videomae import MaskedVideoMAE
-from edgevid_train.runs.phases import is_finished
-from edgevid_train.runs.readiness import fits_into_memory
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.runs.request import PretrainRequest, Start
+from edgevid_train.runs.clearing import begin
 from edgevid_train.runs.folder import resumable, run_folder
+from edgevid_train.runs.phases import is_finished
+from edgevid_train.runs.readiness import fits_into_memory
+from edgevid_train.runs.request import PretrainRequest, Start
 from edgevid_train.samples.dataset import shards_of
 from edgevid_train.samples.sampler import Sampler
 from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces

@@ -11,12 +11,9 @@ from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.overlaps import with_overlapping
-from edgevid_train.runs.bundled import bundled_weights
 from edgevid_train.checkpoint import WEIGHTS, Kind, beginning_of, gather, kept_part, load_fitting, load_teacher
-from edgevid_train.runs.clearing import is_own
 from edgevid_train.decode import IndexStore
 from edgevid_train.describe import describe
-from edgevid_train.runs.given import given_teachers, leaks, members_for
 from edgevid_train.loop.devices import Device, make_accelerator
 from edgevid_train.loop.scalars import check_log
 from edgevid_train.models.student import Student
@@ -25,6 +22,9 @@ from edgevid_train.negatives import read_negatives
 from edgevid_train.paths import check_paths
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
+from edgevid_train.runs.bundled import bundled_weights
+from edgevid_train.runs.clearing import is_own
+from edgevid_train.runs.given import given_teachers, leaks, members_for
 from edgevid_train.runs.request import RunRequest, Start
 from edgevid_train.runs.splits import RunSplit, check_figures_decide, read_extra, splits_of, with_first_label
 from edgevid_train.samples.dataset import labels_of

@@ -19,25 +19,25 @@ from edgevid.files import write_json
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import CONFUSION, CV, load_teacher
-from edgevid_train.runs.clearing import begin
 from edgevid_train.decode import ClipCache, disk_clips, with_context
 from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
-from edgevid_train.runs.given import seen_before
-from edgevid_train.runs.kept_splits import keep_splits
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device
 from edgevid_train.models.teachers import Teacher
-from edgevid_train.runs.phases import Fold, Setting, train_student, train_teacher
-from edgevid_train.runs.readiness import Ready, ready
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.runs.request import RunRequest, Start
+from edgevid_train.runs.clearing import begin
 from edgevid_train.runs.folder import resumable, run_folder
+from edgevid_train.runs.given import seen_before
+from edgevid_train.runs.kept_splits import keep_splits
+from edgevid_train.runs.phases import Fold, Setting, train_student, train_teacher
+from edgevid_train.runs.readiness import Ready, ready
+from edgevid_train.runs.request import RunRequest, Start
+from edgevid_train.runs.usable import usable_clips
 from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.places import read_places
 from edgevid_train.samples.split import Split, check_labels
-from edgevid_train.runs.usable import usable_clips
 
 
 def train_folds(

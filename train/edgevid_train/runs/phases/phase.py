@@ -29,8 +29,8 @@ from edgevid_train.loop.optim import OptimConfig
 from edgevid_train.loop.trainer import train
 from edgevid_train.losses.label_loss import LabelLoss, class_weights
 from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.recipe import Recipe
+from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.samples.augment import Clip
 from edgevid_train.samples.balance import kinds_of
 from edgevid_train.samples.batch import Samples

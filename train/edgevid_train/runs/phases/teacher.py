@@ -11,13 +11,13 @@ from edgevid.models.scores import Scores, activate
 from edgevid_train.checkpoint import CheckpointInfo, gather, load_teacher, read_info, write_ensemble
 from edgevid_train.evaluate.metrics import Prediction, figures
 from edgevid_train.evaluate.predict import predictions
-from edgevid_train.runs.given import members_for
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import make_accelerator
 from edgevid_train.losses.tasks import TeacherTask
 from edgevid_train.losses.teacher_outputs import ask_teacher
 from edgevid_train.marks import marks_of_all
 from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.runs.given import members_for
 from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.runs.phases.phase import (
     answers_of,

@@ -9,19 +9,19 @@ from rich.console import Console
 
 from edgevid.errors import CheckFailedError, InputError
 from edgevid.files import write_json
-from edgevid_train.runs.clearing import clear
 from edgevid_train.loop.devices import Device
 from edgevid_train.loop.interrupt import StoppedError
-from edgevid_train.runs.readiness import ready
 from edgevid_train.reporter import Reporter
-from edgevid_train.runs.request import RUN, RunRequest, Start, resumed
-from edgevid_train.runs.train import train_folds
+from edgevid_train.runs.clearing import clear
 from edgevid_train.runs.folder import LOCK, run_folder
-from edgevid_train.storage import LostError
+from edgevid_train.runs.readiness import ready
+from edgevid_train.runs.request import RUN, RunRequest, Start, resumed
 from edgevid_train.runs.sweep.figures import compare
 from edgevid_train.runs.sweep.plan import PLAN, RESULT, Combination, SweepPlan
 from edgevid_train.runs.sweep.table import rows_of, show, write_table
 from edgevid_train.runs.sweep.teacher import taught_before
+from edgevid_train.runs.train import train_folds
+from edgevid_train.storage import LostError
 
 
 def is_sweep(out: Path) -> bool:
