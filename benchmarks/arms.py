@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from edgevid.errors import InputError
 from edgevid.files import write_json
 from edgevid_train.annotations import read_data
-from edgevid_train.evaluate.metrics import log_loss
-from edgevid_train.evaluate.resampling import DRAWS, Interval, draw, drawn_means, middle_95
+from edgevid_train.evaluate.figures.metrics import log_loss
+from edgevid_train.evaluate.figures.resampling import DRAWS, Interval, draw, drawn_means, middle_95
 
 
 @dataclass(frozen=True)

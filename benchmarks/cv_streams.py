@@ -27,12 +27,12 @@ from edgevid.sources import open_source
 from edgevid_deploy.export import export
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import folds_of, load_student
-from edgevid_train.evaluate.fit_events import fit_rule
-from edgevid_train.evaluate.matching import summarise_streams
-from edgevid_train.evaluate.stream_plan import StreamSettings, plan_streams
-from edgevid_train.evaluate.stream_report import macs_share
-from edgevid_train.evaluate.stream_run import Watched, watch
-from edgevid_train.evaluate.streams import play
+from edgevid_train.evaluate.streams.evaluate import play
+from edgevid_train.evaluate.streams.fit_events import fit_rule
+from edgevid_train.evaluate.streams.matching import summarise_streams
+from edgevid_train.evaluate.streams.plan import StreamSettings, plan_streams
+from edgevid_train.evaluate.streams.report import macs_share
+from edgevid_train.evaluate.streams.run import Watched, watch
 from edgevid_train.marks import Known
 from edgevid_train.negatives import whole_negatives
 

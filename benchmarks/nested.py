@@ -16,7 +16,7 @@ from finished import Clip, figures_of, predictions_of
 
 from edgevid.errors import InputError
 from edgevid_train.checkpoint import folds_of
-from edgevid_train.evaluate.metrics import log_loss, wilson_interval
+from edgevid_train.evaluate.figures.metrics import log_loss, wilson_interval
 
 Fold = dict[Clip, tuple[bool, float]]
 """Of each clip whether it was told rightly, and its log loss."""

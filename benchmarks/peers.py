@@ -39,7 +39,7 @@ from edgevid.models.contract import StreamModel
 from edgevid.models.load import load
 from edgevid_deploy.export import export
 from edgevid_train.checkpoint import Kind, load_teacher
-from edgevid_train.evaluate.paired import mcnemar_exact
+from edgevid_train.evaluate.figures.paired import mcnemar_exact
 from edgevid_train.loop.allocator import keep_freed_memory
 from edgevid_train.loop.interrupt import interruptible
 from edgevid_train.models.ensemble import Ensemble

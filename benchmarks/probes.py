@@ -33,7 +33,7 @@ from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import LoadedStudent, checkpoints_of_folds, load_student
 from edgevid_train.decode import DecodeError
 from edgevid_train.describe import describe
-from edgevid_train.evaluate.metrics import wilson_interval
+from edgevid_train.evaluate.figures.metrics import wilson_interval
 from edgevid_train.models.student import Student, macs_per_exit
 from edgevid_train.samples.batch import as_input
 from edgevid_train.samples.held_out import HeldOutClips, as_stream

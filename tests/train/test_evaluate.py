@@ -18,7 +18,14 @@ from edgevid.models.load import load
 from edgevid.recognise import score_file
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.evaluate.metrics import Prediction, confusion, figures, grouped_interval, summarise, wilson_interval
+from edgevid_train.evaluate.figures.metrics import (
+    Prediction,
+    confusion,
+    figures,
+    grouped_interval,
+    summarise,
+    wilson_interval,
+)
 
 
 def prediction(label: str, file: str = "a.mp4", **scores: float) -> Prediction:

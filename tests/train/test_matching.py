@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from edgevid_train.evaluate.matching import (
+from edgevid_train.evaluate.streams.matching import (
     Action,
     Found,
     Stream,

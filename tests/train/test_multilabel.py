@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.evaluate.metrics import Prediction, confusion, figures, headline, summarise
-from edgevid_train.evaluate.multilabel import intervals, table_of, weighted_average_precision, with_intervals
-from edgevid_train.evaluate.reliability import reliability
+from edgevid_train.evaluate.figures.metrics import Prediction, confusion, figures, headline, summarise
+from edgevid_train.evaluate.figures.multilabel import intervals, table_of, weighted_average_precision, with_intervals
+from edgevid_train.evaluate.figures.reliability import reliability
 from edgevid_train.loop.schedule import leading
 
 LABELS = ("cut", "stir", "wash")

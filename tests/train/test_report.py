@@ -21,13 +21,13 @@ from edgevid.models.weights import count_weights
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.decode import DecodedClip
-from edgevid_train.evaluate.bootstrap import f1_intervals
 from edgevid_train.evaluate.embedding import tsne
-from edgevid_train.evaluate.metrics import Prediction
-from edgevid_train.evaluate.paired import mcnemar_exact, pair
-from edgevid_train.evaluate.reliability import reliability
+from edgevid_train.evaluate.figures.bootstrap import f1_intervals
+from edgevid_train.evaluate.figures.metrics import Prediction
+from edgevid_train.evaluate.figures.paired import mcnemar_exact, pair
+from edgevid_train.evaluate.figures.reliability import reliability
+from edgevid_train.evaluate.figures.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.evaluate.robustness import CHANGES
-from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.marks import marks_of_all
 
 

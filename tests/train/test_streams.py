@@ -31,14 +31,14 @@ from edgevid.models.load import load
 from edgevid.sampling import GAP_S
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
-from edgevid_train.evaluate import stream_plan
-from edgevid_train.evaluate.fit_events import fit_rule, judge
-from edgevid_train.evaluate.matching import Action, count
-from edgevid_train.evaluate.stream_plan import Rest, Shown, StreamPlan, StreamSettings, Video, plan_streams
-from edgevid_train.evaluate.stream_report import notes
-from edgevid_train.evaluate.stream_run import Trace, watch
-from edgevid_train.evaluate.stream_source import Camera, StreamSource
-from edgevid_train.evaluate.streams import evaluate_streams
+from edgevid_train.evaluate.streams import plan as stream_plan
+from edgevid_train.evaluate.streams.evaluate import evaluate_streams
+from edgevid_train.evaluate.streams.fit_events import fit_rule, judge
+from edgevid_train.evaluate.streams.matching import Action, count
+from edgevid_train.evaluate.streams.plan import Rest, Shown, StreamPlan, StreamSettings, Video, plan_streams
+from edgevid_train.evaluate.streams.report import notes
+from edgevid_train.evaluate.streams.run import Trace, watch
+from edgevid_train.evaluate.streams.source import Camera, StreamSource
 from edgevid_train.marks import MOST, marks_of_all
 from edgevid_train.negatives import whole_negatives
 from edgevid_train.reporter import Reporter
@@ -535,8 +535,8 @@ def test_torch_is_not_loaded_for_streams(colours: Path, tiny: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from rich.console import Console\n"
         "from edgevid_train.annotations import ReadOptions\n"
-        "from edgevid_train.evaluate.fit_events import fit_model\n"
-        "from edgevid_train.evaluate.stream_plan import StreamSettings\n"
+        "from edgevid_train.evaluate.streams.fit_events import fit_model\n"
+        "from edgevid_train.evaluate.streams.plan import StreamSettings\n"
         "from edgevid_train.reporter import Reporter\n"
         f"model, data = {str(tiny)!r}, Path({str(colours)!r})\n"
         "fit_model(model, data, ReadOptions(), StreamSettings(), report=Reporter(Console()))\n"

@@ -15,7 +15,7 @@ from tiny_run import distill, interrupt_at
 from edgevid.errors import CheckFailedError, InputError
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_student
-from edgevid_train.evaluate.metrics import Prediction, summarise
+from edgevid_train.evaluate.figures.metrics import Prediction, summarise
 from edgevid_train.recipe import load_recipe
 from edgevid_train.runs.sweep import run as sweep_run
 from edgevid_train.runs.sweep.figures import compare

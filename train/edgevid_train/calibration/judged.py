@@ -20,7 +20,7 @@ from edgevid.sinks.collected import Collected
 from edgevid.sources import Source, SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
-from edgevid_train.evaluate.matching import Action, Found, match
+from edgevid_train.evaluate.streams.matching import Action, Found, match
 from edgevid_train.storage import media, shown
 
 Thresholds = tuple[float | None, ...]
@@ -63,7 +63,7 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
     """Right is a clip whose action is found, and in which no event begins that is about no action.
 
     The clips are all of one file, which runs as a whole, as in `detect`. Of background nothing may be found. An event
-    finds an action as in `edgevid_train.evaluate.matching`. The motion gate is a part of the cascade: only the first
+    finds an action as in `evaluate.streams.matching`. The motion gate is a part of the cascade: only the first
     of `rows`, to which the others are compared, computes every step.
 
     Raises:

@@ -105,7 +105,7 @@ def evaluate(
     from edgevid_train.commands.streams import evaluate_streams
     from edgevid_train.evaluate.report import evaluate_model
     from edgevid_train.evaluate.screen import show
-    from edgevid_train.evaluate.stream_plan import StreamSettings
+    from edgevid_train.evaluate.streams.plan import StreamSettings
     from edgevid_train.evaluate.subjects.views import ViewPlan
     from edgevid_train.reporter import Reporter
 

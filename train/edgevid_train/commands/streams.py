@@ -25,7 +25,7 @@ from edgevid_train.commands.options import (
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
-    from edgevid_train.evaluate.stream_plan import StreamSettings
+    from edgevid_train.evaluate.streams.plan import StreamSettings
 
 Negatives = Annotated[
     list[Path] | None,
@@ -61,8 +61,8 @@ def evaluate_streams(
     from rich.console import Console
 
     from edgevid.files import write_json
-    from edgevid_train.evaluate.stream_report import show, write_report
-    from edgevid_train.evaluate.streams import evaluate_streams
+    from edgevid_train.evaluate.streams.evaluate import evaluate_streams
+    from edgevid_train.evaluate.streams.report import show, write_report
     from edgevid_train.reporter import Reporter
 
     cv2.setNumThreads(threads)
@@ -119,8 +119,8 @@ def fit_events(
     from rich.console import Console
 
     from edgevid.files import check_files, write_json
-    from edgevid_train.evaluate.fit_events import fit_model, show, write_fitted
-    from edgevid_train.evaluate.stream_plan import StreamSettings
+    from edgevid_train.evaluate.streams.fit_events import fit_model, show, write_fitted
+    from edgevid_train.evaluate.streams.plan import StreamSettings
     from edgevid_train.reporter import Reporter
 
     check_files(out, json, force=force)

@@ -12,7 +12,7 @@ from edgevid.errors import EdgevidError
 from edgevid.models.scores import Scores
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
-from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.evaluate.figures.metrics import Prediction
 from edgevid_train.evaluate.robustness import Change
 from edgevid_train.evaluate.subjects import Answer, Percentiles, Subject
 from edgevid_train.marks import Seen

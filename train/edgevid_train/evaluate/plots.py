@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from edgevid_train.evaluate.matching import LabelledSpan, Stream, match, verdicts
+from edgevid_train.evaluate.streams.matching import LabelledSpan, Stream, match, verdicts
 
 _DARK_GROUND, _DARK_INK = "#15181c", "#e6e9ed"
 """As in page.css."""

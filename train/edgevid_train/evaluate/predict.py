@@ -12,7 +12,7 @@ from edgevid.models.scores import activate
 from edgevid.recognise import ClipScores
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodeError
-from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.evaluate.figures.metrics import Prediction
 from edgevid_train.models.student import Student
 from edgevid_train.samples.augment import Clip
 from edgevid_train.samples.batch import as_input

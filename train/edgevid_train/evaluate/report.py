@@ -13,18 +13,18 @@ from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, ReadOptions
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodeError, IndexStore, decode_clip
-from edgevid_train.evaluate.bootstrap import f1_intervals
 from edgevid_train.evaluate.clips import clips_to_judge, say_unknown
+from edgevid_train.evaluate.figures.bootstrap import f1_intervals
+from edgevid_train.evaluate.figures.metrics import Prediction, confusion, summarise, wilson_interval
+from edgevid_train.evaluate.figures.multilabel import table_of, with_intervals
+from edgevid_train.evaluate.figures.paired import pair
+from edgevid_train.evaluate.figures.reliability import reliability
+from edgevid_train.evaluate.figures.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.evaluate.findings import Findings
-from edgevid_train.evaluate.metrics import Prediction, confusion, summarise, wilson_interval
-from edgevid_train.evaluate.multilabel import table_of, with_intervals
-from edgevid_train.evaluate.paired import pair
-from edgevid_train.evaluate.reliability import reliability
 from edgevid_train.evaluate.robustness import CHANGES
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.evaluate.subjects.contract import WHOLE
 from edgevid_train.evaluate.subjects.views import ONE_VIEW, ManyViews, ViewPlan
-from edgevid_train.evaluate.worst import confusions, least_sure_right, samples, surest_wrong
 from edgevid_train.ledger import Ledger
 from edgevid_train.reporter import Reporter
 

@@ -16,7 +16,7 @@ from edgevid.files import replacing, write_json
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, IndexStore, decode_clip
 from edgevid_train.evaluate import page
 from edgevid_train.evaluate.embedding import tsne
-from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.evaluate.figures.metrics import Prediction
 from edgevid_train.evaluate.plots import (
     draw_confusion,
     draw_curves,

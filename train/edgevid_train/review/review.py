@@ -10,7 +10,7 @@ import numpy as np
 
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.decode import DecodedClip, DecodeError, IndexStore
-from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.evaluate.figures.metrics import Prediction
 from edgevid_train.evaluate.strips import write_strip
 from edgevid_train.evaluate.subjects import Subject, open_subject
 from edgevid_train.ledger import Ledger

@@ -20,7 +20,7 @@ from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import CONFUSION, CV, load_teacher
 from edgevid_train.decode import ClipCache, disk_clips, with_context
-from edgevid_train.evaluate.metrics import Prediction, confusion, headline, summarise
+from edgevid_train.evaluate.figures.metrics import Prediction, confusion, headline, summarise
 from edgevid_train.evaluate.plots import draw_confusion
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device

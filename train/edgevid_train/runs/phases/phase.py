@@ -19,7 +19,7 @@ from edgevid_train.checkpoint import (
     load_fitting,
     read_info,
 )
-from edgevid_train.evaluate.metrics import Prediction, summarise
+from edgevid_train.evaluate.figures.metrics import Prediction, summarise
 from edgevid_train.evaluate.predict import answers
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import channels_last, make_accelerator

@@ -11,7 +11,7 @@ from edgevid.models.scores import clip_score
 from edgevid.recognise import settling_steps
 from edgevid_train.checkpoint import MEMORY, load_student
 from edgevid_train.describe import describe
-from edgevid_train.evaluate.metrics import Prediction, figures
+from edgevid_train.evaluate.figures.metrics import Prediction, figures
 from edgevid_train.evaluate.predict import predictions, student_scores
 from edgevid_train.loop import processes
 from edgevid_train.loop.curriculum import EasierFirst

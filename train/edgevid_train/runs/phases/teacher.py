@@ -9,7 +9,7 @@ from torch import nn
 import edgevid
 from edgevid.models.scores import Scores, activate
 from edgevid_train.checkpoint import CheckpointInfo, gather, load_teacher, read_info, write_ensemble
-from edgevid_train.evaluate.metrics import Prediction, figures
+from edgevid_train.evaluate.figures.metrics import Prediction, figures
 from edgevid_train.evaluate.predict import predictions
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import make_accelerator

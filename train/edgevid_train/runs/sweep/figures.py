@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.evaluate.metrics import Prediction
-from edgevid_train.evaluate.multilabel import table_of, weighted_average_precision
-from edgevid_train.evaluate.resampling import draw, middle_95
+from edgevid_train.evaluate.figures.metrics import Prediction
+from edgevid_train.evaluate.figures.multilabel import table_of, weighted_average_precision
+from edgevid_train.evaluate.figures.resampling import draw, middle_95
 from edgevid_train.loop.schedule import leading
 
 DRAWS = 1000

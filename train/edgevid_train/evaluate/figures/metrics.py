@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from edgevid.manifest import BACKGROUND
 from edgevid.models.scores import LIKELY, Scores
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.evaluate.multilabel import table_of
+from edgevid_train.evaluate.figures.multilabel import table_of
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 from edgevid.errors import InputError
 from edgevid.manifest import EventRule, Manifest
 from edgevid_train.annotations import ReadOptions
-from edgevid_train.evaluate.matching import Stream, Tally, count, delays_s
-from edgevid_train.evaluate.stream_plan import StreamSettings
-from edgevid_train.evaluate.stream_report import notes
-from edgevid_train.evaluate.stream_run import Trace
-from edgevid_train.evaluate.streams import evaluate_streams
+from edgevid_train.evaluate.streams.evaluate import evaluate_streams
+from edgevid_train.evaluate.streams.matching import Stream, Tally, count, delays_s
+from edgevid_train.evaluate.streams.plan import StreamSettings
+from edgevid_train.evaluate.streams.report import notes
+from edgevid_train.evaluate.streams.run import Trace
 from edgevid_train.evaluate.subjects import is_checkpoint
 from edgevid_train.reporter import Reporter
 from edgevid_train.rewrite import rewrite

@@ -9,9 +9,9 @@ from typing import Any
 from edgevid.files import replacing, write_json
 from edgevid.manifest import Manifest
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.evaluate.matching import Stream, count, match, summarise_streams, verdicts
-from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings
-from edgevid_train.evaluate.stream_run import Watched
+from edgevid_train.evaluate.streams.matching import Stream, count, match, summarise_streams, verdicts
+from edgevid_train.evaluate.streams.plan import StreamPlan, StreamSettings
+from edgevid_train.evaluate.streams.run import Watched
 from edgevid_train.marks import Seen
 from edgevid_train.reporter import Reporter
 

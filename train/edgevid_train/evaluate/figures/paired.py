@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgevid_train.evaluate.metrics import Prediction
-from edgevid_train.evaluate.resampling import DRAWS, Interval, draw, drawn_means, middle_95
+from edgevid_train.evaluate.figures.metrics import Prediction
+from edgevid_train.evaluate.figures.resampling import DRAWS, Interval, draw, drawn_means, middle_95
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.evaluate.figures.metrics import Prediction
 
 
 @dataclass(frozen=True)

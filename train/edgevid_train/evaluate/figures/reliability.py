@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevid_train.evaluate.metrics import Prediction
+from edgevid_train.evaluate.figures.metrics import Prediction
 
 BINS = 15
 

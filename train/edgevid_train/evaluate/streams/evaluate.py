@@ -12,10 +12,10 @@ from edgevid.models.load import load
 from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord, ReadOptions
 from edgevid_train.evaluate.clips import clips_to_judge, say_unknown
-from edgevid_train.evaluate.stream_plan import StreamPlan, StreamSettings, plan_streams
-from edgevid_train.evaluate.stream_report import PlayedStream, StreamReport
-from edgevid_train.evaluate.stream_run import watch
-from edgevid_train.evaluate.stream_source import StreamSource
+from edgevid_train.evaluate.streams.plan import StreamPlan, StreamSettings, plan_streams
+from edgevid_train.evaluate.streams.report import PlayedStream, StreamReport
+from edgevid_train.evaluate.streams.run import watch
+from edgevid_train.evaluate.streams.source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.marks import refuse_trained, seen_among
 from edgevid_train.negatives import whole_negatives

@@ -16,7 +16,7 @@ from edgevid.notice import Notice
 from edgevid.pipeline import Options, Pipeline
 from edgevid.sinks.contract import View
 from edgevid.sources import Source
-from edgevid_train.evaluate.matching import Action, Found, Stream
+from edgevid_train.evaluate.streams.matching import Action, Found, Stream
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from edgevid.models.scores import LIKELY
-from edgevid_train.evaluate.resampling import draw
+from edgevid_train.evaluate.figures.resampling import draw
 
 DRAWS = 500
 _MISSING = -1.0

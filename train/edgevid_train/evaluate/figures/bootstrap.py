@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgevid_train.evaluate.metrics import Prediction
-from edgevid_train.evaluate.multilabel import f1_of
-from edgevid_train.evaluate.resampling import DRAWS, Interval, draw, middle_95
+from edgevid_train.evaluate.figures.metrics import Prediction
+from edgevid_train.evaluate.figures.multilabel import f1_of
+from edgevid_train.evaluate.figures.resampling import DRAWS, Interval, draw, middle_95
 
 
 @dataclass(frozen=True)

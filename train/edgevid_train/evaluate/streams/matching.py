@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from edgevid_train.evaluate.metrics import grouped_interval
-from edgevid_train.evaluate.resampling import DRAWS, draw, middle_95
+from edgevid_train.evaluate.figures.metrics import grouped_interval
+from edgevid_train.evaluate.figures.resampling import DRAWS, draw, middle_95
 
 TOLERANCE_S = 0.5
 """Intervals this far apart still overlap."""

@@ -16,8 +16,8 @@ from edgevid.sampling import TOLERANCE_S
 from edgevid.sources import Source, SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import RUNTIME_SHORT_SIDE
-from edgevid_train.evaluate.matching import Action
-from edgevid_train.evaluate.stream_plan import Rest, Shown, StreamPlan
+from edgevid_train.evaluate.streams.matching import Action
+from edgevid_train.evaluate.streams.plan import Rest, Shown, StreamPlan
 from edgevid_train.storage import media
 
 MOST_STEP_S = 0.5

@@ -1,0 +1,1 @@
+"""Numbers from answers: shares and their intervals, two models compared. No pixels here."""

@@ -1,0 +1,3 @@
+"""A model on streams, as it is used: a `plan` lays clips out, a `source` plays them, a `run` takes the live path over
+them, `matching` holds its events against what happened, a `report` tells it; `fit_events` chooses the event rule.
+"""
