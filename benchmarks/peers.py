@@ -42,8 +42,8 @@ from edgevid_train.checkpoint import Kind, load_teacher
 from edgevid_train.evaluate.figures.paired import mcnemar_exact
 from edgevid_train.loop.allocator import keep_freed_memory
 from edgevid_train.loop.interrupt import interruptible
-from edgevid_train.models.ensemble import Ensemble
-from edgevid_train.models.teachers import BuiltTeacher, TeacherOutputs
+from edgevid_train.models.teachers.build import BuiltTeacher, TeacherOutputs
+from edgevid_train.models.teachers.ensemble import Ensemble
 from edgevid_train.recipe import load_recipe
 from edgevid_train.reporter import Reporter
 from edgevid_train.runs.given import teacher_for

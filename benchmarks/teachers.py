@@ -20,7 +20,7 @@ from finished import figures_of
 from edgevid.errors import InputError
 from edgevid.files import write_json
 from edgevid_train.checkpoint import WEIGHTS, load_teacher
-from edgevid_train.models.ensemble import taken
+from edgevid_train.models.teachers.ensemble import taken
 from edgevid_train.runs.given import teacher_for
 from edgevid_train.runs.request import RUN
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edgevid_train.models.teacher_table import TEACHERS
+from edgevid_train.models.teachers.table import TEACHERS
 
 LISTED = """
 import sys

@@ -19,8 +19,8 @@ from edgevid_train.evaluate.looks.taps import teacher_taps
 from edgevid_train.evaluate.strips import FRAMES as SHOWN
 from edgevid_train.evaluate.strips import GAP_PX, HEIGHT_PX
 from edgevid_train.evaluate.subjects.student import StudentCheckpoint
-from edgevid_train.models.teacher_table import TEACHERS
-from edgevid_train.models.teachers import build_teacher
+from edgevid_train.models.teachers.build import build_teacher
+from edgevid_train.models.teachers.table import TEACHERS
 
 PYTORCHVIDEO = ("i3d", "x3d", "slowfast")
 

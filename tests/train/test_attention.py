@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from edgevid.manifest import InputSpec
 from edgevid_train.evaluate.looks.attention import attention
 from edgevid_train.evaluate.looks.rollout import among_all, over_places, over_time
-from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.models.teachers import build_teacher
-from edgevid_train.models.tokens import TokenGrid
+from edgevid_train.models.teachers.build import build_teacher
+from edgevid_train.models.teachers.published import PublishedTeacher
+from edgevid_train.models.teachers.tokens import TokenGrid
 
 JOINT = ("videomae", "vivit", "vjepa2")
 

@@ -16,7 +16,7 @@ from edgevid_train.losses.counts import WHOLE, Counts
 from edgevid_train.losses.label_loss import LabelLoss, TaskConfig
 from edgevid_train.losses.tasks import StudentTask, TeacherTask
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import build_teacher
+from edgevid_train.models.teachers.build import build_teacher
 from edgevid_train.samples.batch import Batch
 
 LABELS = 3

@@ -30,7 +30,7 @@ from edgevid_train.decode import (
 from edgevid_train.decode import cache as decode_cache
 from edgevid_train.decode import clip as decode_clip_module
 from edgevid_train.ledger import Ledger
-from edgevid_train.models.teacher_config import TeacherConfig
+from edgevid_train.models.teachers.config import TeacherConfig
 from edgevid_train.npz import NpzError, read_npz
 from edgevid_train.samples.dataset import labelled
 from edgevid_train.samples.held_out import held_out_for_teacher, spread

@@ -20,7 +20,7 @@ from edgevid_train.losses.distill import (
 )
 from edgevid_train.losses.label_loss import LabelLoss
 from edgevid_train.models.student import StudentOutputs
-from edgevid_train.models.teachers import TeacherOutputs
+from edgevid_train.models.teachers.build import TeacherOutputs
 from edgevid_train.samples.batch import StepTargets
 from edgevid_train.samples.step_targets import IGNORE
 

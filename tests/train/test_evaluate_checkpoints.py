@@ -40,7 +40,7 @@ from edgevid_train.evaluate.subjects import open_subject
 from edgevid_train.evaluate.subjects.machine import processor
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.marks import marks_of_all
-from edgevid_train.models.teachers import build_teacher
+from edgevid_train.models.teachers.build import build_teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.samples.batch import as_input
 from edgevid_train.samples.held_out import spread

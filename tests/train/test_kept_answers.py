@@ -14,8 +14,8 @@ from torch import Tensor
 from edgevid_train.checkpoint import load_student
 from edgevid_train.losses import kept_answers
 from edgevid_train.losses.kept_answers import Asked, KeptAnswers, digest_of
-from edgevid_train.models.frame_teachers import ShiftTeacher
-from edgevid_train.models.teachers import build_teacher
+from edgevid_train.models.teachers.build import build_teacher
+from edgevid_train.models.teachers.frames import ShiftTeacher
 from edgevid_train.storage import BoundedFolder
 
 

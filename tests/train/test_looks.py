@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgevid_train.models.teachers import TeacherConfig
+from edgevid_train.models.teachers.build import TeacherConfig
 from edgevid_train.samples.looks import look_times
 
 

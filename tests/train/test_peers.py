@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_run import RECIPE
 
-from edgevid_train.models.teachers import build_teacher
+from edgevid_train.models.teachers.build import build_teacher
 from edgevid_train.recipe import load_recipe
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "peers.py"

@@ -33,8 +33,8 @@ from edgevid_train.masked import (
     hidden_patches,
     tube_mask,
 )
-from edgevid_train.models.teachers import TeacherConfig, build_teacher
-from edgevid_train.models.videomae import DecoderSize, MaskedVideoMAE, VideoMAESize
+from edgevid_train.models.teachers.build import TeacherConfig, build_teacher
+from edgevid_train.models.teachers.videomae import DecoderSize, MaskedVideoMAE, VideoMAESize
 from edgevid_train.samples.augment import AugmentConfig
 from edgevid_train.samples.batch import as_input
 from edgevid_train.samples.sampler import BatchPlan

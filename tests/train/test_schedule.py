@@ -22,7 +22,7 @@ from edgevid_train.loop.optim import OptimConfig
 from edgevid_train.loop.schedule import check_held_out, is_plateau, learning_rate
 from edgevid_train.losses.tasks import StudentTask, TeacherTask
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import TeacherConfig, build_teacher
+from edgevid_train.models.teachers.build import TeacherConfig, build_teacher
 from edgevid_train.runs.phases.phase import _backbone
 
 

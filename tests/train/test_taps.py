@@ -20,9 +20,9 @@ from edgevid_train import commands
 from edgevid_train.losses.distill import DistillConfig
 from edgevid_train.losses.kept_answers import Asked
 from edgevid_train.losses.tasks import StudentTask
-from edgevid_train.models.ensemble import Ensemble
-from edgevid_train.models.teacher_config import TeacherConfig
-from edgevid_train.models.teachers import build_teacher
+from edgevid_train.models.teachers.build import build_teacher
+from edgevid_train.models.teachers.config import TeacherConfig
+from edgevid_train.models.teachers.ensemble import Ensemble
 from edgevid_train.recipe import Recipe, load_recipe, read_resolved
 from edgevid_train.samples.batch import Batch
 from edgevid_train.taps import TapConfig, TapTerms, ask_tapped, relation_loss

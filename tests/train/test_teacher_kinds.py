@@ -20,12 +20,12 @@ from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
 from edgevid_train.checkpoint import Checkpoint, CheckpointInfo, SplitInfo, load_teacher
 from edgevid_train.models.backbones import build_backbone
-from edgevid_train.models.frame_teachers import InflatedTeacher
-from edgevid_train.models.inflate import InflatedConv
-from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.models.teacher_networks import two_pathways
-from edgevid_train.models.teacher_table import KINDS, TEACHERS
-from edgevid_train.models.teachers import BuiltTeacher, TeacherConfig, build_teacher
+from edgevid_train.models.teachers.build import BuiltTeacher, TeacherConfig, build_teacher
+from edgevid_train.models.teachers.frames import InflatedTeacher
+from edgevid_train.models.teachers.inflate import InflatedConv
+from edgevid_train.models.teachers.networks import two_pathways
+from edgevid_train.models.teachers.published import PublishedTeacher
+from edgevid_train.models.teachers.table import KINDS, TEACHERS
 from edgevid_train.recipe import Recipe, load_recipe
 
 SIDE, FRAMES = 32, 4

@@ -33,10 +33,10 @@ from edgevid_train.checkpoint import (
     write_ensemble,
 )
 from edgevid_train.losses.distill import DistillConfig, DistillTask
-from edgevid_train.models.frame_teachers import ShiftTeacher
-from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.models.teachers import TeacherConfig, build_teacher
-from edgevid_train.models.videomae import VideoMAESize
+from edgevid_train.models.teachers.build import TeacherConfig, build_teacher
+from edgevid_train.models.teachers.frames import ShiftTeacher
+from edgevid_train.models.teachers.published import PublishedTeacher
+from edgevid_train.models.teachers.videomae import VideoMAESize
 from edgevid_train.recipe import Recipe
 from edgevid_train.samples.batch import StepTargets
 

@@ -14,7 +14,7 @@ from edgevid_train import commands
 from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_teacher, read_info
 from edgevid_train.marks import marks_of
-from edgevid_train.models.ensemble import Ensemble
+from edgevid_train.models.teachers.ensemble import Ensemble
 from edgevid_train.runs.given import leaked, teacher_for
 
 VIDEOMAE = """

@@ -16,7 +16,7 @@ from edgevid_train.losses.distill import DistillConfig
 from edgevid_train.losses.label_loss import TaskConfig
 from edgevid_train.masked import PretrainConfig
 from edgevid_train.models.student import StudentConfig
-from edgevid_train.models.teachers import TeacherConfig
+from edgevid_train.models.teachers.build import TeacherConfig
 from edgevid_train.paths import PathsConfig
 from edgevid_train.samples.augment import AugmentConfig
 from edgevid_train.samples.drawn import DrawnConfig

@@ -14,7 +14,7 @@ from torch import nn
 
 from edgevid.errors import InputError, first_fault, first_line
 from edgevid.files import replacing
-from edgevid_train.models.normalised import NormalisedNetwork
+from edgevid_train.models.teachers.normalised import NormalisedNetwork
 from edgevid_train.recipe import Recipe
 
 WEIGHTS, RECIPE, INFO, TRAINER = "model.safetensors", "recipe.toml", "checkpoint.json", "trainer.pt"

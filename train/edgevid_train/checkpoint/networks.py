@@ -11,10 +11,10 @@ from edgevid.manifest import Activation
 from edgevid_train.checkpoint.format import INFO, MEMBERS, RECIPE, TRAINER, WEIGHTS, CheckpointInfo, read_info
 from edgevid_train.checkpoint.places import find_checkpoint
 from edgevid_train.checkpoint.weights import load_weights
-from edgevid_train.models.ensemble import Ensemble
 from edgevid_train.models.student import Student
-from edgevid_train.models.teacher_table import TEACHERS
-from edgevid_train.models.teachers import BuiltTeacher, TeacherConfig, build_teacher
+from edgevid_train.models.teachers.build import BuiltTeacher, TeacherConfig, build_teacher
+from edgevid_train.models.teachers.ensemble import Ensemble
+from edgevid_train.models.teachers.table import TEACHERS
 from edgevid_train.recipe import Recipe, read_resolved
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgevid.files import replacing
 from edgevid_train.masked import MaskedBatch
-from edgevid_train.models.videomae import MaskedVideoMAE, VideoMAESize
+from edgevid_train.models.teachers.videomae import MaskedVideoMAE, VideoMAESize
 from edgevid_train.samples.batch import as_input
 
 _SHOWN = 6

@@ -12,7 +12,7 @@ from edgevid.manifest import Activation
 from edgevid_train.losses.counts import WHOLE, Counts, shares_of
 from edgevid_train.losses.label_loss import LabelLoss, divergence
 from edgevid_train.models.student import Student, StudentOutputs
-from edgevid_train.models.teachers import TeacherOutputs
+from edgevid_train.models.teachers.build import TeacherOutputs
 from edgevid_train.samples.batch import StepTargets
 from edgevid_train.taps import TapConfig, TapTerms, relation_loss
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgevid.frame import Pixels
-from edgevid_train.models.teachers import Teacher
+from edgevid_train.models.teachers.build import Teacher
 from edgevid_train.samples.batch import as_input
 
 

@@ -15,7 +15,7 @@ from edgevid_train.checkpoint import (
     find_checkpoint,
     read_info,
 )
-from edgevid_train.models.teacher_config import TeacherConfig
+from edgevid_train.models.teachers.config import TeacherConfig
 from edgevid_train.recipe import Recipe
 from edgevid_train.runs.request import RunRequest
 from edgevid_train.runs.splits import RunSplit

@@ -17,7 +17,7 @@ from edgevid_train.describe import describe
 from edgevid_train.loop.devices import Device, make_accelerator
 from edgevid_train.loop.scalars import check_log
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.models.teachers.build import Teacher, build_teacher
 from edgevid_train.negatives import read_negatives
 from edgevid_train.paths import check_paths
 from edgevid_train.recipe import Recipe

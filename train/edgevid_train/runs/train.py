@@ -24,7 +24,7 @@ from edgevid_train.evaluate.figures.metrics import Prediction, confusion, headli
 from edgevid_train.evaluate.plots import draw_confusion
 from edgevid_train.loop import processes
 from edgevid_train.loop.devices import Device
-from edgevid_train.models.teachers import Teacher
+from edgevid_train.models.teachers.build import Teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
 from edgevid_train.runs.clearing import begin

@@ -10,7 +10,7 @@ from edgevid.preprocess import fit
 from edgevid.sampling import sample_all
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, IndexStore, Pick, decode_clip
-from edgevid_train.models.teacher_config import TeacherConfig
+from edgevid_train.models.teachers.config import TeacherConfig
 from edgevid_train.samples.augment import Clip
 from edgevid_train.samples.labelled_clip import sample_at
 from edgevid_train.samples.looks import look_times

@@ -5,9 +5,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgevid.errors import InputError
-from edgevid_train.models.ensemble import Ensemble
-from edgevid_train.models.teacher_config import TeacherConfig
-from edgevid_train.models.tokens import GRIDDED, TokenGrid
+from edgevid_train.models.teachers.config import TeacherConfig
+from edgevid_train.models.teachers.ensemble import Ensemble
+from edgevid_train.models.teachers.tokens import GRIDDED, TokenGrid
 from edgevid_train.taps.listen import first_tensor
 
 _OVER_TIME = ("memory.remember", "memory.decide")

@@ -11,7 +11,7 @@ from torch.nn import functional
 from edgevid.errors import InputError
 from edgevid_train.losses.counts import shares_of
 from edgevid_train.models.student import Student
-from edgevid_train.models.teacher_config import Teacher, TeacherOutputs
+from edgevid_train.models.teachers.config import Teacher, TeacherOutputs
 from edgevid_train.taps.config import TapConfig
 from edgevid_train.taps.listen import heard_of, listening
 from edgevid_train.taps.relation import relation_loss

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from edgevid_train.evaluate.looks import Maps
 from edgevid_train.evaluate.looks.resize import resized
 from edgevid_train.evaluate.looks.rollout import Layer, among_all, over_places, over_time
-from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.models.tokens import GRIDDED, TokenGrid
+from edgevid_train.models.teachers.published import PublishedTeacher
+from edgevid_train.models.teachers.tokens import GRIDDED, TokenGrid
 
 _LEAST = 0.01
 """What is above an even share by less than this is not made brighter: it may be rounding."""

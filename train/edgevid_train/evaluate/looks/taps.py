@@ -5,10 +5,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgevid_train.evaluate.looks.activation import Tap
-from edgevid_train.models.frame_teachers import FrameTeacher, ShiftTeacher
-from edgevid_train.models.published import PublishedTeacher
 from edgevid_train.models.student import Student
-from edgevid_train.models.tokens import TokenGrid
+from edgevid_train.models.teachers.frames import FrameTeacher, ShiftTeacher
+from edgevid_train.models.teachers.published import PublishedTeacher
+from edgevid_train.models.teachers.tokens import TokenGrid
 
 _CONVOLUTIONAL = {
     "r2plus1d": "avgpool",

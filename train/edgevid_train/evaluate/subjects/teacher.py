@@ -25,8 +25,8 @@ from edgevid_train.evaluate.subjects.contract import WHOLE, Answer, Curves, Perc
 from edgevid_train.evaluate.subjects.machine import name_of
 from edgevid_train.losses.teacher_outputs import ask_teacher
 from edgevid_train.marks import Seen, seen_among
-from edgevid_train.models.ensemble import Ensemble
-from edgevid_train.models.teachers import TeacherOutputs
+from edgevid_train.models.teachers.build import TeacherOutputs
+from edgevid_train.models.teachers.ensemble import Ensemble
 from edgevid_train.samples.batch import as_input
 from edgevid_train.samples.dataset import changes_among
 from edgevid_train.samples.held_out import spread, spread_over

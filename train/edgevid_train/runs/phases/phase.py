@@ -28,7 +28,7 @@ from edgevid_train.loop.job import Job, Plans, Validate
 from edgevid_train.loop.optim import OptimConfig
 from edgevid_train.loop.trainer import train
 from edgevid_train.losses.label_loss import LabelLoss, class_weights
-from edgevid_train.models.published import PublishedTeacher
+from edgevid_train.models.teachers.published import PublishedTeacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.samples.augment import Clip

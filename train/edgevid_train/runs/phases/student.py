@@ -20,7 +20,7 @@ from edgevid_train.loop.schedule import leading
 from edgevid_train.losses.kept_answers import kept_answers
 from edgevid_train.losses.tasks import StudentTask
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import Teacher
+from edgevid_train.models.teachers.build import Teacher
 from edgevid_train.paths import learn_paths
 from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.runs.phases.memory import train_memory

@@ -16,7 +16,7 @@ from edgevid_train.loop.devices import make_accelerator
 from edgevid_train.losses.tasks import TeacherTask
 from edgevid_train.losses.teacher_outputs import ask_teacher
 from edgevid_train.marks import marks_of_all
-from edgevid_train.models.teachers import Teacher, build_teacher
+from edgevid_train.models.teachers.build import Teacher, build_teacher
 from edgevid_train.runs.given import members_for
 from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.runs.phases.phase import (

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgevid.errors import InputError, first_line
 from edgevid.files import exists, write_text
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers import build_teacher
+from edgevid_train.models.teachers.build import build_teacher
 from edgevid_train.recipe import Recipe, load_recipe
 from edgevid_train.runs.request import RunRequest, begun, check_same, check_same_recipe, check_signed
 

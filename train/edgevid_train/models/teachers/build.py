@@ -1,9 +1,9 @@
-"""Teachers: networks too large for a device, which see an action from its beginning to its end before they answer."""
+"""A teacher: a network too large for a device, which sees an action from its beginning to its end before it answers."""
 
 from edgevid.errors import InputError
-from edgevid_train.models.frame_teachers import InflatedTeacher, RecurrentTeacher, ShiftTeacher
-from edgevid_train.models.published import PublishedTeacher
-from edgevid_train.models.teacher_config import Teacher, TeacherConfig, TeacherOutputs
+from edgevid_train.models.teachers.config import Teacher, TeacherConfig, TeacherOutputs
+from edgevid_train.models.teachers.frames import InflatedTeacher, RecurrentTeacher, ShiftTeacher
+from edgevid_train.models.teachers.published import PublishedTeacher
 
 __all__ = ["BuiltTeacher", "Teacher", "TeacherConfig", "TeacherOutputs", "build_teacher"]
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from edgevid.errors import InputError, first_line
 from edgevid.manifest import InputSpec
 from edgevid_train.models.backbones import read_state
-from edgevid_train.models.teacher_networks import SIZE_NAMES
-from edgevid_train.models.teacher_table import TEACHERS, Library, Published
+from edgevid_train.models.teachers.networks import SIZE_NAMES
+from edgevid_train.models.teachers.table import TEACHERS, Library, Published
 
 NAMES = {"videomae": "VideoMAE", "timesformer": "TimeSformer", "vivit": "ViViT", "vjepa2": "V-JEPA 2"}
 

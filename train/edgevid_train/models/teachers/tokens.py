@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from edgevid_train.models.teacher_config import TeacherConfig
+from edgevid_train.models.teachers.config import TeacherConfig
 
 GRIDDED = ("videomae", "timesformer", "vivit", "vjepa2")
 """Kinds of the transformers library, whose configuration says how a clip is cut."""

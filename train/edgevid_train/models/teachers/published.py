@@ -5,11 +5,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgevid.errors import InputError, first_line
-from edgevid_train.models.normalised import NormalisedNetwork
-from edgevid_train.models.pretrained import load_state_file, load_transformers
-from edgevid_train.models.teacher_config import TeacherConfig, TeacherOutputs
-from edgevid_train.models.teacher_table import TEACHERS, Published
-from edgevid_train.models.videomae import check_size, new_classifier
+from edgevid_train.models.teachers.config import TeacherConfig, TeacherOutputs
+from edgevid_train.models.teachers.normalised import NormalisedNetwork
+from edgevid_train.models.teachers.pretrained import load_state_file, load_transformers
+from edgevid_train.models.teachers.table import TEACHERS, Published
+from edgevid_train.models.teachers.videomae import check_size, new_classifier
 
 
 class PublishedTeacher(NormalisedNetwork):

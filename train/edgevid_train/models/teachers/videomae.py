@@ -10,7 +10,7 @@ from torch import Tensor
 
 from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
-from edgevid_train.models.normalised import NormalisedNetwork
+from edgevid_train.models.teachers.normalised import NormalisedNetwork
 
 
 class VideoMAESize(BaseModel):

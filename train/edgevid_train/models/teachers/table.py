@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgevid.manifest import InputSpec
-from edgevid_train.models import teacher_networks as networks
+from edgevid_train.models.teachers import networks
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from torch import Tensor
 
 from edgevid.manifest import InputSpec
-from edgevid_train.models.teacher_table import KINDS, TEACHERS
-from edgevid_train.models.videomae import VideoMAESize
+from edgevid_train.models.teachers.table import KINDS, TEACHERS
+from edgevid_train.models.teachers.videomae import VideoMAESize
 
 
 class TeacherConfig(BaseModel):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from edgevid.errors import InputError
 from edgevid.manifest import Activation
-from edgevid_train.models.teacher_config import Teacher, TeacherConfig, TeacherOutputs
+from edgevid_train.models.teachers.config import Teacher, TeacherConfig, TeacherOutputs
 
 
 class Ensemble(nn.Module):

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from edgevid_train.models.backbones import add_shifts, build_backbone
 from edgevid_train.models.heads import Eye
-from edgevid_train.models.inflate import inflate
-from edgevid_train.models.teacher_config import TeacherConfig, TeacherOutputs
+from edgevid_train.models.teachers.config import TeacherConfig, TeacherOutputs
+from edgevid_train.models.teachers.inflate import inflate
 from edgevid_train.models.temporal import BothWaysShift, Carry
 
 

@@ -1,0 +1,4 @@
+"""Teachers: our own on timm backbones (`frames`), those that others build (`published`, `networks`), and ensembles.
+
+`table` lists the kinds, `config` is what a recipe says of one, `build` makes it. No torch here: the table needs none.
+"""
