@@ -17,6 +17,7 @@ from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
 from edgevid.sources import open_source
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.annotations.places import read_places, write_places
 from edgevid_train.decode import (
     RUNTIME_SHORT_SIDE,
     ClipCache,
@@ -34,7 +35,6 @@ from edgevid_train.models.teachers.config import TeacherConfig
 from edgevid_train.npz import NpzError, read_npz
 from edgevid_train.samples.dataset import labelled
 from edgevid_train.samples.held_out import held_out_for_teacher, spread
-from edgevid_train.samples.places import read_places, write_places
 
 
 def record(file: Path, start_s: float = 0.0, end_s: float | None = None) -> ClipRecord:

@@ -19,15 +19,15 @@ from edgevid.errors import InputError
 from edgevid_train import commands
 from edgevid_train.losses.distill import DistillConfig
 from edgevid_train.losses.kept_answers import Asked
+from edgevid_train.losses.taps import TapConfig, TapTerms, ask_tapped, relation_loss
+from edgevid_train.losses.taps.shapes import student_map, teacher_map
+from edgevid_train.losses.taps.terms import attention_loss, feature_map_loss, in_parts, of_steps, same_places
 from edgevid_train.losses.tasks import StudentTask
 from edgevid_train.models.teachers.build import build_teacher
 from edgevid_train.models.teachers.config import TeacherConfig
 from edgevid_train.models.teachers.ensemble import Ensemble
 from edgevid_train.recipe import Recipe, load_recipe, read_resolved
 from edgevid_train.samples.batch import Batch
-from edgevid_train.taps import TapConfig, TapTerms, ask_tapped, relation_loss
-from edgevid_train.taps.shapes import student_map, teacher_map
-from edgevid_train.taps.terms import attention_loss, feature_map_loss, in_parts, of_steps, same_places
 
 NAN = math.nan
 

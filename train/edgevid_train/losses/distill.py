@@ -11,10 +11,10 @@ from torch.nn import functional
 from edgevid.manifest import Activation
 from edgevid_train.losses.counts import WHOLE, Counts, shares_of
 from edgevid_train.losses.label_loss import LabelLoss, divergence
+from edgevid_train.losses.taps import TapConfig, TapTerms, relation_loss
 from edgevid_train.models.student import Student, StudentOutputs
 from edgevid_train.models.teachers.build import TeacherOutputs
 from edgevid_train.samples.batch import StepTargets
-from edgevid_train.taps import TapConfig, TapTerms, relation_loss
 
 
 class DistillConfig(BaseModel):

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import edgevid
+from edgevid_train.losses.taps import TapConfig, ask_tapped
 from edgevid_train.models.teachers.build import Teacher, TeacherOutputs
 from edgevid_train.samples.batch import as_input
 from edgevid_train.storage import BoundedArrays, BoundedFolder, cache_folder
-from edgevid_train.taps import TapConfig, ask_tapped
 
 Row = dict[str, NDArray[np.float32]]
 """What was said of one clip, by name."""

@@ -11,11 +11,11 @@ from edgevid_train.losses.counts import WHOLE, Counts
 from edgevid_train.losses.distill import DistillConfig, DistillTask, exit_weights, place_loss, task_loss
 from edgevid_train.losses.kept_answers import Asked, KeptAnswers
 from edgevid_train.losses.label_loss import LabelLoss
+from edgevid_train.losses.taps import TapTerms, listening
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers.build import Teacher, TeacherOutputs
 from edgevid_train.samples.batch import Batch, as_input
 from edgevid_train.samples.sights import SightBatch
-from edgevid_train.taps import TapTerms, listening
 
 Losses = tuple[Tensor, dict[str, Tensor]]
 

@@ -16,6 +16,7 @@ from edgevid_train.decode import IndexStore
 from edgevid_train.describe import describe
 from edgevid_train.loop.devices import Device, make_accelerator
 from edgevid_train.loop.scalars import check_log
+from edgevid_train.losses.taps import TapTerms
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers.build import Teacher, build_teacher
 from edgevid_train.negatives import read_negatives
@@ -29,7 +30,6 @@ from edgevid_train.runs.request import RunRequest, Start
 from edgevid_train.runs.splits import RunSplit, check_figures_decide, read_extra, splits_of, with_first_label
 from edgevid_train.samples.dataset import labels_of
 from edgevid_train.synthetic.paths import LABELS
-from edgevid_train.taps import TapTerms
 
 
 class Ready(NamedTuple):

@@ -18,6 +18,7 @@ from typing import Any
 from edgevid.files import write_json
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.annotations.places import read_places
 from edgevid_train.checkpoint import CONFUSION, CV, load_teacher
 from edgevid_train.decode import ClipCache, disk_clips, with_context
 from edgevid_train.evaluate.figures.metrics import Prediction, confusion, headline, summarise
@@ -36,7 +37,6 @@ from edgevid_train.runs.readiness import Ready, ready
 from edgevid_train.runs.request import RunRequest, Start
 from edgevid_train.runs.usable import usable_clips
 from edgevid_train.samples.drawn import DrawnClips
-from edgevid_train.samples.places import read_places
 from edgevid_train.samples.split import Split, check_labels
 
 

@@ -10,6 +10,7 @@ import torch
 from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.annotations.places import Places
 from edgevid_train.decode import (
     ClipCache,
     DecodedClip,
@@ -21,7 +22,6 @@ from edgevid_train.samples.drawn import DrawnClips
 from edgevid_train.samples.labelled_clip import LabelledClip
 from edgevid_train.samples.lone_clip import LoneClip, lone_clip
 from edgevid_train.samples.mix import Mixture, mixed
-from edgevid_train.samples.places import Places
 from edgevid_train.samples.sampler import BatchPlan, smaller
 from edgevid_train.samples.sequence import StreamBuilder, TrainStream
 from edgevid_train.samples.targets import Targets, called

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from edgevid.errors import InputError
 from edgevid.files import check_folder, replacing
-from edgevid_train.samples.places import FILE as PLACES
-from edgevid_train.samples.places import write_places
+from edgevid_train.annotations.places import FILE as PLACES
+from edgevid_train.annotations.places import write_places
 from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.paths import LABELS, PathBank
 from edgevid_train.synthetic.scene import Script, SyntheticClip, script_of

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevid_train.annotations import ClipRecord
+from edgevid_train.annotations.places import Places
 from edgevid_train.checkpoint import SplitInfo
 from edgevid_train.decode import ClipCache
 from edgevid_train.loop.devices import Device
@@ -12,7 +13,6 @@ from edgevid_train.marks import marks_of_all
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
 from edgevid_train.samples.drawn import DrawnClips
-from edgevid_train.samples.places import Places
 
 
 @dataclass(frozen=True)

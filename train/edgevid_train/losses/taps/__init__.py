@@ -7,9 +7,9 @@ part in which a student has no step, because its stream begins later or its step
 Then the map with the finer places is averaged down to the other's, rows and columns each by themselves.
 """
 
-from edgevid_train.taps.config import TapConfig
-from edgevid_train.taps.listen import listening
-from edgevid_train.taps.relation import relation_loss
-from edgevid_train.taps.terms import TapTerms, ask_tapped
+from edgevid_train.losses.taps.config import TapConfig
+from edgevid_train.losses.taps.listen import listening
+from edgevid_train.losses.taps.relation import relation_loss
+from edgevid_train.losses.taps.terms import TapTerms, ask_tapped
 
 __all__ = ["TapConfig", "TapTerms", "ask_tapped", "listening", "relation_loss"]

@@ -5,10 +5,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgevid.errors import InputError
+from edgevid_train.losses.taps.listen import first_tensor
 from edgevid_train.models.teachers.config import TeacherConfig
 from edgevid_train.models.teachers.ensemble import Ensemble
 from edgevid_train.models.teachers.tokens import GRIDDED, TokenGrid
-from edgevid_train.taps.listen import first_tensor
 
 _OVER_TIME = ("memory.remember", "memory.decide")
 """Modules of a student that see all steps of a stream, and all exits, at once: `(K*B, C, 1, T)`."""

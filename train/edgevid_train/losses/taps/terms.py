@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from edgevid.errors import InputError
 from edgevid_train.losses.counts import shares_of
+from edgevid_train.losses.taps.config import TapConfig
+from edgevid_train.losses.taps.listen import heard_of, listening
+from edgevid_train.losses.taps.relation import relation_loss
+from edgevid_train.losses.taps.shapes import student_map, teacher_map
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers.config import Teacher, TeacherOutputs
-from edgevid_train.taps.config import TapConfig
-from edgevid_train.taps.listen import heard_of, listening
-from edgevid_train.taps.relation import relation_loss
-from edgevid_train.taps.shapes import student_map, teacher_map
 
 
 class TapTerms(nn.Module):
