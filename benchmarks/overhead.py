@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--video", type=Path, default=None, help="the demo clip unless given")
     parser.add_argument("--model", default="air-gesture", help="a stream model's name or file")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=21)
     args = parser.parse_args()
     video = args.video or asset("demo/demo.mp4")
     cv2.setNumThreads(1)

@@ -5,8 +5,9 @@
 Peers are settings, not code (`PEERS`): X3D-XS is pytorchvideo's, a clip of 4 frames of 160x160 spread over the whole
 of it; TSM-MobileNetV2 and TSM-Lite0 are the backbone of Lin et al. 2019 (Temporal Shift Module) and that which ours is
 cut from, shifted both ways through 16 frames spread over the whole clip, under the head of our teachers. The first
-begins from random weights, the others from ImageNet's, as ours; where timm's hub does not answer, `--set
-teacher.weights=FILE` with that peer alone. All keep what the recipe says of input, epochs, batches and augmentation.
+begins from random weights, which all learn at the full rate, the others from ImageNet's, as ours; where timm's hub does
+not answer, `--set teacher.weights=FILE` with that peer alone. All keep what the recipe says of input, epochs, batches
+and augmentation.
 `--first RECIPE` trains each network on drawn clips before, as the default model is; `--run NAME=RUN` takes a finished
 run of a network, `ours` among them, instead of training one; `--set` changes the recipes for all, whatever a peer says.
 What is finished is not trained again, what was stopped goes on.
@@ -76,6 +77,7 @@ PEERS = {
         (
             *("teacher.kind=x3d", "teacher.weights=none", "teacher.frames=4"),
             "teacher.input={height=160, width=160}",
+            "teacher_optim.backbone_lr=1",
         ),
     ),
     "tsm-mobilenetv2": Peer(
