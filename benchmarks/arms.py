@@ -1,6 +1,6 @@
 """Ways of training beside each other, each repeated over folds and seeds: what a teacher, or more data, is worth.
 
-    python benchmarks/arms.py egogestar --arm taught runs/taught-* --arm alone runs/alone-*
+    python benchmarks/arms.py egogestar --arm alone runs/alone-* --arm taught runs/taught-*
 
 An arm is a name and its finished runs: of every arm as many, with the same clips held out. Top-1 and log loss are those
 of all its runs together; the 95% intervals, also of how far an arm is from the first one, are over groups (the scenes,

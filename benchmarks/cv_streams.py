@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from ending import one_line_errors
 
 from edgevid.cascade import hold_rule, thresholds_of
 from edgevid.errors import EdgevidError
@@ -138,4 +139,5 @@ def _report(folds: list[Fold], manifest: Manifest, cascade: str, laps: int) -> N
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with one_line_errors():
+        typer.run(main)

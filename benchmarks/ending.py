@@ -1,6 +1,7 @@
 """How a benchmark ends that cannot go on."""
 
 import contextlib
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -15,3 +16,6 @@ def one_line_errors() -> Iterator[None]:
     except EdgevidError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
+    except subprocess.CalledProcessError as error:  # a command line of ours, which has said why
+        print(error.stderr or "", end="", file=sys.stderr)
+        sys.exit(error.returncode)

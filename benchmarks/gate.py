@@ -23,6 +23,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from ending import one_line_errors
 from timing import line, p50_p95, verdict
 
 from edgevid.assets import asset
@@ -168,4 +169,5 @@ def overlap(one: Event, other: Event) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

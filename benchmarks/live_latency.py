@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from ending import one_line_errors
 from timing import verdict
 
 from edgevid.assets import asset
@@ -64,4 +65,5 @@ def rewrite(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

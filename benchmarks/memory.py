@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 
+from ending import one_line_errors
 from timing import verdict
 
 AT_MOST_MB = 300.0
@@ -39,16 +40,19 @@ def main() -> None:
             time.sleep(2)
         output.seek(0)
         printed = output.read()
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
     print("\n".join(printed.strip().splitlines()[-2:]))
     fifth = max(1, len(seen_mb) // 5)
     early, late = statistics.median(seen_mb[fifth : 2 * fifth]), statistics.median(seen_mb[-fifth:])
     most = max(seen_mb)
     print(f"resident memory: at most {most:.0f} MB; {early:.1f} MB early, {late:.1f} MB late (n = {len(seen_mb)})")
     verdict(
-        child.returncode == 0 and most < AT_MOST_MB and late <= FLAT * early,
+        most < AT_MOST_MB and late <= FLAT * early,
         f"{most:.0f} MB at most, {late / early - 1:+.1%} from early to late; under {AT_MOST_MB:g} MB, flat is asked",
     )
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -21,6 +21,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from ending import one_line_errors
 from timing import line, verdict
 
 from edgevid.assets import asset
@@ -122,4 +123,5 @@ def detect(video: Path, model: StreamModel) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -1,6 +1,7 @@
 """Our student beside networks that others designed, trained by the same recipe on the same clips and folds.
 
-    python benchmarks/peers.py air-gesture egogestar --out runs/peers --cv 5 [--extra drawn] [--first air-gesture-drawn]
+    python benchmarks/peers.py air-gesture egogestar --out runs/peers --cv 5 [--extra drawn] \
+        [--first air-gesture-drawn --first-data drawn]
 
 Peers are settings, not code (`PEERS`): X3D-XS is pytorchvideo's, a clip of 4 frames of 160x160 spread over the whole
 of it; TSM-MobileNetV2 and TSM-Lite0 are the backbone of Lin et al. 2019 (Temporal Shift Module) and that which ours is

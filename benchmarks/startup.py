@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from ending import one_line_errors
 from timing import line, p50_p95, verdict
 
 AT_MOST_MS = 2000.0
@@ -55,4 +56,5 @@ def once(model: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from ending import one_line_errors
 from timing import line, p50_p95, timed_ms, verdict
 
 from edgevid.models.contract import ClipModel, StreamModel
@@ -87,4 +88,5 @@ def models(name: str, frames: int, folder: Path) -> tuple[StreamModel, ClipModel
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -63,8 +63,8 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
     """Right is a clip whose action is found, and in which no event begins that is about no action.
 
     The clips are all of one file, which runs as a whole, as in `detect`. Of background nothing may be found. An event
-    finds an action as in `evaluate.streams.matching`. The motion gate is a part of the cascade: only the first
-    of `rows`, to which the others are compared, computes every step.
+    finds an action as in `edgevid_train.evaluate.streams.matching`. The motion gate is a part of the cascade: only the
+    first of `rows`, to which the others are compared, computes every step.
 
     Raises:
         DecodeError: the file cannot be read to its end.

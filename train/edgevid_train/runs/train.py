@@ -2,6 +2,7 @@
 
 OUT/run.json         what was asked for, so that `--resume` needs nothing else
 OUT/recipe.toml      the resolved recipe
+OUT/splits.json      digests of the clips that each split trains on and holds out
 OUT/ledger.csv       every clip that could not be used, and why
 OUT/quality.csv      clips that are very dark, very blurred or blocky, of those that were looked at; they are used
 OUT/teacher/, OUT/student/   `last/` and `best/` checkpoints, `tensorboard/`, predictions.json of the held-out clips

@@ -1,4 +1,5 @@
 """Teachers: our own on timm backbones (`frames`), those that others build (`published`, `networks`), and ensembles.
 
-`table` lists the kinds, `config` is what a recipe says of one, `build` makes it. No torch here: the table needs none.
+`table` lists the kinds, `config` is what a recipe says of one, `build` makes it. This file and `table` import no
+torch, so that the kinds can be listed without it.
 """

@@ -1,4 +1,4 @@
-"""The two phases of distillation on one split: first the teacher, then the student that learns from it."""
+"""The phases of distillation on one split: the teacher, the student that learns from it, the lesson of its memory."""
 
 from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.runs.phases.phase import PREDICTIONS, is_finished

@@ -1,4 +1,4 @@
-"""What both phases do alike: begin from given weights, plan batches, learn, ask about what was held out, conclude."""
+"""What all phases do alike: begin from given weights, plan batches, learn, ask about what was held out, conclude."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
