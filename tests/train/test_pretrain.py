@@ -22,7 +22,7 @@ from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.checkpoint import load_trainer, read_info
 from edgevid_train.decode import ClipCache, decode_clip
-from edgevid_train.evaluate.reconstruction import from_cubes, reconstruction_figures, to_cubes
+from edgevid_train.evaluate.reconstruction import from_cubes, interpolated, reconstruction_figures, to_cubes
 from edgevid_train.ledger import Ledger
 from edgevid_train.masked import (
     ClipShape,
@@ -171,6 +171,22 @@ def test_it_learns_to_say_what_is_hidden_of_clips_it_never_saw() -> None:
     assert after["loss"] == pytest.approx((1 - after["explained"]) * after["mean"])
 
 
+def test_interpolation_takes_what_is_seen_alone() -> None:
+    frames, hidden = torch.rand(2, FRAMES, 3, 24, 32), batch(2, seed=0).hidden
+    guess = interpolated(frames, hidden, SIZE)
+    unseen = hidden.reshape(2, 1, 1, 3, 4).repeat_interleave(8, -2).repeat_interleave(8, -1)
+    assert torch.allclose(interpolated(frames.masked_fill(unseen, 7.0), hidden, SIZE), guess)
+    assert frames.min() <= guess.min() < guess.max() <= frames.max()
+    assert torch.allclose(interpolated(torch.full_like(frames, 0.25), hidden, SIZE), torch.tensor(0.25))
+
+
+def test_interpolation_explains_slopes_and_no_noise() -> None:
+    net, clips = network().eval(), batch(16)
+    assert reconstruction_figures(net, [clips])["interpolated"] > 0.4
+    clips.frames.copy_(torch.randint(0, 256, clips.frames.shape))
+    assert reconstruction_figures(net, [clips])["interpolated"] < 0.01
+
+
 # --- videos without labels
 
 
@@ -300,7 +316,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
 def test_a_run_leaves_what_it_promises(finished: Path) -> None:
     run = finished / "run"
     figures = json.loads((run / "pretrain.json").read_text())
-    assert figures.keys() == {"n", "loss", "mean", "explained"}
+    assert figures.keys() == {"n", "loss", "mean", "explained", "interpolated"}
     assert json.loads((finished / "r").read_text()) == figures
     info = read_info(run / "pretrained" / "last", "pretrained")
     assert info.finished

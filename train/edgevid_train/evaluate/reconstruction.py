@@ -16,6 +16,8 @@ from edgevid_train.samples.batch import as_input
 
 _SHOWN = 6
 _GREY = 128
+_EPSILON, _FLAT = 1e-6, 1e-2
+"""What the targets' deviation is kept above, as transformers has it; and a guess's, since a flat one is no guess."""
 
 
 def to_cubes(frames: Tensor, size: VideoMAESize) -> Tensor:
@@ -39,24 +41,56 @@ def reconstruction_figures(network: MaskedVideoMAE, batches: Iterable[MaskedBatc
     """Over all hidden cubes of held-out clips.
 
     Returns: `loss`; `mean`, the loss of whoever says each cube's mean everywhere; `explained`, the share of `mean`
-    that the network saves: 0 when it has learned nothing, 1 when it sees through the mask.
+    that the network saves: 0 when it has learned nothing, 1 when it sees through the mask; `interpolated`, the share
+    that needs no learning, saved by spreading what is seen over what is hidden.
     """
     device = network.mean.device
     loss = mean = count = 0.0
+    products = np.zeros(3)
     for batch in batches:
         moved = batch.to(device)
-        frames = as_input(moved.frames)
+        frames, hidden = as_input(moved.frames), moved.hidden.repeat(1, network.steps)
         loss += float(network(frames, moved.hidden).loss) * len(batch)
-        mean += _loss_of_means(frames, moved.hidden, network) * len(batch)
+        frames = frames / 255
+        targets = _normal(to_cubes(frames, network.size), _EPSILON)[hidden]
+        mean += float(targets.square().mean()) * len(batch)  # their own mean is 0
+        spread = _normal(to_cubes(interpolated(frames, moved.hidden, network.size), network.size), _FLAT)[hidden]
+        products += [float((a * b).sum()) for a, b in ((targets, spread), (targets, targets), (spread, spread))]
         count += len(batch)
-    return {"loss": loss / count, "mean": mean / count, "explained": 1 - loss / max(mean, 1e-9)}
+    both, of_targets, of_spread = products.tolist()
+    by_interpolation = both * max(both, 0.0) / max(of_targets * of_spread, 1e-9)  # with the factor that suits it best
+    return {
+        "loss": loss / count,
+        "mean": mean / count,
+        "explained": 1 - loss / max(mean, 1e-9),
+        "interpolated": by_interpolation,
+    }
 
 
-def _loss_of_means(frames: Tensor, hidden: Tensor, network: MaskedVideoMAE) -> float:
-    """The mean square of the targets: their own mean is 0."""
-    cubes = to_cubes(frames / 255, network.size)
-    normal = (cubes - cubes.mean(2, keepdim=True)) / (cubes.var(2, keepdim=True).sqrt() + 1e-6)
-    return float(normal[hidden.repeat(1, network.steps)].square().mean())
+def interpolated(frames: Tensor, hidden: Tensor, size: VideoMAESize) -> Tensor:
+    """Of each frame `(B, T, 3, H, W)` every pixel as the mean of those that are seen, the near ones weighing most.
+
+    `hidden`: bool `(B, patches of a frame)`. The weights are a Gaussian of a patch and, where none is near, a wide one.
+    """
+    height, width = frames.shape[-2:]
+    patches = ~hidden.reshape(len(hidden), 1, 1, height // size.patch, width // size.patch)
+    seen = patches.repeat_interleave(size.patch, -2).repeat_interleave(size.patch, -1).to(frames.dtype)
+    total, mass = torch.zeros_like(frames), torch.zeros_like(seen)
+    for reach, weight in ((size.patch, 1.0), (4 * size.patch, 1e-3)):
+        rows, columns = (_gaussian(length, reach).to(frames) for length in (height, width))
+        total += weight * (rows @ (frames * seen) @ columns)
+        mass += weight * (rows @ seen @ columns)
+    return total / mass
+
+
+def _gaussian(length: int, reach: float) -> Tensor:
+    places = torch.arange(length, dtype=torch.float32)
+    return torch.exp(-(((places[:, None] - places) / reach) ** 2) / 2)
+
+
+def _normal(cubes: Tensor, least: float) -> Tensor:
+    """Each cube less its mean, by its deviation and `least`; channel by channel."""
+    return (cubes - cubes.mean(2, keepdim=True)) / (cubes.var(2, keepdim=True).sqrt() + least)
 
 
 @torch.no_grad()

@@ -221,6 +221,7 @@ def _conclude(
     write_json(out / PRETRAINED_FIGURES, figures)
     report.say(
         f"held out: loss {figures['loss']:.3f}, of a cube's mean alone {figures['mean']:.3f}: "
-        f"{figures['explained']:.0%} explained, over {figures['n']} clips; see {out / RECONSTRUCTION}"
+        f"{figures['explained']:.1%} explained ({figures['interpolated']:.1%} by interpolation of what is seen), over "
+        f"{figures['n']} clips; see {out / RECONSTRUCTION}"
     )
     return figures
