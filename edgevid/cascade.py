@@ -1,5 +1,6 @@
 """When to stop: which exit decides a step, and what a person may ask for instead of what the manifest says."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,14 +61,14 @@ def sureness(scores: Scores, activation: str) -> Scores:
 
 
 def saving(
-    network: StreamModel | ClipModel, threshold: str | None = None, hold: str | None = None
+    network: StreamModel | ClipModel, threshold: str | None = None, hold: str | None = None, *, gate: bool = True
 ) -> StreamModel | ClipModel:
     """The network under a cascade that a person asks for; what is None stays as its manifest has it.
 
-    Both in words: see `thresholds_of` and `hold_rule`.
+    Both in words: see `thresholds_of` and `hold_rule`. `gate`: whether there is one, which alone can hold.
 
     Raises:
-        InputError: no such score or rule, no exit before the last, or a model that looks at every frame.
+        InputError: no such score or rule, no exit before the last, a model that looks at every frame, or no gate.
     """
     if hold is not None:
         if not isinstance(network, StreamModel) or not network.manifest.can_hold:
@@ -75,6 +76,8 @@ def saving(
         rule, most = hold_rule(hold), network.manifest.most_held
         if max(rule.quiet, rule.busy) > most:
             raise InputError(f"--hold {hold}: of {network.manifest.name} a look is good for {most} frames more at most")
+        if not gate and max(rule.quiet, rule.busy):
+            raise InputError(f"--hold {hold} and --no-gate: it is the gate that holds; leave out one of them")
         network = network.with_hold(rule)
     if threshold is None:
         return network
@@ -109,7 +112,7 @@ def hold_rule(text: str) -> HoldRule:
     Raises:
         InputError: it is something else.
     """
-    numbers = [int(part) if part.isascii() and part.isdigit() else -1 for part in text.split(",")]
+    numbers = [int(part) if re.fullmatch(r"[0-9]{1,3}", part) else -1 for part in text.split(",")]
     if len(numbers) > 2 or not all(0 <= number <= MOST_HELD for number in numbers):
         raise InputError(f"--hold is one or two numbers of frames from 0 to {MOST_HELD}, such as 3,1, not {text}")
     return HoldRule(quiet=numbers[0], busy=numbers[-1])

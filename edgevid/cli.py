@@ -1,6 +1,7 @@
 """Words on the command line -> calls; and the one place where errors become a line and an exit status."""
 
 import contextlib
+import errno
 import importlib
 import io
 import os
@@ -9,13 +10,14 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Annotated, Any, Final
 
 import typer
 
 from edgevid import __version__
-from edgevid.errors import INTERRUPTED, EdgevidError, InputError
+from edgevid.errors import INTERRUPTED, EdgevidError, InputError, one_line
 
 RUNTIME: Final = ("live", "detect", "classify", "models", "bench")
 
@@ -27,6 +29,7 @@ _OF_EXTRAS: Final = {
     *("coremltools", "onnx", "onnxscript"),
 }
 """Import names that only extras bring. One that is missing anywhere else is a fault, and stays one."""
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def main() -> None:
@@ -35,13 +38,19 @@ def main() -> None:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores one, and may
             signal.signal(number, _hung_up if name == "SIGHUP" else signal.default_int_handler)
+    # Python has none where the descriptor was closed; what is said then is said to nobody.
+    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A label or a name that a pipe's code page lacks is no reason to lose what else is said.
         sys.stdout.reconfigure(errors="backslashreplace")
     status = run(sys.argv[1:])
-    with contextlib.suppress(OSError):
+    try:
         sys.stdout.flush()
         sys.exit(status)
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        status = _unwritable(error)
     # Whoever read standard output has gone: let Python's own flush at exit write to nowhere instead of complaining.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
@@ -55,6 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in arguments):
         return _say("an argument is empty: is a variable not set?", InputError.exit_status)
     try:
+        _check_here()
         command = typer.main.get_command(build())
         # Not the command's own `main`, for which Ctrl-C and a command that has told of it are one.
         with command.make_context("edgevid", list(arguments)) as context:
@@ -67,6 +77,10 @@ def run(arguments: Sequence[str]) -> int:
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:  # whoever read standard output has had enough
         return 1
+    except OSError as error:
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        return _unwritable(error)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _OF_EXTRAS:
@@ -91,6 +105,13 @@ def build() -> typer.Typer:
     for entry in entry_points(group="edgevid.commands"):
         entry.load()(app)
     return app
+
+
+def _check_here() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109, which asks for the same in other words
+    except FileNotFoundError:
+        raise InputError("the folder that this runs in is gone: go to another one") from None
 
 
 def _hung_up(number: int, frame: FrameType | None) -> None:
@@ -124,7 +145,11 @@ def _extra_of(trace: TracebackType | None) -> str:
     return extra
 
 
+def _unwritable(error: OSError) -> int:
+    return _say(f"cannot write to standard output: {error.strerror or error}", EdgevidError.exit_status)
+
+
 def _say(message: str, status: int) -> int:
     with contextlib.suppress(OSError):  # there may be no terminal any more
-        typer.echo(f"edgevid: {message}", err=True)
+        typer.echo(f"edgevid: {one_line(message)}", err=True)
     return status

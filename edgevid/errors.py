@@ -25,6 +25,11 @@ class CheckFailedError(EdgevidError):
     """The command ran and found that something does not hold (verification, a threshold): exit status 1."""
 
 
+def one_line(text: str) -> str:
+    """`text` with whatever a terminal would obey, a new line above all, told as Python writes it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what it says, at most 160 characters; the name of its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -17,6 +17,10 @@ from edgevid.errors import InputError
 
 _AT_HERE, _EXCHANGE, _SWAP = -100, 2, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux's renameat2(2), RENAME_SWAP of macOS's renamex_np(2)."""
+_LONGEST = 255
+"""Bytes of a name, on all file systems that matter."""
+_SHORT = 32
+"""Letters of a name that stand in that of its temporary file, which has to be short enough, too."""
 _UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """What they say on file systems that cannot exchange two names."""
 
@@ -56,6 +60,8 @@ def check_output(path: Path, *, force: bool) -> None:
         return
     if exists(path) and not force:
         raise InputError(f"{path} exists; give --force to replace it")
+    if len(os.fsencode(path.name)) > _LONGEST:
+        raise InputError(f"cannot write {path.name[:_SHORT]}…: a name has at most {_LONGEST} bytes")
     folder = Path(os.path.realpath(path)).parent
     while not exists(folder) and folder != folder.parent:
         folder = folder.parent
@@ -145,7 +151,8 @@ def replacing(path: Path) -> Iterator[Path]:
     special = passes_on(path)
     place = _private(path) if special else Path(os.path.realpath(path))
     was_there = exists(place)
-    temporary = place.with_name(f".{place.stem}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
+    own = f"{os.getpid()}-{threading.get_ident()}.tmp"
+    temporary = place.with_name(f".{place.stem[:_SHORT]}.{own}{path.suffix[:_SHORT]}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -161,7 +168,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        if temporary.is_dir():
+        if is_folder(temporary):
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):  # not there, or nothing can be there: the reason is being told
@@ -211,7 +218,7 @@ def _exchanged_at_once(one: bytes, other: bytes) -> bool:
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 through a temporary name. Raises InputError when that is impossible."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may be no text
 
 
 def write_json(path: Path, data: object) -> None:

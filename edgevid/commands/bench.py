@@ -34,9 +34,9 @@ def bench(
     if json:
         check_json(json, force=force)
     result = measure(find_model(model), threads=threads, steps=steps)
-    _show(result)
     if json:
         write_json(json, asdict(result))
+    _show(result)
 
 
 def _show(result: "Bench") -> None:

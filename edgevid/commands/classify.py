@@ -32,7 +32,7 @@ def classify(
     A model of labels that do not exclude one another predicts each that is at least 0.5 likely, perhaps none.
     A file that cannot be read is named and skipped; the exit status is then 2.
     """
-    from edgevid.errors import InputError
+    from edgevid.errors import InputError, one_line
     from edgevid.files import check_json, write_json
     from edgevid.models.load import load
     from edgevid.recognise import score_file
@@ -46,18 +46,18 @@ def classify(
         try:
             scored = score_file(Path(file), network)
         except InputError as error:
-            typer.echo(error, err=True)
+            typer.echo(f"edgevid: {one_line(str(error))}", err=True)
             skipped.append({"file": file, "reason": str(error)})
             continue
         for note in _notes(scored):
-            typer.echo(f"{file}: {note}", err=True)
+            typer.echo(f"edgevid: {one_line(file)}: {note}", err=True)
         predictions.append(_prediction(file, scored, network.manifest))
-    _show(predictions, top)
     if json:
         write_json(
             json,
             {"model": network.manifest.id, "threads": threads, "predictions": predictions, "skipped": skipped},
         )
+    _show(predictions, top)
     if skipped:
         raise typer.Exit(InputError.exit_status)
 

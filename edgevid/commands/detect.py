@@ -45,7 +45,7 @@ def detect(
     import cv2
 
     from edgevid.cascade import saving
-    from edgevid.errors import EdgevidError, InputError
+    from edgevid.errors import EdgevidError, InputError, one_line
     from edgevid.files import check_different, check_json, is_folder, write_json
     from edgevid.live import run
     from edgevid.models.load import load
@@ -60,26 +60,30 @@ def detect(
     if json:
         check_json(json, force=force)
     cv2.setNumThreads(threads)
-    network = saving(load(model, threads=threads), threshold, hold)
+    network = saving(load(model, threads=threads), threshold, hold, gate=gate)
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
     options = Options(every_frame=True, paced=False, rule=rule, gate=gate, only_sampled=True)
-    lines = JsonLines.open(events, sources=tuple(files), force=force) if events else None
+    if events:
+        JsonLines.check(events, sources=tuple(files), force=force)
     done: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     interrupted = False
     failed: EdgevidError | None = None
-    with QueuedSink(lines, f"events to {events}") if lines else contextlib.nullcontext() as queue:
+    queue: QueuedSink | None = None
+    with contextlib.ExitStack() as at_end:
         for file in files:
             collected = Collected()
-            sinks: list[Sink] = [collected, queue] if queue else [collected]
             try:
                 if is_folder(file):
                     raise InputError(f"{file} is a folder, not a video file")
                 with open_source(file, pace="fast", threads=threads) as source:
+                    if events and queue is None:  # only now: where nothing can be seen, nothing is emptied
+                        queue = at_end.enter_context(QueuedSink(JsonLines.open(events), f"events to {events}"))
+                    sinks: list[Sink] = [collected, queue] if queue else [collected]
                     pipeline = Pipeline(source, network, options, sinks)
                     interrupted = run(pipeline, every=_watch(pipeline, queue))
             except InputError as error:
-                typer.echo(f"edgevid: {error}", err=True)
+                typer.echo(f"edgevid: {one_line(str(error))}", err=True)
                 skipped.append({"file": file, "reason": str(error)})
                 continue
             except EdgevidError as error:  # the model's: the next file would tell the same
@@ -90,14 +94,14 @@ def detect(
                 interrupted = True
                 break
             for note in _notes(pipeline):
-                typer.echo(f"edgevid: {file}: {note}", err=True)
+                typer.echo(f"edgevid: {one_line(file)}: {note}", err=True)
             done.append(_result(file, pipeline, collected))
             if interrupted or (queue and queue.error):
                 break
-    _show(done, to_stderr=events == "-")
     if json:
         told = {"model": network.manifest.id, "threads": threads, "interrupted": interrupted}
         write_json(json, told | {"files": done, "skipped": skipped})
+    _show(done, to_stderr=events == "-")
     if interrupted:
         raise KeyboardInterrupt
     if failed:

@@ -73,9 +73,9 @@ def live(
 
     if (camera is None) == (source is None):
         raise InputError("say what to look at: --camera 0, or --source with a file, an address or demo")
-    for option, value in (("--seconds", seconds), ("--stride", stride), ("--rate", rate)):
-        if value is not None and not 0 < value < float("inf"):
-            raise InputError(f"{option} is a number above 0, not {value}")
+    for option, value, most in (("--seconds", seconds, 1e9), ("--stride", stride, 3600), ("--rate", rate, 1000)):
+        if value is not None and not 1e-3 <= value <= most:
+            raise InputError(f"{option} is a number from 0.001 to {most:g}, not {value}")
     if reconnect is not None and not reconnect >= 0:
         raise InputError(f"--reconnect is a number from 0, or inf, not {reconnect}")
     check_different(events, metrics, json)
@@ -84,7 +84,7 @@ def live(
             check_json(path, force=force)
     cv2.setNumThreads(threads)
 
-    network = saving(load(model, threads=threads), threshold, hold)
+    network = saving(load(model, threads=threads), threshold, hold, gate=gate)
     if stride and network.manifest.kind == "stream":
         raise InputError(f"--stride is for clip models; {network.manifest.name} is a stream model and takes each frame")
     rule = overridden(network.manifest.events, on, off, min_s, cooldown_s)
@@ -96,8 +96,8 @@ def live(
         shown = screens.window(window)  # or there is none, which is said before a file is emptied
         queues: list[QueuedSink] = []
         if events:
-            lines = JsonLines.open(events, sources=(source,) if source else (), force=force)
-            queues.append(QueuedSink(lines, f"events to {events}"))
+            JsonLines.check(events, sources=(source,) if source else (), force=force)
+            queues.append(QueuedSink(JsonLines.open(events), f"events to {events}"))
         if terminal := screens.terminal(stdout_is_taken=events == "-"):
             queues.append(QueuedSink(terminal, "events to the terminal"))
         outputs = Outputs(queues, shown)

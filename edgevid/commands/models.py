@@ -63,11 +63,11 @@ def list_models(json: Path | None = _JSON, force: bool = _FORCE, teachers: bool 
             _size(row["bytes"]),
             row["digest"][:12],
         )
-    Console().print(table if rows else "no model comes with this installation")
-    for line in damaged:
-        typer.echo(line, err=True)
     if json:
         write_json(json, {"models": rows, "damaged": damaged})
+    Console().print(table if rows else "no model comes with this installation")
+    for line in damaged:
+        typer.echo(f"edgevid: {line}", err=True)
     if damaged:
         raise typer.Exit(InputError.exit_status)
 
@@ -95,12 +95,12 @@ def _list_teachers(json: Path | None) -> None:
             row["weights"],
             row["licence"],
         )
+    if json:
+        write_json(json, {"teachers": rows})
     Console().print(table if rows else "this installation knows no teacher")
     typer.echo(
         "GFLOPs of one clip with 400 labels, a multiply-add counted once. Choose one by teacher.kind in a recipe."
     )
-    if json:
-        write_json(json, {"teachers": rows})
 
 
 def show_model(
@@ -118,9 +118,9 @@ def show_model(
         check_json(json, force=force)
     path = find_model(model)
     manifest = load(path).manifest  # loaded, so that nothing is shown that the graph does not keep
-    Console().print(_sheet(manifest, path))
     if json:
         write_json(json, _described(manifest, path))
+    Console().print(_sheet(manifest, path))
 
 
 def _described(manifest: "Manifest", path: Path) -> dict[str, Any]:

@@ -1,14 +1,35 @@
 """Events as JSON lines, to a file that others may follow as it grows, or to standard output."""
 
+import contextlib
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from edgevid.errors import InputError
 from edgevid.events import Event
-from edgevid.files import exists
+from edgevid.files import exists, passes_on
 from edgevid.notice import Notice
 from edgevid.sinks.contract import View
+
+
+@contextlib.contextmanager
+def _writable(target: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise InputError(f"cannot write events to {target}: {reason or error}") from None
+
+
+def _is_told(line: bytes) -> bool:
+    """Whether it is what an earlier run wrote, an event or a notice."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(told, dict) and "schema" in told
 
 
 class JsonLines:
@@ -20,27 +41,36 @@ class JsonLines:
         self._file = file
 
     @classmethod
-    def open(cls, target: str, *, sources: tuple[str, ...] = (), force: bool = False) -> "JsonLines":
-        """`-` for standard output, else a file, made empty now.
-
-        Raises:
-            InputError: it cannot be written, it is one of `sources`, or it holds something that is no text and `force`
-                is not given.
-        """
+    def open(cls, target: str) -> "JsonLines":
+        """`-` for standard output, else a file, made empty now. Raises InputError when it cannot be written."""
         if target == "-":
             return cls(sys.stdout)
+        with _writable(target):
+            return cls(Path(target).open("w", encoding="utf-8", newline="\n"))
+
+    @staticmethod
+    def check(target: str, *, sources: tuple[str, ...] = (), force: bool = False) -> None:
+        """Fail now, with what is there as it was.
+
+        Raises:
+            InputError: it could not be written, it is one of `sources`, or it holds something else than events and
+                `force` is not given.
+        """
         path = Path(target)
+        if target == "-":
+            return
         if any(exists(source) and exists(path) and path.samefile(source) for source in sources):
             raise InputError(f"cannot write events to {target}: it is the source")
-        try:
-            if path.is_file() and not force:
-                with path.open("rb") as old:
-                    if b"\0" in old.read(4096):
-                        raise InputError(f"{target} exists and holds no events; give --force to replace it")
-            return cls(path.open("w", encoding="utf-8", newline="\n"))
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else None
-            raise InputError(f"cannot write events to {target}: {reason or error}") from None
+        with _writable(target):
+            if not path.exists():
+                with path.open("x"):
+                    pass
+                path.unlink()
+            elif not passes_on(path):
+                with path.open("rb+") as old:
+                    first = old.readline(1 << 16)
+                if first.strip() and not force and not _is_told(first):
+                    raise InputError(f"{target} exists and holds no events; give --force to replace it")
 
     def event(self, event: Event) -> None:
         """Write one line and flush it."""

@@ -98,6 +98,25 @@ def test_while_a_folder_is_replaced_there_is_always_one(tmp_path: Path) -> None:
     assert not any(missing)
 
 
+@pytest.mark.parametrize("name", ["r" * 250 + ".json", "r" * 255, "." + "r" * 254, "ö" * 120 + ".json"])
+def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
+    check_file(tmp_path / name, force=False)
+    write_text(tmp_path / name, "figures")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a name has at most 255 bytes"):
+        check_file(tmp_path / ("r" * 256), force=False)
+    with pytest.raises(InputError, match="File name too long"):
+        write_text(tmp_path / ("r" * 256), "figures")
+
+
+def test_a_name_that_is_no_text_can_be_told_of(tmp_path: Path) -> None:
+    write_text(tmp_path / "page.html", "clips of d\udcff")
+    assert (tmp_path / "page.html").read_text() == r"clips of d\udcff"
+
+
 def test_what_a_link_points_to_is_replaced_and_not_the_link(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     target, link = tmp_path / "there" / "target.json", tmp_path / "link.json"

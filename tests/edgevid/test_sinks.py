@@ -161,10 +161,34 @@ def test_json_lines_refuse_what_would_be_lost(tmp_path: Path) -> None:
         (video, (), "holds no events"),
     ):
         with pytest.raises(InputError, match=reason):
-            JsonLines.open(str(target), sources=sources)
+            JsonLines.check(str(target), sources=sources)
     assert video.stat().st_size == 8
-    JsonLines.open(str(video), force=True).close()
+    JsonLines.check(str(video), force=True)
+    assert video.stat().st_size == 8
+    JsonLines.open(str(video)).close()
     assert video.stat().st_size == 0
+
+
+@pytest.mark.parametrize("text", ["# Notes\n", "file,label\na.mp4,up\n", "{}\n", "[1]\n", '{"type": "start"'])
+def test_json_lines_replace_no_text_of_others(tmp_path: Path, text: str) -> None:
+    (tmp_path / "notes").write_text(text)
+    with pytest.raises(InputError, match="holds no events"):
+        JsonLines.check(str(tmp_path / "notes"))
+    assert (tmp_path / "notes").read_text() == text
+
+
+def test_json_lines_replace_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    JsonLines.check(str(path))
+    assert not path.exists()
+    for _ in range(2):
+        sink = JsonLines.open(str(path))
+        sink.event(START)
+        sink.close()
+        JsonLines.check(str(path))
+    assert len(path.read_text().splitlines()) == 1
+    path.write_text("")
+    JsonLines.check(str(path))
 
 
 def test_standard_output_stays_open(capsys: pytest.CaptureFixture[str]) -> None:

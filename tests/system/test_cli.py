@@ -17,6 +17,40 @@ def edgevid(*args: object, cwd: Path | None = None) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=cwd)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such shell")
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
+def test_nobody_listens(tmp_path: Path, redirection: str) -> None:
+    told = tmp_path / "models.json"
+    line = f'"{sys.executable}" -m edgevid models list --json "{told}" {redirection}'
+    ran = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=300, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert told.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
+    told = tmp_path / "models.json"
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "edgevid", "models", "list", "--json", told],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 1
+    assert ran.stderr == "edgevid: cannot write to standard output: No space left on device\n"
+    assert told.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use is not removed there")
+def test_the_folder_it_runs_in_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.run(["models", "list", "--json", "a.json"]) == 2
+    assert "the folder that this runs in is gone" in capsys.readouterr().err
+
+
 def test_help_lists_the_commands_of_all_three_packages() -> None:
     ran = edgevid("--help")
     assert ran.returncode == 0

@@ -113,7 +113,7 @@ def test_a_threshold_lets_an_earlier_exit_decide(
 
 
 @pytest.mark.parametrize(
-    ("words", "holds"), [([], False), (["--hold", "2"], True), (["--hold", "2", "--no-gate"], False)]
+    ("words", "holds"), [([], False), (["--hold", "2"], True), (["--hold", "0", "--no-gate"], False)]
 )
 def test_one_look_may_stand_for_frames_after_it(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], holds: bool
@@ -122,6 +122,31 @@ def test_one_look_may_stand_for_frames_after_it(
     file = told_of_two_exits(tmp_path, words)
     assert (file["held"] > 0.5 * sum(file["exits"].values())) == holds
     assert file["events"][0]["label"] == "red"
+
+
+def test_holding_needs_the_gate(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_conditional_model(tmp_path / "two.onnx")
+    assert cli.run(["detect", str(here / "a.mp4"), "--model", str(model), "--hold", "2", "--no-gate"]) == 2
+    assert "--hold 2 and --no-gate: it is the gate that holds" in capsys.readouterr().err
+
+
+def test_events_of_before_stay_where_nothing_can_be_seen(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    events, model = tmp_path / "e.jsonl", str(tiny_stream_model(tmp_path / "tiny.onnx"))
+    assert cli.run(["detect", "a.mp4", "--model", model, "--events", str(events)]) == 0
+    before = events.read_text()
+    assert before
+    assert cli.run(["detect", "typo.mp4", "--model", model, "--events", str(events)]) == 2
+    assert events.read_text() == before
+
+
+def test_what_a_name_holds_forges_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("detect", "classify"):
+        assert cli.run([command, str(tmp_path / "a\nedgevid: all fine\x1b[31m.mp4")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "a\\nedgevid: all fine\\x1b[31m.mp4: no such file" in line
 
 
 def test_a_threshold_without_an_exit_for_it(

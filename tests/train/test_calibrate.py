@@ -255,6 +255,19 @@ def test_a_model_is_not_calibrated_on_what_it_was_trained_on(tmp_path: Path, dat
     assert "does not say which recordings" not in ran.out
 
 
+@pytest.mark.parametrize("unit", ["recording", "event"])
+def test_a_clip_behind_the_end_of_its_file_counts_for_nothing(
+    tmp_path: Path, data: Path, conditional: Path, unit: str
+) -> None:
+    rows = [f"0.mp4,red,{1000 + i},{1000.5 + i}\n" for i in range(400)]
+    behind = data / "behind.csv"
+    behind.write_text("file,label,start_s,end_s\n" + "".join(rows))
+    ran = calibrate(conditional, behind, *SOFT, "--unit", unit, "--out", tmp_path / "out.onnx")
+    assert ran.status == 2
+    assert "too few for the promise" in ran.err
+    assert not (tmp_path / "out.onnx").exists()
+
+
 def test_no_row_keeps_the_promise(tmp_path: Path, conditional: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

@@ -93,6 +93,17 @@ def test_the_oldest_goes_first_and_the_bound_holds(tmp_path: Path) -> None:
     assert len(entries(tmp_path / "c")) < 6
 
 
+def test_what_others_put_into_the_folder_stays(tmp_path: Path) -> None:
+    videos = [write_video(tmp_path / f"{k}.mp4", numbered_frames(5)) for k in range(4)]
+    kept = tmp_path / "c" / "clips" / "holiday.mp4"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(bytes(1 << 20))
+    os.utime(kept, ns=(1, 1))
+    for video in videos:
+        cache_over(tmp_path / "c", 1 << 16).get(record(video))
+    assert kept.stat().st_size == 1 << 20
+
+
 def test_a_folder_that_cannot_be_written_is_no_fault(video: Path, tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "clips").touch()

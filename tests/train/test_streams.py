@@ -306,6 +306,10 @@ def test_evaluate_stream_as_a_person_runs_it(tmp_path: Path, colours: Path, nega
     assert "1 false alarms in 0.2 minutes of negative video" in ran.out
     assert "c_broken.mp4" in ran.out
     assert "does not say which recordings it was trained on" in ran.out
+    assert command("evaluate", model, colours, "--stream", "--out", out).status == 2
+    again = command("evaluate", model, colours, "--stream", "--out", out, "--force")
+    assert again.status == 0, again.err
+    assert json.loads((out / "report.json").read_text())["negatives"] == []
     detected = run_command(
         detect_command.register, "detect", negatives / "b_red.mp4", "--model", model, "--json", tmp_path / "d"
     )
@@ -503,7 +507,8 @@ def test_what_a_sample_of_marks_shows_is_told_as_the_least(tmp_path: Path, colou
         (("evaluate", "MODEL", "DATA", "--stream", "--negatives", "EMPTY"), "no videos in it"),
         (("evaluate", "MODEL", "DATA", "--stream", "--split", "val"), "has no clip of split 'val'"),
         (("evaluate", "MODEL", "DATA", "--stream", "--classes", "other"), "has none of them but other"),
-        (("evaluate", "MODEL", "DATA", "--stream", "--minutes", "0"), "--minutes is above 0"),
+        (("evaluate", "MODEL", "DATA", "--stream", "--minutes", "0"), "--minutes is at least 0.01, not 0"),
+        (("evaluate", "MODEL", "DATA", "--stream", "--minutes", "1e-310"), "--minutes is at least 0.01, not 1e-310"),
         (("evaluate", "EMPTY", "DATA", "--stream"), "is no student checkpoint: holds no model.safetensors"),
         (("fit-events", "EMPTY", "DATA", "--out", "x.onnx"), "`edgevid export` it first"),
         (("fit-events", "MODEL", "DATA", "--out", "DATA"), "is a folder"),

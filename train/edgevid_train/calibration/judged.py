@@ -67,7 +67,7 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
     first of `rows`, to which the others are compared, computes every step.
 
     Raises:
-        DecodeError: the file cannot be read to its end.
+        DecodeError: the file cannot be read to its end, or a clip lies behind it.
         InputError: the model computed NaN or infinity.
     """
     collected = [Collected() for _ in rows]
@@ -80,6 +80,9 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
         raise DecodeError(str(error).removeprefix(f"{shown(clips[0].file)}: ")) from None
     except EdgevidError as error:
         raise InputError(f"{clips[0].name}: {error}") from None
+    for clip in clips:
+        if clip.start_s > pipelines[0].time_s:  # nothing could be found there, by the whole network neither
+            raise DecodeError(f"no frames from {clip.start_s:g} s on")
     if any(sink.left_out for sink in collected):
         raise DecodeError("it has more events than are kept; cut it into shorter files")
     return [

@@ -98,8 +98,6 @@ def evaluate(
     With --stream the clips stand in long streams between gaps, the live path runs over them, and its events are judged;
     --negatives, --minutes, --laps, --seed, --threshold, --hold and --no-gate are for that.
     """
-    from rich.console import Console
-
     from edgevid.errors import InputError
     from edgevid.files import write_json
     from edgevid_train.commands.streams import evaluate_streams
@@ -107,9 +105,10 @@ def evaluate(
     from edgevid_train.evaluate.screen import show
     from edgevid_train.evaluate.streams.plan import StreamSettings
     from edgevid_train.evaluate.subjects.views import ViewPlan
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
 
-    check_outputs(out, "index.html", ("report.json", "*.png", "strips"), json, force=force)
+    mark, parts = ("report.json", ("stream-*.png",)) if stream else ("index.html", ("report.json", "*.png", "strips"))
+    check_outputs(out, mark, parts, json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     if crops not in (1, 3):
         raise InputError(f"--crops is 1 or 3, not {crops}")
@@ -141,7 +140,7 @@ def evaluate(
         if source is not None and source.name == "COMMANDLINE":
             said = "--gate and --no-gate are" if name == "gate" else f"--{name} is"
             raise InputError(f"{said} for --stream")
-    console = Reporter(Console())
+    console = Reporter(LastingConsole())
     report = evaluate_model(
         model,
         data,
@@ -156,13 +155,13 @@ def evaluate(
         report=console,
     )
     figures = report.to_json()
-    show(figures)
     if out:
         from edgevid_train.evaluate.report_page import write_report
 
         write_report(report, figures, out)
     if json:
         write_json(json, figures)
+    show(figures)
 
 
 def stats(
@@ -188,14 +187,14 @@ def stats(
     from edgevid.files import write_json
     from edgevid_train.library.stats import look_at, show
 
-    check_outputs(out, "stats.json", ("*.png",), json, force=force)
+    check_outputs(out, "stats.json", ("labels.png", "videos.png"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     survey = look_at(path, options, quality=quality)
     found = survey.to_json()
-    show(found)
     if out:
         from edgevid_train.library.stats_plots import write_survey
 
         write_survey(survey, out)
     if json:
         write_json(json, found)
+    show(found)

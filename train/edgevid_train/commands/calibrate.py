@@ -55,7 +55,6 @@ def calibrate(
     careful thresholds lose too much.
     """
     import cv2
-    from rich.console import Console
 
     from edgevid.errors import CheckFailedError
     from edgevid.files import check_files, write_json
@@ -63,21 +62,19 @@ def calibrate(
     from edgevid_train.calibration.calibrate import write_calibrated
     from edgevid_train.calibration.report import failure, show
     from edgevid_train.calibration.risk import Promise
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
 
     promise = Promise(risk, confidence)
     check_files(out, json, force=force)
     cv2.setNumThreads(threads)
-    report = Reporter(Console())
+    report = Reporter(LastingConsole())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     result = run(model, data, options, promise, unit=unit, split=split, threads=threads, report=report)
-    show(result, report)
-    written = None
-    if result.chosen is not None:
-        written = write_calibrated(model, result, out, force=force)
-        report.say(f"wrote {out}: {written.id}")
+    written = None if result.chosen is None else write_calibrated(model, result, out, force=force)
     if json:
         file = {"file": None, "calibrated": None} if written is None else {"file": str(out), "calibrated": written.id}
         write_json(json, result.to_json() | file)
+    show(result, report)
     if written is None:
         raise CheckFailedError(failure(result))
+    report.say(f"wrote {out}: {written.id}")

@@ -1,5 +1,6 @@
 """What a command will write, looked at before it begins."""
 
+import fnmatch
 from collections.abc import Collection
 from pathlib import Path
 
@@ -8,8 +9,10 @@ def check_outputs(out: Path | None, mark: str, parts: Collection[str], json: Pat
     """`out`: the folder that is to be written, of `mark` and `parts`; see `check_folder`. `json` may lie in it.
 
     Raises:
-        InputError: one of them exists and `force` is not given, or could not be written; or they are one.
+        InputError: one of them exists and `force` is not given, or could not be written; or they are one, or `json`
+            has a name that the folder needs.
     """
+    from edgevid.errors import InputError
     from edgevid.files import check_different, check_folder, check_json
 
     check_different(out, json)
@@ -17,4 +20,6 @@ def check_outputs(out: Path | None, mark: str, parts: Collection[str], json: Pat
         check_json(json, force=force)
     if out:
         inside = [json.name] if json and json.resolve().parent == out.resolve() else []
+        if any(fnmatch.fnmatch(name, part) for name in inside for part in (mark, *parts)):
+            raise InputError(f"--json {json} is what the folder itself holds: name another file")
         check_folder(out, mark, [*parts, *inside], force=force)

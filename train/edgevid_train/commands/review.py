@@ -41,20 +41,20 @@ def review(
     force: Force = False,
 ) -> None:
     """A page with a strip of every clip, by label, on which wrong labels and bad pictures are seen at once."""
-    from rich.console import Console
-
     from edgevid.files import replacing, write_json
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
     from edgevid_train.review.page import write_page
     from edgevid_train.review.review import look_through
 
     check_outputs(out, "index.html", ("review.json", "strips"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
-    report = Reporter(Console())
+    report = Reporter(LastingConsole())
     with replacing(out) as temporary:
         found = look_through(path, options, temporary, report, most=most, model=model, threads=threads)
         figures = found.to_json()
         write_page(found, figures, temporary)
+    if json:
+        write_json(json, figures)
     faulty = sum(bool(clip.quality.faults) for clip in found.clips)
     report.say(f"{len(found.clips)} clips of {len(found.counts)} labels, {faulty} with a picture to look at")
     if model is not None:
@@ -62,5 +62,3 @@ def review(
     for record, reason in found.unreadable.reasons.items():
         report.say(f"unreadable: {record.id}: {reason}")
     report.say(f"look at {out / 'index.html'}")
-    if json:
-        write_json(json, figures)

@@ -58,15 +58,14 @@ def evaluate_streams(
 ) -> None:
     """What `edgevid evaluate --stream` does once its words are understood."""
     import cv2
-    from rich.console import Console
 
     from edgevid.files import write_json
     from edgevid_train.evaluate.streams.evaluate import evaluate_streams
     from edgevid_train.evaluate.streams.report import show, write_report
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
 
     cv2.setNumThreads(threads)
-    report = Reporter(Console())
+    report = Reporter(LastingConsole())
     found = evaluate_streams(
         model,
         data,
@@ -80,11 +79,11 @@ def evaluate_streams(
         threads=threads,
         report=report,
     )
-    show(found, report)
     if out:
         write_report(found, out)
     if json:
         write_json(json, found.to_json())
+    show(found, report)
 
 
 def fit_events(
@@ -116,16 +115,15 @@ def fit_events(
     --threshold or --hold these go into the file too: the model then saves work, and no promise stands behind it.
     """
     import cv2
-    from rich.console import Console
 
     from edgevid.files import check_files, write_json
     from edgevid_train.evaluate.streams.fit_events import fit_model, show, write_fitted
     from edgevid_train.evaluate.streams.plan import StreamSettings
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
 
     check_files(out, json, force=force)
     cv2.setNumThreads(threads)
-    report = Reporter(Console())
+    report = Reporter(LastingConsole())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     settings = StreamSettings(minutes=minutes, laps=laps, seed=seed)
     fitted = fit_model(
@@ -141,10 +139,10 @@ def fit_events(
         threads=threads,
         report=report,
     )
-    show(fitted, report)
     written = write_fitted(model, fitted, out, force=force)
-    report.say(f"wrote {out}: {written.id}")
     if json:
         write_json(
             json, {"model": model, "data": str(data), "file": str(out), "written": written.id} | fitted.to_json()
         )
+    show(fitted, report)
+    report.say(f"wrote {out}: {written.id}")

@@ -1,6 +1,7 @@
 """Pictures of a report."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,16 @@ _DARK = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"
 )
 _DPI = 192
 """Twice what a page shows, for screens of twice the density."""
+MOST_NAMED = 60
+"""Labels whose names can still be read."""
+
+# A label in letters that the font has not is drawn as boxes; the page beside it has the letters.
+warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+
+
+def plain(text: str) -> str:
+    """As it is, since matplotlib takes what stands between two dollars for a formula."""
+    return text.replace("$", r"\$")
 
 
 def draw_light_and_dark(draw: Callable[[Path], None], folder: Path, name: str) -> tuple[str, str]:
@@ -35,19 +46,23 @@ def draw_confusion(names: Sequence[str], counts: NDArray[np.int64], path: Path) 
     """Draw how often each label (row) was taken for another (column) as a PNG; `counts` `(labels, labels)`.
 
     Rows are shaded by their share, so that rare labels are seen too; rows and columns without a clip are left out.
+    Of many labels neither names nor counts are drawn, and the picture grows no more.
     """
     rows = [i for i in range(len(names)) if counts[i].sum()]
     columns = [i for i in range(len(names)) if i in rows or counts[:, i].sum()]
     shown = counts[np.ix_(rows, columns)]
     share = shown / np.maximum(1, shown.sum(axis=1, keepdims=True))
-    figure = Figure(figsize=(2.2 + 0.42 * len(columns), 1.8 + 0.42 * len(rows)), layout="constrained")
+    wide, high = (0.42 * min(MOST_NAMED, len(side)) for side in (columns, rows))
+    figure = Figure(figsize=(2.2 + wide, 1.8 + high), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, alpha=np.where(shown > 0, 1.0, 0.04))
-    axes.set_xticks(range(len(columns)), [names[i] for i in columns], rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), [names[i] for i in rows])
+    named = len(columns) <= MOST_NAMED
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, alpha=np.where(shown > 0, 1.0, 0.04) if named else None)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    if len(columns) <= 60:
+    if named:
+        across, down = [plain(names[i]) for i in columns], [plain(names[i]) for i in rows]
+        axes.set_xticks(range(len(columns)), across, rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(rows)), down)
         for (y, x), count in np.ndenumerate(shown):
             if count:
                 axes.text(x, y, str(count), ha="center", va="center", color="white" if share[y, x] > 0.5 else "black")
@@ -82,7 +97,7 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -
     for axes, (name, points) in zip(places, curves.items(), strict=False):
         steps, values = zip(*points, strict=True)
         axes.plot(steps, values, color="#4c8edb", linewidth=1.3, marker="." if len(points) < 30 else None)
-        axes.set_title(name, fontsize=9)
+        axes.set_title(plain(name), fontsize=9)
         axes.tick_params(labelsize=8)
     for axes in places[len(curves) :]:
         axes.set_visible(False)
@@ -94,7 +109,7 @@ def draw_embeddings(places: NDArray[np.float32], labels: Sequence[str], right: S
     """Draw clips at their places `(n, 2)` as a PNG, one colour a label, crosses for wrong answers."""
     import matplotlib
 
-    names = sorted(set(labels))
+    names, found = sorted(set(labels)), {label for label, good in zip(labels, right, strict=True) if good}
     colours: Any = matplotlib.colormaps["tab20" if len(names) > 10 else "tab10"]
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -109,7 +124,7 @@ def draw_embeddings(places: NDArray[np.float32], labels: Sequence[str], right: S
                 color=colours(i % colours.N),
                 edgecolors="red" if not good else "none",
                 linewidths=1,
-                label=name if good or not any(r for r, of in zip(right, labels, strict=True) if of == name) else None,
+                label=plain(name) if good or name not in found else None,
             )
     axes.set(xticks=[], yticks=[])
     if len(names) <= 40:
@@ -143,7 +158,7 @@ def draw_timeline(stream: Stream, path: Path) -> None:
                 shape = {"height": 0.8, "align": "edge", "color": _COLOURS[kind], "alpha": 0.45, "hatch": hatch}
                 axes.barh(y, length_s, left=item.start_s, **shape)
                 if begin_s <= item.start_s < begin_s + ROW_S:
-                    axes.text(item.start_s + 0.1, y + 0.4, item.label, va="center", fontsize=8, clip_on=True)
+                    axes.text(item.start_s + 0.1, y + 0.4, plain(item.label), va="center", fontsize=8, clip_on=True)
         axes.vlines([event.emitted_s for event in stream.found], 0, 0.8, colors="black", linewidth=1)
         axes.set_xlim(begin_s, begin_s + ROW_S)
         axes.set_ylim(-0.1, 1.9)
@@ -155,5 +170,5 @@ def draw_timeline(stream: Stream, path: Path) -> None:
     ]
     kinds.append(Patch(facecolor=_COLOURS["missed"], alpha=0.45, hatch="///", label="missed"))
     figure.legend(handles=kinds, loc="outside upper right", ncols=len(kinds), frameon=False)
-    figure.suptitle(stream.name, x=0.01, ha="left")
+    figure.suptitle(plain(stream.name), x=0.01, ha="left")
     figure.savefig(path, dpi=90, format="png")

@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from edgevid.files import replacing, write_json
+from edgevid_train.evaluate.plots import MOST_NAMED, plain
 from edgevid_train.library.stats import Survey
 
-MOST_BARS = 60
-"""Labels whose names can still be read; of more, a curve shows how unequal they are."""
 _COLOURS = {"train": "#4c78a8", "val": "#f58518", "test": "#54a24b", None: "#7f7f7f"}
 
 
@@ -32,7 +31,7 @@ def draw_labels(survey: Survey, path: Path) -> None:
             counts[label][record.split] += 1
     names = sorted(counts, key=lambda label: (-counts[label].total(), label))
     splits = [split for split in _COLOURS if any(counts[name][split] for name in names)]
-    many = len(names) > MOST_BARS
+    many = len(names) > MOST_NAMED  # a curve shows how unequal they are
     figure = Figure(figsize=(9, 4 if many else 1.2 + 0.24 * len(names)), layout="constrained")
     axes = figure.subplots()
     before = np.zeros(len(names))
@@ -42,7 +41,7 @@ def draw_labels(survey: Survey, path: Path) -> None:
         if many:
             axes.plot(np.arange(1, len(names) + 1), of_split, ".", markersize=3, color=colour, label=legend)
         else:
-            axes.barh(names, of_split, left=before, color=colour, label=legend)
+            axes.barh([plain(name) for name in names], of_split, left=before, color=colour, label=legend)
         before += of_split
     if many:
         axes.set(xlabel=f"the {len(names)} labels, commonest first", ylabel="clips", yscale="symlog")

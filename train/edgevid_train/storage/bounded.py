@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ def cache_folder() -> Path:
     if named := os.environ.get(CACHE_SETTING):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevid"
+
+
+_OWN = re.compile(r"\.?[0-9a-f]{32}(\..+)?")
+"""Names of entries, and of temporary files that become one. Whatever else lies in the folder is somebody's."""
 
 
 class BoundedFolder:
@@ -67,6 +72,8 @@ class BoundedFolder:
         for path in self.folder.iterdir():
             with contextlib.suppress(OSError):  # another process removed it
                 status = path.stat()
+                if not _OWN.fullmatch(path.name):
+                    continue
                 if not path.name.startswith(".") or status.st_mtime < time.time() - _ABANDONED_S:
                     entries.append((status.st_mtime_ns, status.st_size, path))
         left = sum(length for _, length, _ in entries)

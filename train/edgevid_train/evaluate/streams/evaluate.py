@@ -60,7 +60,7 @@ def evaluate_streams(
         KeyboardInterrupt: Ctrl-C.
     """
     name, network = _open(model, threads)
-    network = saving(network, threshold, hold)
+    network = saving(network, threshold, hold, gate=gate)
     several = network.manifest.activation == "sigmoid"
     records = clips_to_judge(data, options, split, report.say, several=several)
     say_unknown(name, network.manifest.labels, records, data, report.say)
