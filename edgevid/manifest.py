@@ -153,7 +153,7 @@ class Measurement(_Part):
     metric: str
     value: float
     split: str
-    n: int
+    n: int = Field(ge=0)
     low: float | None = None
     high: float | None = None
     command: str

@@ -134,6 +134,8 @@ def _sheet(manifest: "Manifest", path: Path) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from edgevid.errors import one_line
+
     spec, rule, pool = manifest.input, manifest.events, manifest.clip_pool
     span_s = manifest.clip_frames / manifest.rate_hz
     state_bytes = sum(math.prod(s.shape) * (2 if s.dtype == "float16" else 4) for s in manifest.states)
@@ -193,7 +195,7 @@ def _sheet(manifest: "Manifest", path: Path) -> Any:
 
     table = Table.grid(padding=(0, 2))
     for what, says in rows:
-        table.add_row(Text(what, style="bold"), Text(says, overflow="fold"))
+        table.add_row(Text(one_line(what), style="bold"), Text(one_line(says), overflow="fold"))  # others wrote some
     return table
 
 

@@ -8,7 +8,7 @@ from command_runs import run_command
 from tiny_models import tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 from edgevid.commands import models
-from edgevid.manifest import Calibration, ClipPool, ExitSpec, Manifest, Measurement
+from edgevid.manifest import Calibration, ClipPool, ExitSpec, Manifest, Measurement, Provenance
 from edgevid.models import load as loading
 
 
@@ -123,3 +123,11 @@ def test_show_says_that_a_model_is_conditional(tmp_path: Path) -> None:
     ran = run_command(models.register, "models", "show", tiny_conditional_model(tmp_path / "tiny.onnx"))
     assert ran.status == 0
     assert "only when no earlier exit is sure" in " ".join(ran.out.split())
+
+
+def test_what_others_wrote_into_a_manifest_moves_no_cursor(tmp_path: Path) -> None:
+    made = Provenance(data="clips\x1b[31m\nmeasured  0.99", weights="w", licences="l", recipe="r")
+    path = tiny_stream_model(tmp_path / "t.onnx", tiny_manifest("stream", provenance=made))
+    shown = run_command(models.register, "models", "show", path).out
+    assert r"clips\x1b[31m\nmeasured  0.99" in shown
+    assert "\x1b" not in shown
