@@ -154,6 +154,11 @@ def test_classes_keep_a_subset(tmp_path: Path) -> None:
         (lambda p: files(p, "up/1.mp4"), ReadOptions(group="person"), "--group names a column of clips.csv"),
         (lambda p: files(p, "up/1.mp4"), ReadOptions(format="clips"), "clips.csv: No such file"),
         (lambda p: files(p, "up/1.mp4"), ReadOptions(format="names"), "needs --label-pattern"),
+        (
+            lambda p: files(p, "up/1.mp4"),
+            ReadOptions(format="folders", label_pattern="[a-z]+"),
+            "--label-pattern is for --format names, not for folders",
+        ),
     ],
 )
 def test_what_is_no_data_folder(tmp_path: Path, make, options: ReadOptions, says: str) -> None:

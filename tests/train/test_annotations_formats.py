@@ -305,6 +305,8 @@ def test_several_labels_in_clips_csv(tmp_path: Path) -> None:
     assert [r.labels for r in read_data(file)] == [("up", "fast"), ("down",), ("fast",)]
     kept = read_data(file, ReadOptions(classes=("fast", "down")))
     assert [r.labels for r in kept] == [("fast",), ("down",), ("fast",)]
+    write_text(file, "file,label,labels\na.mp4,up,up|fast\nb.mp4,down,down\n")
+    assert [r.labels for r in read_data(file)] == [("up", "fast"), ("down",)]
 
 
 @pytest.mark.parametrize("format_", WRITERS)

@@ -114,6 +114,18 @@ def test_frames_are_those_of_decoding_from_the_start(
         assert fell_back or not came
 
 
+def test_a_file_whose_encoder_might_have_reordered_frames_and_did_not_is_sought_in(tmp_path: Path) -> None:
+    """Its packets look as if their presentation times were guessed; decoding it once shows that they are right."""
+    file = write_video(tmp_path / "in_order.mp4", moving(COUNT), options=x264(":b-adapt=1:b-bias=-100"))
+    with av.open(str(file)) as container:
+        stream = container.streams.video[0]
+        pts = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+        assert stream.codec_context.has_b_frames
+        assert pts == sorted(pts)
+    assert read_index(file).seekable
+    assert_same_as_from_the_start(file, IndexStore(tmp_path))
+
+
 def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[str]]:
     """How many frames each reading by keyframes gave, and why it gave none."""
     came: list[int] = []

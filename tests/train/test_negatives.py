@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from edgevid_train.checkpoint import load_student
 from edgevid_train.decode import IndexStore
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.marks import Known
-from edgevid_train.negatives import PIECE_S, deal, read_negatives, whole_negatives
+from edgevid_train.negatives import PIECE_S, deal, find_negatives, read_negatives, whole_negatives
 from edgevid_train.reporter import Reporter
 
 ALONE = ("--set", "distill.response=0", "--set", "distill.feature=0", "--set", "optim.epochs=1")
@@ -53,12 +54,25 @@ def test_ctrl_c_while_they_are_read(quiet: Path, tmp_path: Path) -> None:
 
 def test_a_table_beside_the_videos_says_what_belongs_together(quiet: Path, tmp_path: Path) -> None:
     for i in range(3):
-        (tmp_path / f"{i}.mp4").symlink_to(quiet / "1.mp4")
+        shutil.copy(quiet / "1.mp4", tmp_path / f"{i}.mp4")
     (tmp_path / "clips.csv").write_text("file,label,group\n0.mp4,run,ann\n1.mp4,walk,ann\n2.mp4,walk,bob\n")
     pieces = read_negatives([tmp_path], IndexStore(tmp_path / "i"), Reporter(Console()))
     name = tmp_path.name
     assert [piece.group for piece in pieces] == [f"{name}/ann", f"{name}/ann", f"{name}/bob"]
     assert {piece.label for piece in pieces} == {"other"}  # whatever else they show
+
+
+def test_a_video_counts_once_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "v"
+    folder.mkdir()
+    (folder / "x.mp4").touch()
+    (folder / "clips.csv").write_text("file,label,group\nx.mp4,run,ann\n")
+    (tmp_path / "link").symlink_to("v")
+    (tmp_path / "y.mp4").symlink_to("v/x.mp4")
+    monkeypatch.chdir(tmp_path)
+    places = [Path("v/x.mp4"), folder, Path("link"), Path("v/../v"), Path("y.mp4")]
+    assert find_negatives(places) == [Path("v/x.mp4")]
+    assert [(clip.file, clip.group) for clip in whole_negatives(places[:2])] == [(Path("v/x.mp4"), "v/ann")]
 
 
 @given(groups=st.lists(st.integers(0, 9), min_size=1, max_size=40), folds=st.integers(2, 6), seed=st.integers(0, 9))

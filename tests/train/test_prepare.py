@@ -1,5 +1,6 @@
 """`data index` and `data prepare` as a person runs them."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -137,6 +138,83 @@ def test_videos_from_folders_of_images(tmp_path: Path) -> None:
     decoded = decode_clip(clips[0], 240)
     assert [number_of(frame) for frame in decoded.frames] == list(range(9))
     assert decoded.times_s == pytest.approx(np.arange(9) / 12, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--classes", "up"),
+        ("--label-pattern", "up"),
+        ("--min-clip-s", 1),
+        ("--max-clip-s", 1),
+        ("--format", "folders"),
+        ("--group", "g"),
+        ("--target", "verb"),
+    ],
+)
+def test_folders_of_images_are_read_in_one_way(tmp_path: Path, option: str, value: object) -> None:
+    write_images(tmp_path / "up" / "one", numbered_frames(2))
+    ran = run("prepare", tmp_path, "--out", tmp_path / "o", "--from-frames", "--rate", 9, option, value)
+    assert (ran.status, ran.err) == (2, f"{option} is not for --from-frames\n")
+    assert not (tmp_path / "o").exists()
+
+
+def test_images_in_no_folder_of_a_clip_are_said_to_be_left_out(tmp_path: Path) -> None:
+    for name in ("up/one", ".hidden/one", "down", "both", "both/one"):
+        write_images(tmp_path / "frames" / name, numbered_frames(2))
+    ran = run("prepare", tmp_path / "frames", "--out", tmp_path / "o", "--from-frames", "--rate", 9)
+    assert ran.status == 0
+    assert "images left out, directly in both, down: expected CLASS/CLIP/*.jpg" in ran.out
+    assert [clip.label for clip in read_data(tmp_path / "o")] == ["both", "up"]
+
+
+def test_what_x264_or_mp4_refuses_is_left_out_and_the_others_are_made(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    write_video(data / "good.mp4", numbered_frames(5))
+    wide = [np.zeros((4, 17_000, 3), np.uint8)] * 2
+    write_video(data / "wide.mkv", wide, codec="ffv1")
+    write_video(data / "thin.mkv", [np.zeros((32, 1, 3), np.uint8)] * 2, codec="mpeg4")
+    write_video(data / "rare.mkv", numbered_frames(3), times_s=[0, 30_000, 60_000])
+    names = ("wide.mkv", "thin.mkv", "rare.mkv", "good.mp4")
+    (data / "clips.csv").write_text("file,label\n" + "".join(f"{name},up\n" for name in names))
+    ran = run("prepare", data, "--out", tmp_path / "out")
+    assert ran.status == 2
+    assert [clip.name for clip in read_data(tmp_path / "out")] == ["videos/good.mp4"]
+    reasons = dict(row.split(",up,", 1) for row in (tmp_path / "out" / "ledger.csv").read_text().splitlines()[1:])
+    assert reasons["wide.mkv"].startswith("cannot be written as H.264 in an .mp4: ")
+    assert reasons["rare.mkv"].startswith('"cannot be written as H.264 in an .mp4: ')
+    assert "1 pixel wide or high" in reasons["thin.mkv"]
+    assert [path.name for path in (tmp_path / "out" / "videos").iterdir()] == ["good.mp4"]
+
+
+@pytest.mark.parametrize("rate", ["1e-5", "1e-20", "1e-310"])
+def test_images_too_far_apart_are_left_out(tmp_path: Path, rate: str) -> None:
+    write_images(tmp_path / "frames" / "up" / "one", numbered_frames(3))
+    ran = run("prepare", tmp_path / "frames", "--out", tmp_path / "out", "--from-frames", "--rate", rate)
+    assert ran.status == 2
+    assert "left out: up/one: " in ran.out
+
+
+def test_a_full_disk_is_no_fault_of_the_video(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise av.error.OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(prepare, "_write", full)
+    ran = run("prepare", data, "--out", tmp_path / "out")
+    assert ran.status == 2
+    assert "No space left on device" in ran.err
+    assert not (tmp_path / "out" / "ledger.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["clips.csv", "prepare.json", "new/figures.json"])
+def test_figures_lie_elsewhere(data: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to("out")
+    for place in ("out", "link"):
+        ran = run("prepare", data, "--out", tmp_path / "out", "--json", tmp_path / place / name)
+        assert (ran.status, ran.err.count("\n")) == (2, 1)
+        assert "holds its own files only" in ran.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_video_in_chunks_stays_one(tmp_path: Path) -> None:

@@ -265,6 +265,14 @@ def test_data_shards_keeps_splits_and_spans_and_names_what_is_missing(tmp_path: 
     assert found == [("a", "g", 0.0, 0.2, "train"), ("b", "g", 0.2, None, "train"), ("b", "h", 0.0, None, "val")]
 
 
+def test_figures_of_data_shards_lie_elsewhere(tmp_path: Path, clips: Path) -> None:
+    out = tmp_path / "out"
+    ran = command("data", "shards", clips, "--out", out, "--json", out / "ledger.csv")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "holds its own files only" in ran.err
+    assert not out.exists()
+
+
 def test_nothing_to_put_into_shards(tmp_path: Path) -> None:
     missing = ClipRecord(tmp_path / "a.mp4", "a.mp4", ("a",), "a")
     with pytest.raises(InputError, match=r"none of the 1 clips can be taken; the first: a\.mp4: no such file"):

@@ -115,7 +115,7 @@ def test_full_disk_is_found_before_work_begins(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="free on the disk"):
         check_room(tmp_path / "deep" / "er", 10**18)
     with pytest.raises(InputError, match="free on the disk"):
-        write_dataset(tmp_path / "a", Request(clips=10**12, size=(64, 48)))
+        write_dataset(tmp_path / "a", Request(clips=10**7, size=(1920, 1080)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -123,7 +123,9 @@ def test_full_disk_is_found_before_work_begins(tmp_path: Path) -> None:
     ("arguments", "reason"),
     [
         ({"clips": 0}, "--clips 0"),
+        ({"clips": int("9" * 321)}, "--clips: at most 10000000"),
         ({"clips": 1, "seed": -1}, "--seed -1"),
+        ({"clips": 1, "size": (90, 240)}, "--size 90x240: the width is at least 0.4 of the height"),
         ({"clips": 1, "size": (65, 48)}, "even"),
         ({"clips": 1, "size": (8, 8)}, "--size 8x8"),
         ({"clips": 1, "fps": (30.0, 10.0)}, "LO <= HI"),
@@ -133,6 +135,11 @@ def test_full_disk_is_found_before_work_begins(tmp_path: Path) -> None:
 def test_senseless_requests_are_refused(arguments: dict[str, object], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         Request(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_narrowest_size_is_rendered() -> None:
+    for k in range(40):
+        assert Request(clips=40, size=(32, 80)).script(k, None)
 
 
 def test_options_are_read() -> None:

@@ -4,6 +4,7 @@ A network that has only ever seen its own actions takes everything else for one 
 of a split is a video, or what the `group` of a `clips.csv` beside the videos says (a person, a scene).
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,26 +19,33 @@ from edgevid_train.annotations.paths import VIDEO_ENDINGS, videos_below
 from edgevid_train.decode import IndexStore
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.reporter import Reporter
+from edgevid_train.storage import address_of
 
 PIECE_S = 4.0
 """A video is cut into pieces of about this length: a stream's past has room for some of them."""
 
 
 def find_negatives(places: Sequence[Path]) -> list[Path]:
-    """The video files that are given, or lie below the folders that are given, each once.
+    """The video files that are given, or lie below the folders that are given, each once, by its first name.
 
     Raises:
         InputError: no such file or folder, or a folder without videos.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for place in places:
         if not place.exists():
             raise InputError(f"--negatives {place}: no such file or folder")
         files = videos_below(place) if place.is_dir() else [place]
         if not files:
             raise InputError(f"--negatives {place}: no videos in it ({', '.join(sorted(VIDEO_ENDINGS))})")
-        found |= dict.fromkeys(files)
-    return list(found)
+        for file in files:
+            found.setdefault(_real(file), file)
+    return list(found.values())
+
+
+def _real(file: Path) -> str:
+    """The same for every way to name a file."""
+    return str(file) if address_of(file) else os.path.realpath(file)
 
 
 def whole_negatives(places: Sequence[Path]) -> list[ClipRecord]:
@@ -47,12 +55,12 @@ def whole_negatives(places: Sequence[Path]) -> list[ClipRecord]:
 
     Raises: as `find_negatives`, and as `read_data` for such a `clips.csv`.
     """
-    groups: dict[Path, str] = {}
+    groups: dict[str, str] = {}
     for place in places:
         if (place / CLIPS_CSV).is_file():
-            groups |= {record.file: f"{place.name}/{record.group}" for record in read_data(place)}
+            groups |= {_real(record.file): f"{place.name}/{record.group}" for record in read_data(place)}
     files = find_negatives(places)
-    return [ClipRecord(file, file.name, (BACKGROUND,), groups.get(file, file.name)) for file in files]
+    return [ClipRecord(file, file.name, (BACKGROUND,), groups.get(_real(file), file.name)) for file in files]
 
 
 def read_negatives(

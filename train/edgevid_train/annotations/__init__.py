@@ -149,6 +149,8 @@ def _layout(name: str, options: ReadOptions, path: Path) -> Layout:
     if address_of(path) and not layout.remote:
         having = " and ".join(name for name, layout in FORMATS.items() if layout.remote)
         raise InputError(f"{shown(path)}: format {name} is read from folders; at addresses there are {having}")
+    if options.label_pattern is not None and name != "names":
+        raise InputError(f"--label-pattern is for --format names, not for {name}")
     if options.group is not None and not layout.columns:
         having = ", ".join(name for name, layout in FORMATS.items() if layout.columns)
         raise InputError(f"--group names a column of {CLIPS_CSV}; {path} has none (formats with columns: {having})")

@@ -75,7 +75,7 @@ def _file(table: Path, row: Row) -> tuple[Path, str]:
 
 
 def _labels(row: Row) -> tuple[str, ...]:
-    column = "label" if "label" in row.values else "labels"
+    column = "labels" if "labels" in row.values else "label"
     text = row.text(column)
     labels = (text,) if column == "label" else tuple(dict.fromkeys(part.strip() for part in re.split("[;|]", text)))
     for label in labels:

@@ -1,7 +1,7 @@
 """`edgevid data index`, `data prepare` and `data shards`: words -> calls."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from edgevid_train.commands.options import (
     data_argument,
     read_options,
 )
+
+if TYPE_CHECKING:
+    from edgevid_train.annotations import ReadOptions
 
 
 def add_to(data_app: typer.Typer) -> None:
@@ -42,17 +45,15 @@ def index(
 
     A file that cannot be read is named; the exit status is then 2.
     """
-    from rich.console import Console
-
     from edgevid.errors import InputError
     from edgevid.files import check_json, write_json
     from edgevid_train.decode import IndexStore
     from edgevid_train.library.indexing import index_videos, videos_in
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
 
     if json:
         check_json(json, force=force)
-    report, files = Reporter(Console()), videos_in(path)
+    report, files = Reporter(LastingConsole()), videos_in(path)
     with report.bar("indexing", len(files)) as advance:
         found = index_videos(files, IndexStore(cache), decode=decode, on_file=lambda: advance(""))
     report.say(
@@ -90,11 +91,9 @@ def prepare(
 ) -> None:
     """Re-encode a data set small and quick to seek in, with a clips.csv that matches; call it again to go on.
 
-    A video that cannot be decoded to its end is named in ledger.csv and left out; the exit status is then 2.
+    A video that cannot be decoded to its end or written is named in ledger.csv and left out; the exit status is then 2.
     """
     import math
-
-    from rich.console import Console
 
     from edgevid.errors import InputError
     from edgevid.files import check_json, write_json
@@ -102,17 +101,20 @@ def prepare(
     from edgevid_train.library.prepare import Encoding, begun, image_folders
     from edgevid_train.library.prepare import prepare as run
     from edgevid_train.loop.interrupt import StoppedError
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
 
     if json:
         check_json(json, force=force)
+        _check_outside(json, out)
     if from_frames != (rate is not None):
         raise InputError("--from-frames needs --rate, how many images make a second, and --rate is for it alone")
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise InputError(f"--rate {rate}: above 0")
-    report = Reporter(Console())
+    report = Reporter(LastingConsole())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
-    records = read_data(data, options, report.say) if rate is None else image_folders(data, rate)
+    if rate is not None:
+        _refuse_reading(options)
+    records = read_data(data, options, report.say) if rate is None else image_folders(data, rate, report.say)
     encoding = Encoding(short_side, keyframes, crf, threads)
     try:
         with (
@@ -156,19 +158,18 @@ def shards(
 
     A video that is not there is named in ledger.csv and left out; the exit status is then 2.
     """
-    from rich.console import Console
-
     from edgevid.errors import InputError
     from edgevid.files import check_folder, check_json, write_json
     from edgevid_train.annotations import read_data
     from edgevid_train.ledger import LEDGER
     from edgevid_train.library.shards import parse_size, write_shards
-    from edgevid_train.reporter import Reporter
+    from edgevid_train.reporter import LastingConsole, Reporter
 
     check_folder(out, LEDGER, ("*.tar",), force=force)
     if json:
         check_json(json, force=force)
-    most, report = parse_size(size), Reporter(Console())
+        _check_outside(json, out)
+    most, report = parse_size(size), Reporter(LastingConsole())
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     records = read_data(data, options, report.say)
     with report.bar("writing shards", len({record.file for record in records})) as advance:
@@ -184,3 +185,25 @@ def shards(
         write_json(json, figures | {"skipped": skipped})
     if found.ledger.reasons:
         raise typer.Exit(InputError.exit_status)
+
+
+def _check_outside(json: Path, out: Path) -> None:
+    """Raises InputError where figures would lie in the folder that is made, in the place of one of its own files."""
+    import os
+
+    from edgevid.errors import InputError
+
+    file, folder = Path(os.path.realpath(json)), Path(os.path.realpath(out))
+    if folder in (file, *file.parents):
+        raise InputError(f"--json {json} is in --out {out}, which holds its own files only: name another place")
+
+
+def _refuse_reading(options: "ReadOptions") -> None:
+    """Raises InputError where it is said how to read what --from-frames does not read."""
+    from dataclasses import asdict
+
+    from edgevid.errors import InputError
+
+    for name, value in asdict(options).items():
+        if value is not None:
+            raise InputError(f"--{name.replace('_', '-')} is not for --from-frames")

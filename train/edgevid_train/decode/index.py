@@ -81,12 +81,16 @@ def read_index(file: Path) -> FrameIndex:
     """
     where = media(file)
     with open_file(where, str(where)) as container:
-        index = _from_packets(container, video_stream(container, str(where)))
-    return index or _from_frames(where)
+        found = _from_packets(container, video_stream(container, str(where)))
+    if found is not None and found[1]:
+        return found[0]
+    decoded = _from_frames(where)
+    # Times of packets that decoding has confirmed are as good as told.
+    return found[0] if found is not None and np.array_equal(found[0].times_s, decoded.times_s) else decoded
 
 
-def _from_packets(container: InputContainer, stream: VideoStream) -> FrameIndex | None:
-    """None when the packets do not say which frames there will be."""
+def _from_packets(container: InputContainer, stream: VideoStream) -> tuple[FrameIndex, bool] | None:
+    """None when the packets do not say which frames there will be. Returns: the index, and whether it is certain."""
     stream.codec_context.thread_count = 1
     packets: list[tuple[int, int, bool, int]] = []  # pts, dts, keyframe, duration
     begins_at: int | None = None
@@ -107,10 +111,11 @@ def _from_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
     stamps = np.array(packets, np.int64)
     shown = stamps[np.argsort(stamps[:, 0])]
     keys = stamps[stamps[:, 2] == 1]
-    # AVI knows one time of a packet only, the one of decoding, and gives it for both.
+    # AVI knows one time of a packet only, the one of decoding, from which FFmpeg guesses the other. That looks like any
+    # file whose encoder was allowed to reorder frames, and did not.
     untold = stream.codec_context.has_b_frames and len(stamps) > 2 and np.array_equal(stamps, shown)
     rising = all((np.diff(x[:, 0]) > 0).all() for x in (shown, keys))
-    if untold or not rising or not len(keys) or begins_at != shown[0, 0]:
+    if not rising or not len(keys) or begins_at != shown[0, 0]:
         return None
     rate_hz = nominal_rate_hz(stream)
     times = PresentationTimes(1 / rate_hz if rate_hz else None)
@@ -119,7 +124,8 @@ def _from_packets(container: InputContainer, stream: VideoStream) -> FrameIndex 
     times_s = np.array([times(float(pts) * unit.numerator / unit.denominator) for pts in shown[:, 0]], np.float64)
     lasts_s = float(int(shown[-1, 3]) * unit)
     fault = early_end(container, stream, float(times_s[-1]) + max(lasts_s, times.interval_s))
-    return FrameIndex(times_s, shown[:, 0].copy(), keys[:, 0], keys[:, 1], np.zeros(len(shown), np.bool_), fault)
+    index = FrameIndex(times_s, shown[:, 0].copy(), keys[:, 0], keys[:, 1], np.zeros(len(shown), np.bool_), fault)
+    return index, not untold
 
 
 def _from_frames(file: Path | Bytes) -> FrameIndex:

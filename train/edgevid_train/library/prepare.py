@@ -25,8 +25,10 @@ from edgevid.files import check_folder, exists, is_folder, replacing, write_json
 from edgevid.frame import Frame
 from edgevid.sources.images import IMAGE_ENDINGS
 from edgevid.sources.opening import open_source
-from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.annotations import ClipRecord, read_data, tell
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
+from edgevid_train.annotations.paths import files_below
+from edgevid_train.annotations.reading import Say
 from edgevid_train.decode.chunks import chunks_of, pieces
 from edgevid_train.ledger import LEDGER, Ledger
 from edgevid_train.runs.folder import run_folder
@@ -189,7 +191,7 @@ def _encode_each(
 
 
 class SourceError(Exception):
-    """A video that cannot be decoded to its end; the message is the reason, one line."""
+    """A video that cannot be decoded to its end, or written; the message is the reason, one line."""
 
 
 def encode(file: Path, target: Path, encoding: Encoding, rate_hz: float | None = None) -> int:
@@ -198,7 +200,7 @@ def encode(file: Path, target: Path, encoding: Encoding, rate_hz: float | None =
     Returns: how many frames could not be decoded and are missing.
 
     Raises:
-        SourceError: it cannot be decoded to its end.
+        SourceError: it cannot be decoded to its end, or x264 or mp4 does not take it.
         InputError: `target` cannot be written.
     """
     try:
@@ -206,7 +208,13 @@ def encode(file: Path, target: Path, encoding: Encoding, rate_hz: float | None =
     except InputError as error:
         raise SourceError(str(error)) from None
     with source, replacing(target) as temporary:
-        _write(temporary, iter(source), encoding)
+        try:
+            _write(temporary, iter(source), encoding)
+        except OSError:  # some of FFmpeg's errors are this too: the disk is at fault, not the video
+            raise
+        except (av.error.FFmpegError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, av.error.FFmpegError) else "a time is too late"
+            raise SourceError(f"cannot be written as H.264 in an .mp4: {reason}") from None
         if source.fault is not None:
             raise SourceError(source.fault)
     return source.counts.undecodable
@@ -221,12 +229,14 @@ def _write(path: Path, frames: Iterator[Frame], encoding: Encoding) -> None:
         stream.time_base = stream.codec_context.time_base = unit
         shape: tuple[int, ...] = ()
         for frame in frames:
-            height, width = (max(2, side // 2 * 2) for side in frame.pixels.shape[:2])  # its colours are half as fine
+            if min(frame.pixels.shape[:2]) < 2:
+                raise SourceError("the picture is 1 pixel wide or high, and H.264 needs 2")
+            height, width = (side // 2 * 2 for side in frame.pixels.shape[:2])  # its colours are half as fine
             pixels = np.ascontiguousarray(frame.pixels[:height, :width])
             if not shape:
                 shape = pixels.shape
                 stream.height, stream.width = height, width
-            if pixels.shape != shape or shape[0] < height or shape[1] < width:
+            if pixels.shape != shape:
                 raise SourceError("the picture changes its size within the video")
             picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             last = max(last + 1, round(frame.time_s * TICKS_PER_S))  # two frames of one time, a tick apart
@@ -262,21 +272,28 @@ def clips_csv(records: Sequence[ClipRecord]) -> str:
     return text.getvalue()
 
 
-def image_folders(root: Path, rate_hz: float) -> list[ClipRecord]:
+def image_folders(root: Path, rate_hz: float, say: Say = tell) -> list[ClipRecord]:
     """Folders of images as clips: those that clips.csv names, or CLASS/…/CLIP below `root`, each a group of its own.
+
+    Args:
+        say: takes a line that names the folders whose images are left out, since they lie in no folder of a clip.
 
     Raises:
         InputError: no such folder, no image in any folder of a class, or a malformed clips.csv.
     """
     if (root / CLIPS_CSV).is_file():
-        return [replace(record, rate_hz=rate_hz) for record in read_data(root)]
+        return [replace(record, rate_hz=rate_hz) for record in read_data(root, say=say)]
     if not root.is_dir():
         raise InputError(f"{root}: {'not a folder' if root.exists() else 'no such data folder'}")
-    folders = sorted({path.parent for path in root.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS})
+    folders = sorted({path.parent for path in files_below(root) if path.suffix.lower() in IMAGE_ENDINGS})
     names = [(folder, folder.relative_to(root).as_posix()) for folder in folders]
     records = [
         ClipRecord(folder, name, (name.split("/")[0],), name, rate_hz=rate_hz) for folder, name in names if "/" in name
     ]
     if not records:
         raise InputError(f"{root}: no folders of images; expected {CLIPS_CSV}, or CLASS/CLIP/*.jpg")
+    outside = [ascii(name)[1:-1] for _, name in names if "/" not in name]
+    if outside:
+        more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
+        say(f"images left out, directly in {', '.join(outside[:5])}{more}: expected CLASS/CLIP/*.jpg")
     return records

@@ -43,10 +43,10 @@ class Survey:
     quality: dict[str, Any] | None = None
 
     def duration_s(self, record: ClipRecord) -> float | None:
-        """Of the span; of the file where the record ends with it and the file says how long it is."""
+        """Of the span; to the end of the file where it has none, if the header knows that and it is not before."""
         info = self.infos.get(record.file)
         end_s = record.end_s if record.end_s is not None else info.duration_s if info else None
-        return None if end_s is None else end_s - record.start_s
+        return None if end_s is None or end_s < record.start_s else end_s - record.start_s
 
     def beyond(self) -> list[str]:
         """The clips that begin or end behind the end of their file, as far as its header knows that."""

@@ -14,6 +14,9 @@ Array = NDArray[np.float64]
 POINTING = ("point", "point", "point", "point", "point", "point_thumb_up")
 AT_EASE = ("fist", "grab", "open", "flat")
 SHAPES = tuple(name for name in POSES if name not in POINTING)
+MARGIN = 0.2
+"""So far from the left and the right side a hand stays, in heights of the picture."""
+LEAST_ASPECT = 2 * MARGIN
 
 
 class Moves:
@@ -101,4 +104,4 @@ def is_left(rng: np.random.Generator) -> bool:
 
 
 def somewhere(rng: np.random.Generator, aspect: float) -> Array:
-    return np.array([rng.uniform(0.2, aspect - 0.2), rng.uniform(0.15, 0.85)])
+    return np.array([rng.uniform(MARGIN, aspect - MARGIN), rng.uniform(0.15, 0.85)])

@@ -20,6 +20,7 @@ from edgevid.files import check_folder, replacing
 from edgevid_train.annotations.places import FILE as PLACES
 from edgevid_train.annotations.places import write_places
 from edgevid_train.synthetic.backgrounds import BackgroundBank
+from edgevid_train.synthetic.moves import LEAST_ASPECT
 from edgevid_train.synthetic.paths import LABELS, PathBank
 from edgevid_train.synthetic.scene import Script, SyntheticClip, script_of
 from edgevid_train.synthetic.seeds import group_of
@@ -30,6 +31,7 @@ from edgevid_train.synthetic.workers import Workers, backgrounds_in, paths_in
 Pixels = NDArray[np.uint8]
 
 TICKS_PER_S = 90_000  # of presentation times; a variable rate is kept
+MOST_CLIPS = 10_000_000
 _BYTES_PER_PIXEL = 0.08  # of a frame at CRF 20; 0.042 measured over 60 clips
 _FRAMES_PER_CLIP = 110  # 77 measured
 
@@ -50,10 +52,14 @@ class Request:
         width, height = self.size
         if self.clips < 1:
             raise InputError(f"--clips {self.clips}: at least one clip")
+        if self.clips > MOST_CLIPS:
+            raise InputError(f"--clips: at most {MOST_CLIPS}")
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: 0 or more")
         if width % 2 or height % 2 or not (32 <= width <= 1920 and 24 <= height <= 1080):
             raise InputError(f"--size {width}x{height}: even numbers from 32x24 to 1920x1080")
+        if width / height < LEAST_ASPECT:
+            raise InputError(f"--size {width}x{height}: the width is at least {LEAST_ASPECT:g} of the height")
         if self.fps is not None and not 1 <= self.fps[0] <= self.fps[1] <= 120:
             raise InputError(f"--fps {self.fps[0]:g}-{self.fps[1]:g}: LO-HI with 1 <= LO <= HI <= 120")
         unknown = [label for label in self.labels if label not in LABELS]

@@ -28,6 +28,8 @@ LATEST_NEGATIVE_S = 60.0
 """A piece of negative video begins no later in its file: all before it has to be decoded."""
 LAST_S = 1.5
 """A stream goes on for at least so long after its last action."""
+LEAST_MINUTES = 0.01
+"""Of a stream: as long as one short clip. Of shorter ones there would be more than can be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class StreamSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.minutes) and self.minutes > 0):
-            raise InputError(f"--minutes is above 0, not {self.minutes:g}")
+        if not (math.isfinite(self.minutes) and self.minutes >= LEAST_MINUTES):
+            raise InputError(f"--minutes is at least {LEAST_MINUTES:g}, not {self.minutes:g}")
         if not 0 <= self.gaps <= 0.5:
             raise InputError(f"gaps are at most half of the time, not {self.gaps:g} of it")
 
