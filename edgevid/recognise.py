@@ -75,8 +75,8 @@ def settling_steps(manifest: Manifest) -> int:
     return round(manifest.clip_pool.settle_s * manifest.rate_hz)
 
 
-def score_file(file: Path, model: StreamModel | ClipModel) -> FileScores:
-    """Score a video file.
+def score_file(file: str | Path, model: StreamModel | ClipModel) -> FileScores:
+    """Score a video file, or as text an address or `demo`.
 
     Raises:
         InputError: one line that says why there is nothing to score.

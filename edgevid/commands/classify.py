@@ -44,7 +44,7 @@ def classify(
     skipped: list[dict[str, str]] = []
     for file in files:
         try:
-            scored = score_file(Path(file), network)
+            scored = score_file(file, network)
         except InputError as error:
             typer.echo(f"edgevid: {one_line(str(error))}", err=True)
             skipped.append({"file": file, "reason": str(error)})

@@ -180,7 +180,7 @@ def open_file(path: Path | Bytes, name: str) -> InputContainer:
     try:
         status = path.stat()
     except FileNotFoundError:
-        hint = f" (a camera is --camera {name})" if name.isdecimal() else ""
+        hint = f" (a camera is edgevid live --camera {name})" if name.isdecimal() else ""
         raise InputError(f"{name}: no such file{hint}") from None
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}") from None

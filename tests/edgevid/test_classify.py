@@ -92,7 +92,7 @@ def test_bad_files_are_named_and_the_good_ones_processed(tmp_path: Path, model: 
     data = json.loads(out.read_text())
     assert [p["predicted"] for p in data["predictions"]] == ["green"]
     assert [s["file"] for s in data["skipped"]] == [str(path) for path in bad]
-    assert [s["reason"] for s in data["skipped"]] == lines
+    assert [f"edgevid: {s['reason']}" for s in data["skipped"]] == lines
 
 
 def test_a_file_that_was_cut_off_is_scored_up_to_there_and_says_so(tmp_path: Path, model: Path) -> None:

@@ -220,7 +220,7 @@ def test_every_file_that_cannot_be_shown_is_refused_in_one_line(tmp_path: Path) 
     (tmp_path / "notes.txt").write_text("dear diary\n" * 100)
     cases = [
         (tmp_path / "missing.mp4", None, "no such file"),
-        ("7", None, "no such file (a camera is --camera 7)"),
+        ("7", None, "no such file (a camera is edgevid live --camera 7)"),
         ("x" * 300, None, "name too long"),
         (tmp_path / "empty.mp4" / "below", None, "Not a directory"),
         (fifo, None, "neither a file nor a folder"),

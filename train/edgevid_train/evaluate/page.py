@@ -16,9 +16,10 @@ def document(title: str, head: Sequence[str], sections: Mapping[str, str]) -> st
     """The whole page. `head` is HTML under the title; `sections`: heading -> HTML, those that are empty left out."""
     shown = {name: html for name, html in sections.items() if html}
     style = files("edgevid_train.evaluate").joinpath("page.css").read_text(encoding="utf-8")
-    links = "".join(f'<li><a href="#{anchor(name)}">{escape(name)}</a></li>' for name in shown)
+    anchors = anchors_of(shown)
+    links = "".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for name, anchor in anchors.items())
     body = "".join(
-        f'<section id="{anchor(name)}">\n<h2>{escape(name)}</h2>\n{html}</section>\n' for name, html in shown.items()
+        f'<section id="{anchors[name]}">\n<h2>{escape(name)}</h2>\n{html}</section>\n' for name, html in shown.items()
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -29,10 +30,18 @@ def document(title: str, head: Sequence[str], sections: Mapping[str, str]) -> st
     )
 
 
-def anchor(name: str) -> str:
-    """What a link to a section is called: letters and digits of its heading, with hyphens between."""
-    words = "".join(c if c.isalnum() else " " for c in name.lower()).split()
-    return escape("-".join(words) or "section")
+def anchors_of(names: Iterable[str]) -> dict[str, str]:
+    """What links to sections are called, each another: letters and digits of its heading, with hyphens between."""
+    anchors: dict[str, str] = {}
+    for name in names:
+        words = "".join(c if c.isalnum() else " " for c in name.lower()).split()
+        anchor = wanted = "-".join(words) or "section"
+        number = 1
+        while anchor in anchors.values():
+            number += 1
+            anchor = f"{wanted}-{number}"
+        anchors[name] = anchor
+    return {name: escape(anchor) for name, anchor in anchors.items()}
 
 
 def paragraph(text: str, kind: str = "") -> str:
