@@ -17,6 +17,8 @@ from edgevid.errors import InputError
 
 _AT_HERE, _EXCHANGE, _SWAP = -100, 2, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux's renameat2(2), RENAME_SWAP of macOS's renamex_np(2)."""
+SIGN = '<meta name="generator" content="edgevid">'
+"""By which a page is known as ours: many a folder has an index.html."""
 _LONGEST = 255
 """Bytes of a name, on all file systems that matter."""
 _SHORT = 32
@@ -114,9 +116,9 @@ def check_files(out: Path, json: Path | None, *, force: bool) -> None:
 def check_folder(path: Path, mark: str, parts: Collection[str] = (), *, force: bool) -> None:
     """As `check_output`, for a folder that is replaced as a whole; an empty one needs no `force`.
 
-    `mark`: the name of a file that each such folder holds; `parts`: names, or patterns of names, of what else is
-    written into it. A folder without the one, or with anything but the others, is something else, data or somebody's
-    home, and is not replaced whatever `force` says.
+    `mark`: the name of a file that each such folder holds, with `SIGN` in it where it is a page; `parts`: names, or
+    patterns of names, of what else is written into it. A folder without the one, or with anything but the others, is
+    something else, data or somebody's home, and is not replaced whatever `force` says.
 
     Raises:
         InputError: as above, or as `check_output`.
@@ -134,6 +136,10 @@ def check_folder(path: Path, mark: str, parts: Collection[str] = (), *, force: b
     if force and (foreign or (held and mark not in held)):
         what = f"holds {foreign[0]}" if foreign else f"holds no {mark}"
         raise InputError(f"{path} {what}: this command did not write it, and --force does not replace it")
+    if force and mark.endswith(".html") and mark in held and SIGN not in (path / mark).read_text(errors="replace"):
+        raise InputError(
+            f"{path} holds somebody's {mark}: this command did not write it, and --force does not replace it"
+        )
     check_output(path, force=force or not held)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgevid.errors import InputError
-from edgevid.files import check_file, check_folder, check_json, replacing, write_text
+from edgevid.files import SIGN, check_file, check_folder, check_json, replacing, write_text
 
 WRITTEN = ("index.html", ("*.png",))
 
@@ -18,7 +18,7 @@ WRITTEN = ("index.html", ("*.png",))
 def folder(path: Path, *names: str) -> Path:
     path.mkdir()
     for name in names:
-        (path / name).touch()
+        (path / name).write_text(SIGN if name.endswith(".html") else "")
     return path
 
 
@@ -39,6 +39,10 @@ def test_a_folder_of_another_kind_is_not_replaced_with_force_either(
         check_folder(data, *WRITTEN, force=True)
     with pytest.raises(InputError, match=r"plots holds no index.html: this command did not write it"):
         check_folder(folder(tmp_path / "plots", "a.png"), *WRITTEN, force=True)
+    home = folder(tmp_path / "home", "index.html")
+    (home / "index.html").write_text("<h1>My page</h1>")
+    with pytest.raises(InputError, match=r"home holds somebody's index.html: this command did not write it"):
+        check_folder(home, *WRITTEN, force=True)
     with pytest.raises(InputError, match=r"left.mp4 is a file"):
         check_folder(data / "left.mp4", *WRITTEN, force=True)
     inner = folder(folder(tmp_path / "outer") / "inner")

@@ -13,7 +13,7 @@ from edgevid_train.storage import BoundedArrays, BoundedFolder, absolute, cache_
 MAX_BYTES = 256 << 20
 """Of the index folder; 17 bytes a frame, so more than a hundred hours of video at 30 frames a second."""
 _MEMORY_BYTES = 64 << 20
-_VERSION = 1
+_VERSION = 2
 _ARRAYS = ("times_s", "pts", "key_pts", "key_dts", "decoded")
 
 

@@ -8,6 +8,8 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from edgevid.files import SIGN
+
 Cell = str | tuple[str, str]
 """Text of a table's cell, or that and a smaller remark after it."""
 
@@ -23,6 +25,7 @@ def document(title: str, head: Sequence[str], sections: Mapping[str, str]) -> st
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"{SIGN}\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"<header>\n<h1>{escape(title)}</h1>\n{''.join(head)}\n<nav><ul>{links}</ul></nav>\n</header>\n"
