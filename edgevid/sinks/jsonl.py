@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -63,9 +65,8 @@ class JsonLines:
             raise InputError(f"cannot write events to {target}: it is the source")
         with _writable(target):
             if not path.exists():
-                with path.open("x"):
+                with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
                     pass
-                path.unlink()
             elif not passes_on(path):
                 with path.open("rb+") as old:
                     first = old.readline(1 << 16)

@@ -189,6 +189,11 @@ def test_json_lines_replace_their_own(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 1
     path.write_text("")
     JsonLines.check(str(path))
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(tmp_path / "later.jsonl")
+    JsonLines.check(str(link))
+    JsonLines.open(str(link)).close()
+    assert (tmp_path / "later.jsonl").exists()
 
 
 def test_standard_output_stays_open(capsys: pytest.CaptureFixture[str]) -> None:
