@@ -46,16 +46,16 @@ def draw_confusion(names: Sequence[str], counts: NDArray[np.int64], path: Path) 
     """Draw how often each label (row) was taken for another (column) as a PNG; `counts` `(labels, labels)`.
 
     Rows are shaded by their share, so that rare labels are seen too; rows and columns without a clip are left out.
-    Of many labels neither names nor counts are drawn, and the picture grows no more.
+    Of many labels neither names nor counts are drawn, and the picture is small again.
     """
     rows = [i for i in range(len(names)) if counts[i].sum()]
     columns = [i for i in range(len(names)) if i in rows or counts[:, i].sum()]
     shown = counts[np.ix_(rows, columns)]
     share = shown / np.maximum(1, shown.sum(axis=1, keepdims=True))
-    wide, high = (0.42 * min(MOST_NAMED, len(side)) for side in (columns, rows))
-    figure = Figure(figsize=(2.2 + wide, 1.8 + high), layout="constrained")
-    axes = figure.subplots()
     named = len(columns) <= MOST_NAMED
+    size = (2.2 + 0.42 * len(columns), 1.8 + 0.42 * len(rows)) if named else (10, 10)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, alpha=np.where(shown > 0, 1.0, 0.04) if named else None)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
