@@ -17,7 +17,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from edgevid import __version__
-from edgevid.errors import INTERRUPTED, EdgevidError, InputError, one_line
+from edgevid.commands.warn import warn
+from edgevid.errors import INTERRUPTED, EdgevidError, InputError
 
 RUNTIME: Final = ("live", "detect", "classify", "models", "bench")
 
@@ -151,5 +152,5 @@ def _unwritable(error: OSError) -> int:
 
 def _say(message: str, status: int) -> int:
     with contextlib.suppress(OSError):  # there may be no terminal any more
-        typer.echo(f"edgevid: {one_line(message)}", err=True)
+        warn(message)
     return status

@@ -133,14 +133,24 @@ def check_folder(path: Path, mark: str, parts: Collection[str] = (), *, force: b
         raise InputError(f"{path} is the folder that this runs in, or above it, and would be replaced: name another")
     held = sorted(inside.name for inside in path.iterdir() if inside.name != ".DS_Store")  # a Mac looked into it
     foreign = [name for name in held if not any(fnmatch.fnmatch(name, part) for part in (mark, *parts))]
-    if force and (foreign or (held and mark not in held)):
-        what = f"holds {foreign[0]}" if foreign else f"holds no {mark}"
-        raise InputError(f"{path} {what}: this command did not write it, and --force does not replace it")
-    if force and mark.endswith(".html") and mark in held and SIGN not in (path / mark).read_text(errors="replace"):
-        raise InputError(
-            f"{path} holds somebody's {mark}: this command did not write it, and --force does not replace it"
-        )
+    what = None
+    if foreign:
+        what = foreign[0]
+    elif held and mark not in held:
+        what = f"no {mark}"
+    elif held and not _is_ours(path / mark):
+        what = f"somebody's {mark}"
+    if force and what is not None:
+        raise InputError(f"{path} holds {what}: this command did not write it, and --force does not replace it")
     check_output(path, force=force or not held)
+
+
+def _is_ours(mark: Path) -> bool:
+    """Whether a page bears our sign; of other files nobody else's are called so."""
+    try:
+        return mark.suffix != ".html" or SIGN in mark.read_text(errors="replace")
+    except OSError:  # a folder, or nobody may look
+        return False
 
 
 @contextlib.contextmanager

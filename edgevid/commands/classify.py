@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgevid.commands.warn import warn
 from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def classify(
     A model of labels that do not exclude one another predicts each that is at least 0.5 likely, perhaps none.
     A file that cannot be read is named and skipped; the exit status is then 2.
     """
-    from edgevid.errors import InputError, one_line
+    from edgevid.errors import InputError
     from edgevid.files import check_json, write_json
     from edgevid.models.load import load
     from edgevid.recognise import score_file
@@ -46,11 +47,11 @@ def classify(
         try:
             scored = score_file(file, network)
         except InputError as error:
-            typer.echo(f"edgevid: {one_line(str(error))}", err=True)
+            warn(str(error))
             skipped.append({"file": file, "reason": str(error)})
             continue
         for note in _notes(scored):
-            typer.echo(f"edgevid: {one_line(file)}: {note}", err=True)
+            warn(f"{file}: {note}")
         predictions.append(_prediction(file, scored, network.manifest))
     if json:
         write_json(

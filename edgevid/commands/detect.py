@@ -10,6 +10,7 @@ import typer
 
 from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
+from edgevid.commands.warn import warn
 from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def detect(
     import cv2
 
     from edgevid.cascade import saving
-    from edgevid.errors import EdgevidError, InputError, one_line
+    from edgevid.errors import EdgevidError, InputError
     from edgevid.files import check_different, check_json, is_folder, write_json
     from edgevid.live import run
     from edgevid.models.load import load
@@ -83,7 +84,7 @@ def detect(
                     pipeline = Pipeline(source, network, options, sinks)
                     interrupted = run(pipeline, every=_watch(pipeline, queue))
             except InputError as error:
-                typer.echo(f"edgevid: {one_line(str(error))}", err=True)
+                warn(str(error))
                 skipped.append({"file": file, "reason": str(error)})
                 continue
             except EdgevidError as error:  # the model's: the next file would tell the same
@@ -94,7 +95,7 @@ def detect(
                 interrupted = True
                 break
             for note in _notes(pipeline):
-                typer.echo(f"edgevid: {one_line(file)}: {note}", err=True)
+                warn(f"{file}: {note}")
             done.append(_result(file, pipeline, collected))
             if interrupted or (queue and queue.error):
                 break

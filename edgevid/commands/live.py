@@ -10,6 +10,7 @@ import typer
 from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
+from edgevid.commands.warn import warn
 from edgevid.models import DEFAULT_MODEL
 
 
@@ -131,4 +132,4 @@ def live(
     if opened.fault and opened.info.live:
         raise CheckFailedError(f"{opened.info.name} {opened.fault}")
     if opened.fault:
-        typer.echo(f"edgevid: {opened.info.name} {opened.fault}", err=True)
+        warn(f"{opened.info.name} {opened.fault}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgevid.commands.warn import warn
 from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def list_models(json: Path | None = _JSON, force: bool = _FORCE, teachers: bool 
         write_json(json, {"models": rows, "damaged": damaged})
     Console().print(table if rows else "no model comes with this installation")
     for line in damaged:
-        typer.echo(f"edgevid: {line}", err=True)
+        warn(line)
     if damaged:
         raise typer.Exit(InputError.exit_status)
 

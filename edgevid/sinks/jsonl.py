@@ -58,9 +58,9 @@ class JsonLines:
             InputError: it could not be written, it is one of `sources`, or it holds something else than events and
                 `force` is not given.
         """
-        path = Path(target)
         if target == "-":
             return
+        path = Path(target)
         if any(exists(source) and exists(path) and path.samefile(source) for source in sources):
             raise InputError(f"cannot write events to {target}: it is the source")
         with _writable(target):

@@ -43,6 +43,10 @@ def test_a_folder_of_another_kind_is_not_replaced_with_force_either(
     (home / "index.html").write_text("<h1>My page</h1>")
     with pytest.raises(InputError, match=r"home holds somebody's index.html: this command did not write it"):
         check_folder(home, *WRITTEN, force=True)
+    odd = folder(tmp_path / "odd")
+    (odd / "index.html").mkdir()
+    with pytest.raises(InputError, match=r"odd holds somebody's index.html"):
+        check_folder(odd, *WRITTEN, force=True)
     with pytest.raises(InputError, match=r"left.mp4 is a file"):
         check_folder(data / "left.mp4", *WRITTEN, force=True)
     inner = folder(folder(tmp_path / "outer") / "inner")

@@ -19,7 +19,6 @@ from edgevid_train.annotations.paths import VIDEO_ENDINGS, videos_below
 from edgevid_train.decode import IndexStore
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.reporter import Reporter
-from edgevid_train.storage import address_of
 
 PIECE_S = 4.0
 """A video is cut into pieces of about this length: a stream's past has room for some of them."""
@@ -39,13 +38,8 @@ def find_negatives(places: Sequence[Path]) -> list[Path]:
         if not files:
             raise InputError(f"--negatives {place}: no videos in it ({', '.join(sorted(VIDEO_ENDINGS))})")
         for file in files:
-            found.setdefault(_real(file), file)
+            found.setdefault(os.path.realpath(file), file)
     return list(found.values())
-
-
-def _real(file: Path) -> str:
-    """The same for every way to name a file."""
-    return str(file) if address_of(file) else os.path.realpath(file)
 
 
 def whole_negatives(places: Sequence[Path]) -> list[ClipRecord]:
@@ -58,9 +52,9 @@ def whole_negatives(places: Sequence[Path]) -> list[ClipRecord]:
     groups: dict[str, str] = {}
     for place in places:
         if (place / CLIPS_CSV).is_file():
-            groups |= {_real(record.file): f"{place.name}/{record.group}" for record in read_data(place)}
+            groups |= {os.path.realpath(record.file): f"{place.name}/{record.group}" for record in read_data(place)}
     files = find_negatives(places)
-    return [ClipRecord(file, file.name, (BACKGROUND,), groups.get(_real(file), file.name)) for file in files]
+    return [ClipRecord(file, file.name, (BACKGROUND,), groups.get(os.path.realpath(file), file.name)) for file in files]
 
 
 def read_negatives(

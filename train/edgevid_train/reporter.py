@@ -15,10 +15,13 @@ class LastingConsole(Console):
 
 
 class Reporter:
-    """Lines for people, and a bar where there is a terminal to draw it on."""
+    """Lines for people, and a bar where there is a terminal to draw it on.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    `console`: standard output, whose reader may go, unless given.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = LastingConsole() if console is None else console
 
     def say(self, line: str) -> None:
         """Print one line as it is: a clip called `[red]` is no colour, and lines are not broken."""

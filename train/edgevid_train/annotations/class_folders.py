@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from edgevid.sources.images import IMAGE_ENDINGS
 from edgevid_train.annotations.media import SPLIT_NAMES
 from edgevid_train.annotations.paths import videos_below
-from edgevid_train.annotations.reading import Say, plural
+from edgevid_train.annotations.reading import Say, plural, some
 from edgevid_train.annotations.record import ClipRecord
 
 _NO_VIDEOS = IMAGE_ENDINGS | {"", ".csv", ".json", ".md", ".npz", ".pdf", ".txt"}
@@ -38,8 +38,7 @@ def read_class_folders(root: Path, say: Say) -> list[ClipRecord]:
         say(f"{plural(without, 'video')} left out: in no class folder")
     empty = sorted(_folders_of(root) - {PurePosixPath(record.name).parts[0] for record in records})
     if empty and records:
-        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-        say(f"no video in {plural(len(empty), 'folder')}: {', '.join(ascii(name)[1:-1] for name in empty[:5])}{more}")
+        say(f"no video in {plural(len(empty), 'folder')}: {some(empty)}")
     return records
 
 

@@ -1,6 +1,6 @@
 """What a person may say about a data folder, and what a reader of it says back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Say = Callable[[str], None]
@@ -27,6 +27,12 @@ class ReadOptions:
     target: str | None = None
     min_clip_s: float | None = None
     max_clip_s: float | None = None
+
+
+def some(names: Sequence[str]) -> str:
+    """The first five, in ASCII, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(ascii(name)[1:-1] for name in names[:5]) + more
 
 
 def plural(count: int, what: str) -> str:

@@ -19,7 +19,7 @@ from edgevid.recognise import ClipScores, score_clip
 from edgevid.sinks.collected import Collected
 from edgevid.sources import Source, SourceInfo, open_source
 from edgevid_train.annotations import ClipRecord
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
+from edgevid_train.decode import NO_FRAMES, RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, decode_clip
 from edgevid_train.evaluate.streams.matching import Action, Found, match
 from edgevid_train.storage import media, shown
 
@@ -82,7 +82,7 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
         raise InputError(f"{clips[0].name}: {error}") from None
     for clip in clips:
         if clip.start_s > pipelines[0].time_s:  # nothing could be found there, by the whole network neither
-            raise DecodeError(f"no frames from {clip.start_s:g} s on")
+            raise DecodeError(NO_FRAMES.format(clip.start_s))
     if any(sink.left_out for sink in collected):
         raise DecodeError("it has more events than are kept; cut it into shorter files")
     return [

@@ -105,7 +105,7 @@ def evaluate(
     from edgevid_train.evaluate.screen import show
     from edgevid_train.evaluate.streams.plan import StreamSettings
     from edgevid_train.evaluate.subjects.views import ViewPlan
-    from edgevid_train.reporter import LastingConsole, Reporter
+    from edgevid_train.reporter import Reporter
 
     mark, parts = ("report.json", ("stream-*.png",)) if stream else ("index.html", ("report.json", "*.png", "strips"))
     check_outputs(out, mark, parts, json, force=force)
@@ -140,7 +140,7 @@ def evaluate(
         if source is not None and source.name == "COMMANDLINE":
             said = "--gate and --no-gate are" if name == "gate" else f"--{name} is"
             raise InputError(f"{said} for --stream")
-    console = Reporter(LastingConsole())
+    console = Reporter()
     report = evaluate_model(
         model,
         data,

@@ -62,12 +62,12 @@ def calibrate(
     from edgevid_train.calibration.calibrate import write_calibrated
     from edgevid_train.calibration.report import failure, show
     from edgevid_train.calibration.risk import Promise
-    from edgevid_train.reporter import LastingConsole, Reporter
+    from edgevid_train.reporter import Reporter
 
     promise = Promise(risk, confidence)
     check_files(out, json, force=force)
     cv2.setNumThreads(threads)
-    report = Reporter(LastingConsole())
+    report = Reporter()
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     result = run(model, data, options, promise, unit=unit, split=split, threads=threads, report=report)
     written = None if result.chosen is None else write_calibrated(model, result, out, force=force)

@@ -5,6 +5,25 @@ from collections.abc import Collection
 from pathlib import Path
 
 
+def check_outside(json: Path | None, out: Path, *, force: bool) -> None:
+    """As `check_json`, for figures of a folder `out` that holds its own files only.
+
+    Raises:
+        InputError: as `check_json`; or they would lie in that folder.
+    """
+    import os
+
+    from edgevid.errors import InputError
+    from edgevid.files import check_json
+
+    if json is None:
+        return
+    check_json(json, force=force)
+    file, folder = Path(os.path.realpath(json)), Path(os.path.realpath(out))
+    if folder in (file, *file.parents):
+        raise InputError(f"--json {json} is in --out {out}, which holds its own files only: name another place")
+
+
 def check_outputs(out: Path | None, mark: str, parts: Collection[str], json: Path | None, *, force: bool) -> None:
     """`out`: the folder that is to be written, of `mark` and `parts`; see `check_folder`. `json` may lie in it.
 

@@ -19,6 +19,7 @@ from edgevid_train.commands.options import (
     data_argument,
     read_options,
 )
+from edgevid_train.commands.outputs import check_outside
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
@@ -49,11 +50,11 @@ def index(
     from edgevid.files import check_json, write_json
     from edgevid_train.decode import IndexStore
     from edgevid_train.library.indexing import index_videos, videos_in
-    from edgevid_train.reporter import LastingConsole, Reporter
+    from edgevid_train.reporter import Reporter
 
     if json:
         check_json(json, force=force)
-    report, files = Reporter(LastingConsole()), videos_in(path)
+    report, files = Reporter(), videos_in(path)
     with report.bar("indexing", len(files)) as advance:
         found = index_videos(files, IndexStore(cache), decode=decode, on_file=lambda: advance(""))
     report.say(
@@ -96,21 +97,19 @@ def prepare(
     import math
 
     from edgevid.errors import InputError
-    from edgevid.files import check_json, write_json
+    from edgevid.files import write_json
     from edgevid_train.annotations import read_data
     from edgevid_train.library.prepare import Encoding, begun, image_folders
     from edgevid_train.library.prepare import prepare as run
     from edgevid_train.loop.interrupt import StoppedError
-    from edgevid_train.reporter import LastingConsole, Reporter
+    from edgevid_train.reporter import Reporter
 
-    if json:
-        check_json(json, force=force)
-        _check_outside(json, out)
+    check_outside(json, out, force=force)
     if from_frames != (rate is not None):
         raise InputError("--from-frames needs --rate, how many images make a second, and --rate is for it alone")
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise InputError(f"--rate {rate}: above 0")
-    report = Reporter(LastingConsole())
+    report = Reporter()
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     if rate is not None:
         _refuse_reading(options)
@@ -159,17 +158,15 @@ def shards(
     A video that is not there is named in ledger.csv and left out; the exit status is then 2.
     """
     from edgevid.errors import InputError
-    from edgevid.files import check_folder, check_json, write_json
+    from edgevid.files import check_folder, write_json
     from edgevid_train.annotations import read_data
     from edgevid_train.ledger import LEDGER
     from edgevid_train.library.shards import parse_size, write_shards
-    from edgevid_train.reporter import LastingConsole, Reporter
+    from edgevid_train.reporter import Reporter
 
     check_folder(out, LEDGER, ("*.tar",), force=force)
-    if json:
-        check_json(json, force=force)
-        _check_outside(json, out)
-    most, report = parse_size(size), Reporter(LastingConsole())
+    check_outside(json, out, force=force)
+    most, report = parse_size(size), Reporter()
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     records = read_data(data, options, report.say)
     with report.bar("writing shards", len({record.file for record in records})) as advance:
@@ -185,17 +182,6 @@ def shards(
         write_json(json, figures | {"skipped": skipped})
     if found.ledger.reasons:
         raise typer.Exit(InputError.exit_status)
-
-
-def _check_outside(json: Path, out: Path) -> None:
-    """Raises InputError where figures would lie in the folder that is made, in the place of one of its own files."""
-    import os
-
-    from edgevid.errors import InputError
-
-    file, folder = Path(os.path.realpath(json)), Path(os.path.realpath(out))
-    if folder in (file, *file.parents):
-        raise InputError(f"--json {json} is in --out {out}, which holds its own files only: name another place")
 
 
 def _refuse_reading(options: "ReadOptions") -> None:

@@ -42,13 +42,13 @@ def review(
 ) -> None:
     """A page with a strip of every clip, by label, on which wrong labels and bad pictures are seen at once."""
     from edgevid.files import replacing, write_json
-    from edgevid_train.reporter import LastingConsole, Reporter
+    from edgevid_train.reporter import Reporter
     from edgevid_train.review.page import write_page
     from edgevid_train.review.review import look_through
 
     check_outputs(out, "index.html", ("review.json", "strips"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
-    report = Reporter(LastingConsole())
+    report = Reporter()
     with replacing(out) as temporary:
         found = look_through(path, options, temporary, report, most=most, model=model, threads=threads)
         figures = found.to_json()

@@ -62,10 +62,10 @@ def evaluate_streams(
     from edgevid.files import write_json
     from edgevid_train.evaluate.streams.evaluate import evaluate_streams
     from edgevid_train.evaluate.streams.report import show, write_report
-    from edgevid_train.reporter import LastingConsole, Reporter
+    from edgevid_train.reporter import Reporter
 
     cv2.setNumThreads(threads)
-    report = Reporter(LastingConsole())
+    report = Reporter()
     found = evaluate_streams(
         model,
         data,
@@ -119,11 +119,11 @@ def fit_events(
     from edgevid.files import check_files, write_json
     from edgevid_train.evaluate.streams.fit_events import fit_model, show, write_fitted
     from edgevid_train.evaluate.streams.plan import StreamSettings
-    from edgevid_train.reporter import LastingConsole, Reporter
+    from edgevid_train.reporter import Reporter
 
     check_files(out, json, force=force)
     cv2.setNumThreads(threads)
-    report = Reporter(LastingConsole())
+    report = Reporter()
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     settings = StreamSettings(minutes=minutes, laps=laps, seed=seed)
     fitted = fit_model(

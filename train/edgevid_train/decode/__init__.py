@@ -3,6 +3,7 @@
 from edgevid_train.decode.cache import ClipCache
 from edgevid_train.decode.clip import (
     MAX_CLIP_S,
+    NO_FRAMES,
     RUNTIME_SHORT_SIDE,
     DecodedClip,
     DecodeError,
@@ -17,6 +18,7 @@ from edgevid_train.decode.store import IndexStore
 
 __all__ = [
     "MAX_CLIP_S",
+    "NO_FRAMES",
     "RUNTIME_SHORT_SIDE",
     "ClipCache",
     "DecodeError",

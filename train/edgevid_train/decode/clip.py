@@ -55,7 +55,7 @@ class DecodedClip:
 
 
 _TOO_LONG = "longer than {:g} s; cut it, or give start_s and end_s"
-_NO_FRAMES = "no frames from {:g} s on"
+NO_FRAMES = "no frames from {:g} s on"
 
 Span = tuple[float, float | None]
 """Seconds of a file, end exclusive; None is the file's end."""
@@ -117,7 +117,7 @@ def clip_frames(index: FrameIndex, start_s: float, end_s: float | None) -> slice
     if inside.stop == len(index.times_s) and index.fault is not None:
         raise DecodeError(index.fault)
     if inside.start >= inside.stop:
-        raise _NoFramesError(_NO_FRAMES.format(start_s))
+        raise _NoFramesError(NO_FRAMES.format(start_s))
     return inside
 
 
@@ -135,7 +135,7 @@ def _joined(
         if begins_s + clip.times_s[-1] - (clips[0][0] + clips[0][1].times_s[0]) > MAX_CLIP_S:
             raise DecodeError(_TOO_LONG.format(MAX_CLIP_S))
     if not clips:
-        raise _NoFramesError(_NO_FRAMES.format(record.start_s))
+        raise _NoFramesError(NO_FRAMES.format(record.start_s))
     times_s = np.concatenate([clip.times_s + begins_s for begins_s, clip in clips])
     frames = _stacked([frame for _, clip in clips for frame in clip.frames])
     picked = np.arange(len(times_s)) if pick is None else pick(times_s)
@@ -170,7 +170,7 @@ def _from_start(record: ClipRecord, short_side: int, start_s: float, end_s: floa
             if source.fault is not None:
                 raise DecodeError(source.fault)
     if not frames:
-        raise _NoFramesError(_NO_FRAMES.format(start_s))
+        raise _NoFramesError(NO_FRAMES.format(start_s))
     return DecodedClip(_stacked(frames), np.array(times_s, np.float64), record, first)
 
 

@@ -28,7 +28,7 @@ from edgevid.sources.opening import open_source
 from edgevid_train.annotations import ClipRecord, read_data, tell
 from edgevid_train.annotations.clips_csv import NAME as CLIPS_CSV
 from edgevid_train.annotations.paths import files_below
-from edgevid_train.annotations.reading import Say
+from edgevid_train.annotations.reading import Say, some
 from edgevid_train.decode.chunks import chunks_of, pieces
 from edgevid_train.ledger import LEDGER, Ledger
 from edgevid_train.runs.folder import run_folder
@@ -292,8 +292,7 @@ def image_folders(root: Path, rate_hz: float, say: Say = tell) -> list[ClipRecor
     ]
     if not records:
         raise InputError(f"{root}: no folders of images; expected {CLIPS_CSV}, or CLASS/CLIP/*.jpg")
-    outside = [ascii(name)[1:-1] for _, name in names if "/" not in name]
+    outside = [name for _, name in names if "/" not in name]
     if outside:
-        more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
-        say(f"images left out, directly in {', '.join(outside[:5])}{more}: expected CLASS/CLIP/*.jpg")
+        say(f"images left out, directly in {some(outside)}: expected CLASS/CLIP/*.jpg")
     return records
