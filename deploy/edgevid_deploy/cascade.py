@@ -1,7 +1,9 @@
 """Whether an exported cascade stops, and holds, as the trained one does: both on the same drawn way through a stream.
 
-Thresholds that lie between two scores would let rounding decide which side stops where. So every step is told where to
-end, by a threshold of 0 that any score reaches, or to hold; each way of ending follows each other one somewhere.
+Every step is told where to end, or to hold; each way of ending follows each other one somewhere. It is told by
+thresholds a little above how sure the reference is at each exit before, and a little below how sure it is there, so
+that what is compared with a threshold is proven too. Rounding must not decide which side stops where: if there is no
+room between a score and the end of its range, nothing reaches the threshold, or anything does.
 """
 
 from collections import Counter
@@ -9,16 +11,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgevid.cascade import sureness
 from edgevid.errors import InputError
 from edgevid.frame import Pixels
-from edgevid.manifest import Manifest
 from edgevid.models.contract import StreamModel
-from edgevid_deploy.drift import Differences, Drift, named_values, straying
+from edgevid.models.scores import Scores, activate
+from edgevid_deploy.drift import Differences, Drift, Values, named_values, straying
 
 HOLD = "hold"
 """How a step ends that looks at no frame; the others end at an exit, by its name."""
 _SEED = 0
+_LEAST_ROOM = 1e-5
+"""Between a score and a threshold, which is compared in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,8 @@ def compare_cascades(
     elsewhere = 0
     sides = _Walk(package), _Walk(reference)
     for pixels, way in zip(frames, _drawn(ways), strict=False):
-        (mine, my_exit), (yours, your_exit) = (side.go(pixels, way) for side in sides)
+        thresholds = None if way == HOLD else _ending_at(ways.index(way), *sides[1].whole(pixels), tolerance)
+        (mine, my_exit), (yours, your_exit) = (side.go(pixels, thresholds) for side in sides)
         for name in mine.keys() & yours.keys():
             differences.setdefault(name, Differences()).add(mine[name], yours[name])
         elsewhere += my_exit != your_exit
@@ -70,23 +77,32 @@ class _Walk:
     """A model on its way through a stream, told at each step where to end."""
 
     def __init__(self, model: StreamModel) -> None:
-        names = [exit_.name for exit_ in model.manifest.exits]
-        self._ending_at = {name: model.with_thresholds(_only(model.manifest, i)) for i, name in enumerate(names)}
         self._model, self._state = model, model.zero_state()
 
-    def go(self, pixels: Pixels, way: str) -> tuple[dict[str, np.ndarray], int | None]:
-        """What the step gave, by the names of the graph's outputs, and the exit that it says decided."""
-        if way == HOLD:
+    def whole(self, pixels: Pixels) -> tuple[NDArray[np.float32], Scores]:
+        """What every exit would say of the next step: logits `(exits, labels)`, and how sure each is, `(exits,)`."""
+        manifest = self._model.manifest
+        outputs, _ = self._model.with_thresholds([None] * len(manifest.exits)).step(pixels, self._state)
+        return outputs.logits, sureness(activate(outputs.logits, manifest.activation), manifest.activation)
+
+    def go(self, pixels: Pixels, thresholds: Sequence[float | None] | None) -> tuple[Values, int | None]:
+        """What the step gave, by the names of the graph's outputs, and the exit that it says decided.
+
+        Without `thresholds` it holds.
+        """
+        if thresholds is None:
             outputs, self._state = self._model.hold(self._state)
         else:
-            outputs, self._state = self._ending_at[way].step(pixels, self._state)
+            outputs, self._state = self._model.with_thresholds(thresholds).step(pixels, self._state)
         return named_values(self._model.manifest, outputs.logits, outputs.embedding, self._state), outputs.exit
 
 
-def _only(manifest: Manifest, exit_: int) -> Sequence[float | None]:
-    """Thresholds by which every step ends at one exit."""
-    before_last = range(len(manifest.exits) - 1)
-    return [*(0.0 if i == exit_ else None for i in before_last), None]
+def _ending_at(exit_: int, logits: NDArray[np.float32], sure: Scores, tolerance: float) -> list[float | None]:
+    """Thresholds by which a step ends at one exit, where each is this sure. No score strays further than its logits."""
+    room = max(_LEAST_ROOM, tolerance * max(1.0, float(np.abs(logits).max())))
+    before = [float(at + room) if at + room <= 1 else None for at in sure[:exit_]]
+    told = [*before, max(0.0, float(sure[exit_] - room))][: len(sure) - 1]
+    return [*told, *[None] * (len(sure) - len(told))]
 
 
 def _drawn(ways: Sequence[str]) -> Iterator[str]:

@@ -96,3 +96,29 @@ def test_a_file_is_refused_whose_whole_steps_alone_are_right(exported, checkpoin
     assert found["problems"] == []  # of whole steps there is nothing to say
     assert not found["ok"]
     assert found["cascade"]["ends"]["hold"] > 0
+
+
+@pytest.mark.parametrize(("was", "becomes"), [("ReduceMax", "ReduceMin"), ("Softmax", "Sigmoid")])
+def test_a_file_is_refused_that_stops_by_another_score(exported, checkpoint, video, tmp_path, was, becomes):
+    manifest = read_model(exported / "small.onnx")[1]
+    graph = onnx.load(exported / "small.onnx").graph
+    changed = 0
+    for node in _nodes(graph):
+        if node.op_type == was and (was == "ReduceMax" or node.output[0].startswith("part")):
+            node.op_type = becomes
+            if becomes == "Sigmoid":
+                del node.attribute[:]
+            changed += 1
+    assert changed
+    spoilt = save(graph, Manifest.model_validate(manifest.model_dump() | {"digest": NO_DIGEST}), tmp_path / "bad.onnx")
+    ran = run_command(register, "verify", spoilt, "--against", checkpoint, "--frames", video, "--steps", 40)
+    assert ran.status == 1
+    assert "the cascade ends elsewhere" in ran.err
+
+
+def _nodes(graph):
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)
