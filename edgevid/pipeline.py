@@ -105,8 +105,8 @@ class Pipeline:
         self._largest = 0  # bytes of the largest frame so far
         self._motion_gate = MotionGate(self.manifest) if options.gate else None
         self._hold_gate = HoldGate(self.manifest.hold) if options.gate else None
-        self.held = 0
-        """Ticks for which what was seen before stood, of those that were gated."""
+        self.held = self.rested = 0
+        """Ticks that were gated: those for which what was seen before stood, and those at which nothing had moved."""
         self._picture = PictureWatch() if options.watch_picture else None
         self._network = network_for(model)
         self._detector = detector or EventDetector(
@@ -174,6 +174,7 @@ class Pipeline:
         self._decided = frames[-1]
         self._look_at(frames[-1])
         for time_s in resting_s:
+            self.rested += 1
             self._emit(self._detector.rest(time_s))
         for decision in held:
             self.held += 1
@@ -235,6 +236,7 @@ class Pipeline:
             "latency_ms": self.latencies.summary(),
             "exits": self.exits,
             "held": self.held,
+            "rested": self.rested,
             "event_counts": dict(self._publisher.event_counts),
             "notices": [notice.to_dict() for notice in self._publisher.notices],
             "reconnects": self.source.counts.reconnects,

@@ -147,6 +147,7 @@ def _result(file: str, pipeline: "Pipeline", collected: "Collected") -> dict[str
         "input": measured["input"],
         "exits": measured["exits"],
         "held": measured["held"],
+        "rested": measured["rested"],
         "took_s": measured["seconds"],
         "fault": pipeline.source.fault,
     }

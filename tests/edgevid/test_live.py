@@ -444,6 +444,17 @@ def test_one_look_stands_for_as_many_frames_as_the_manifest_says(conditional: St
     assert max(runs) == max(hold.quiet, hold.busy)
 
 
+def test_ticks_are_counted_where_one_frame_serves_several(conditional: StreamModel) -> None:
+    play = coloured(*PLAY, rate_hz=5)  # half the model's own rate
+    gated = Options(every_frame=True, paced=False, gate=True)
+    for hold in (HoldRule(), HoldRule(quiet=4, busy=4)):
+        pipeline, _ = through(conditional.with_hold(hold), play, gated)
+        counts, figures = pipeline.flow.counts, pipeline.metrics()
+        assert counts.computed + counts.gated == len(play)
+        assert sum(figures["exits"].values()) + figures["held"] + figures["rested"] == 2 * len(play) - 1
+        assert (figures["held"] > counts.gated) == (hold.busy > 0)
+
+
 def test_after_a_gap_what_was_seen_before_stands_for_nothing(conditional: StreamModel) -> None:
     before = coloured(("red", 0.5), rate_hz=10)
     after = [Frame(f.pixels, f.time_s + 9, f.index + len(before)) for f in coloured(("blue", 0.5), rate_hz=10)]

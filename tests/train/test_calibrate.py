@@ -191,9 +191,9 @@ def test_right_by_events(tmp_path: Path, long_files: Path, conditional: Path) ->
     judged = judge_events(records[:3], model, [never, always])
     assert [one.right for one in judged] == 2 * [(True, True, True)]
     assert judged[0].steps.tolist() == [0, 45]
-    held = judged[1].gated
+    held = judged[1].rested
     assert judged[1].steps.tolist() == [45 - held, 0]
-    assert (judged[0].gated, held > 0) == (0, True)  # a still colour is no motion; the whole network is never gated
+    assert (judged[0].rested, held > 0) == (0, True)  # a still colour is no motion; the whole network is never gated
     assert judge_events(records[12:], model, [never])[0].right == (True, True, False)  # green is no blue
     write_video(tmp_path / "a.mp4", list(coloured_frames(("other", 8), ("red", 6), ("other", 8))), fps=10)
     (tmp_path / "clips.csv").write_text("file,label\na.mp4,other\n")

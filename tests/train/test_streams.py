@@ -32,7 +32,7 @@ from edgevid.sampling import GAP_S
 from edgevid_train import commands
 from edgevid_train.annotations import ClipRecord, ReadOptions, read_data
 from edgevid_train.evaluate.streams import plan as stream_plan
-from edgevid_train.evaluate.streams.evaluate import evaluate_streams
+from edgevid_train.evaluate.streams.evaluate import prepare
 from edgevid_train.evaluate.streams.fit_events import fit_rule, judge
 from edgevid_train.evaluate.streams.matching import Action, count
 from edgevid_train.evaluate.streams.plan import Rest, Shown, StreamPlan, StreamSettings, Video, plan_streams
@@ -42,6 +42,7 @@ from edgevid_train.evaluate.streams.source import Camera, StreamSource
 from edgevid_train.marks import MOST, marks_of_all
 from edgevid_train.negatives import whole_negatives
 from edgevid_train.reporter import Reporter
+from edgevid_train.rewrite import rewrite
 
 DEAF = EventRule(on=0.999, off=0.99, min_s=1.5, cooldown_s=0.5, smooth_s=0.7)
 """A rule under which the tiny model never says anything."""
@@ -278,9 +279,8 @@ def test_a_clip_of_which_no_frame_comes_is_missed_and_named(
         ),
     )
     said = io.StringIO()
-    report = evaluate_streams(
-        str(tiny), colours, ReadOptions(), StreamSettings(), report=Reporter(Console(file=said, width=200))
-    )
+    reporter = Reporter(Console(file=said, width=200))
+    report = prepare(str(tiny), colours, ReadOptions(), StreamSettings(), report=reporter).run(reporter)
     figures = report.to_json()
     reds = sum(",red," in row for row in (colours / "clips.csv").read_text().splitlines())
     assert (figures["actions"], len(figures["lost"])) == (9, reds)
@@ -409,6 +409,29 @@ def test_a_rule_is_fitted_to_the_looks_that_there_will_be(tmp_path: Path, colour
     assert held[1] == 0
     ran = command("evaluate", fitted, colours, "--stream", "--hold", 17)
     assert (ran.status, "--hold is one or two numbers of frames from 0 to 16" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"), [(tiny_stream_model, ()), (tiny_conditional_model, ("--hold", "3,1")), (tiny_clip_model, ())]
+)
+def test_figures_of_a_fit_are_those_of_the_model_that_it_writes(tmp_path: Path, colours: Path, make, words) -> None:
+    rule = EventRule(on=0.9, off=0.9, min_s=0.5, smooth_s=0.7)  # a bad one, under which much is gated
+    model, fitted = make(tmp_path / "tiny.onnx", None), tmp_path / "fitted.onnx"
+    bad = tmp_path / "bad.onnx"
+    rewrite(model, load(model).manifest.with_events(rule), bad)
+    ran = command("fit-events", bad, colours, *words, "--out", fitted, "--json", tmp_path / "fit.json")
+    assert ran.status == 0, ran.err
+    told = json.loads((tmp_path / "fit.json").read_text())
+    assert told["rule"] != rule.model_dump()
+    for file, name, more in ((bad, "before", words), (fitted, "figures", ())):
+        ran = command("evaluate", file, colours, "--stream", *more, "--json", tmp_path / "e.json", "--force")
+        assert ran.status == 0, ran.err
+        found = json.loads((tmp_path / "e.json").read_text())
+        figures = told[name]
+        assert [found[key] for key in ("f1", "precision", "recall")] == [
+            figures[key] for key in ("f1", "precision", "recall")
+        ]
+        assert (found["delay_s"] and found["delay_s"]["p50"]) == pytest.approx(figures["delay_s"])
 
 
 def trace(manifest_labels: int, on: list[tuple[float, float]], peak: float, actions: list[Action]) -> Trace:
@@ -540,11 +563,13 @@ def test_torch_is_not_loaded_for_streams(colours: Path, tiny: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from rich.console import Console\n"
         "from edgevid_train.annotations import ReadOptions\n"
-        "from edgevid_train.evaluate.streams.fit_events import fit_model\n"
+        "from edgevid_train.evaluate.streams.evaluate import prepare\n"
+        "from edgevid_train.evaluate.streams.fit_events import fit_trial\n"
         "from edgevid_train.evaluate.streams.plan import StreamSettings\n"
         "from edgevid_train.reporter import Reporter\n"
         f"model, data = {str(tiny)!r}, Path({str(colours)!r})\n"
-        "fit_model(model, data, ReadOptions(), StreamSettings(), report=Reporter(Console()))\n"
+        "report = Reporter(Console())\n"
+        "fit_trial(prepare(model, data, ReadOptions(), StreamSettings(), report=report), report)\n"
         "assert 'torch' not in sys.modules, 'torch'\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -115,11 +115,11 @@ class Losses:
     losses: NDArray[np.int64] = field(init=False)
     right: NDArray[np.int64] = field(init=False)
     steps: NDArray[np.int64] = field(init=False)
-    gated: NDArray[np.int64] = field(init=False)
     held: NDArray[np.int64] = field(init=False)
+    rested: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.losses, self.right, self.gated, self.held = np.zeros((4, len(self.rows)), np.int64)
+        self.losses, self.right, self.held, self.rested = np.zeros((4, len(self.rows)), np.int64)
         self.steps = np.zeros((len(self.rows), len(self.manifest.exits)), np.int64)
 
     def add(self, judged: Sequence[Judged], groups: Collection[str]) -> None:
@@ -132,13 +132,13 @@ class Losses:
         self.losses += lost.any(axis=1) if self.unit == "recording" else lost.sum(axis=1)
         self.right += right.sum(axis=1)
         self.steps += np.array([one.steps for one in judged])
-        self.gated += np.array([one.gated for one in judged])
         self.held += np.array([one.held for one in judged])
+        self.rested += np.array([one.rested for one in judged])
 
     def result(self) -> list[Row]:
         """Every row, not yet tested."""
         macs = np.array([e.macs for e in self.manifest.exits], np.float64)
-        steps = np.maximum(1, self.steps.sum(axis=1) + self.gated)
+        steps = np.maximum(1, self.steps.sum(axis=1) + self.held + self.rested)
         shares = self.steps / steps[:, None]
         costs = shares @ macs + self.held / steps * self.manifest.hold_macs
         return [

@@ -31,14 +31,14 @@ Thresholds = tuple[float | None, ...]
 class Judged:
     """One run over one file.
 
-    `right`: of each labelled clip; `steps`: how many each exit decided, int64 `(exits,)`; `gated`: how many none did,
-    because the gate was closed, and `held`: how many of these the memory took all the same.
+    `right`: of each labelled clip; `steps`: how many each exit decided, int64 `(exits,)`; `held`: how many the memory
+    took alone, and `rested`: how many nothing did, because nothing had moved.
     """
 
     right: tuple[bool, ...]
     steps: NDArray[np.int64]
-    gated: int = 0
     held: int = 0
+    rested: int = 0
 
 
 def judge_clips(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence[Thresholds]) -> list[Judged]:
@@ -91,8 +91,8 @@ def judge_events(clips: Sequence[ClipRecord], model: StreamModel, rows: Sequence
                 clips, [Found(e.label, e.start_s, e.end_s or e.start_s, e.emitted_s) for e in sink.events]
             ),
             np.array(list(pipeline.exits.values()), np.int64),
-            pipeline.flow.counts.gated,
             pipeline.held,
+            pipeline.rested,
         )
         for sink, pipeline in zip(collected, pipelines, strict=True)
     ]

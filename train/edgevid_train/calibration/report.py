@@ -16,8 +16,8 @@ Unit = Literal["recording", "event"]
 class Row:
     """What one row of thresholds did. `losses`: units that the whole network gets right and this cascade does not.
 
-    `right`: labelled clips that the cascade gets right. `shares`: of steps, decided by each exit; the others the gate
-    held. `macs`: mean of a step, multiply-accumulates.
+    `right`: labelled clips that the cascade gets right. `shares`: of steps, decided by each exit; the others were
+    gated. `macs`: mean of a step, multiply-accumulates.
     """
 
     thresholds: Thresholds

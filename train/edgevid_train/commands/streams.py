@@ -60,13 +60,13 @@ def evaluate_streams(
     import cv2
 
     from edgevid.files import write_json
-    from edgevid_train.evaluate.streams.evaluate import evaluate_streams
+    from edgevid_train.evaluate.streams.evaluate import prepare
     from edgevid_train.evaluate.streams.report import show, write_report
     from edgevid_train.reporter import Reporter
 
     cv2.setNumThreads(threads)
     report = Reporter()
-    found = evaluate_streams(
+    trial = prepare(
         model,
         data,
         options,
@@ -79,6 +79,7 @@ def evaluate_streams(
         threads=threads,
         report=report,
     )
+    found = trial.run(report)
     if out:
         write_report(found, out)
     if json:
@@ -117,16 +118,18 @@ def fit_events(
     import cv2
 
     from edgevid.files import check_files, write_json
-    from edgevid_train.evaluate.streams.fit_events import fit_model, show, write_fitted
+    from edgevid_train.evaluate.streams.evaluate import prepare
+    from edgevid_train.evaluate.streams.fit_events import check_model_file, fit_trial, show, write_fitted
     from edgevid_train.evaluate.streams.plan import StreamSettings
     from edgevid_train.reporter import Reporter
 
     check_files(out, json, force=force)
+    check_model_file(model)
     cv2.setNumThreads(threads)
     report = Reporter()
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     settings = StreamSettings(minutes=minutes, laps=laps, seed=seed)
-    fitted = fit_model(
+    trial = prepare(
         model,
         data,
         options,
@@ -137,8 +140,10 @@ def fit_events(
         threshold=threshold,
         hold=hold,
         threads=threads,
+        unseen=True,
         report=report,
     )
+    fitted = fit_trial(trial, report)
     written = write_fitted(model, fitted, out, force=force)
     if json:
         write_json(

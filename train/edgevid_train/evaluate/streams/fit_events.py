@@ -1,5 +1,6 @@
 """Choosing the numbers of an event rule on validation streams: coordinate search over a small grid."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,9 @@ import numpy as np
 
 from edgevid.errors import InputError
 from edgevid.manifest import EventRule, Manifest
-from edgevid_train.annotations import ReadOptions
-from edgevid_train.evaluate.streams.evaluate import evaluate_streams
+from edgevid_train.evaluate.streams.evaluate import Trial
 from edgevid_train.evaluate.streams.matching import Stream, Tally, count, delays_s
-from edgevid_train.evaluate.streams.plan import StreamSettings
-from edgevid_train.evaluate.streams.report import notes
+from edgevid_train.evaluate.streams.report import StreamReport, notes
 from edgevid_train.evaluate.streams.run import Trace
 from edgevid_train.evaluate.subjects import is_checkpoint
 from edgevid_train.reporter import Reporter
@@ -27,6 +26,8 @@ GRID: dict[str, tuple[float, ...]] = {
     "cooldown_s": (0.0, 0.3, 0.5, 0.8, 1.2),
 }
 """The values tried of each number."""
+RUNS = 3
+"""Fitted rules under which the model is run at most, where a gate makes what it says depend on its rule."""
 IN_TIME_S = 0.3
 """A median delay above this costs: a tenth of a second more, a tenth of F1."""
 
@@ -136,50 +137,60 @@ def _ordered(fields: dict[str, float]) -> bool:
     return fields["off"] <= fields["on"]
 
 
-def fit_model(
-    model: str,
-    data: Path,
-    options: ReadOptions,
-    settings: StreamSettings,
-    *,
-    negatives: Sequence[Path] = (),
-    split: str | None = None,
-    gate: bool = True,
-    threshold: str | None = None,
-    hold: str | None = None,
-    threads: int = 1,
-    report: Reporter,
-) -> Fitted:
-    """Run the model once over streams of the clips of `data` and over the negatives, and fit its rule to what it says.
-
-    `threshold`, `hold`: as of `edgevid.cascade.saving`; what is said early, or of fewer looks, is said differently.
-
-    Raises:
-        InputError: as `evaluate_streams`; or the model is a checkpoint, or was trained on some of the clips.
-    """
+def check_model_file(model: str) -> None:
+    """Raises InputError where `model` is no file that a rule could be written into."""
     if is_checkpoint(model):
         raise InputError(f"a rule is written into a model file, and {model} is a checkpoint: `edgevid export` it first")
-    played = evaluate_streams(
-        model,
-        data,
-        options,
-        settings,
-        negatives=negatives,
-        split=split,
-        gate=gate,
-        threshold=threshold,
-        hold=hold,
-        threads=threads,
-        report=report,
-        unseen=True,
-    )
-    for note in notes(played):
+
+
+def fit_trial(trial: Trial, report: Reporter) -> Fitted:
+    """Run the model over the streams and the negatives, and fit its rule to what it says.
+
+    A gate asks the rule whether anything is going on, and so the scores depend on the rule. Each one that was fitted
+    is run, too, and the next fitted to what the model says then, at most `RUNS` times: the figures are those of runs
+    under the rules themselves.
+
+    Raises:
+        EdgevidError: the model computed NaN or infinity.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    manifest, laps = trial.network.manifest, trial.settings.laps
+    run = trial.run(report)
+    for note in notes(run):
         report.say(note)
-    # How many rules a search tries is not known beforehand.
-    with report.bar("trying event rules", len(GRID) * 40) as advance:
-        streams = [one.watched.trace for one in played.played]
-        quiet = [one.trace for one in played.negatives]
-        return fit_rule(streams, quiet, played.manifest, settings.laps, between=lambda: advance(""))
+    ran: dict[EventRule, Figures] = {manifest.events: _figures(run, laps)}
+    tried = 0
+    while True:
+        # How many rules a search tries is not known beforehand.
+        with report.bar("trying event rules", len(GRID) * 40) as advance:
+            fitted = fit_rule(*_traces(run), manifest, laps, between=lambda: advance(""))
+        tried += fitted.tried
+        if not trial.gate:
+            return fitted
+        if fitted.rule in ran:
+            break
+        before, run = run, trial.run(report, fitted.rule)
+        ran[fitted.rule] = _figures(run, laps)
+        if len(ran) > RUNS or _same(before, run):
+            break
+    best = max(ran, key=lambda rule: ran[rule].worth)
+    return Fitted(best, ran[best], manifest, ran[manifest.events], tried)
+
+
+def _figures(run: StreamReport, laps: int) -> Figures:
+    """Of the rule that it was run under."""
+    return judge([one.stream for one in run.played], [one.stream for one in run.negatives], laps)
+
+
+def _traces(run: StreamReport) -> tuple[list[Trace], list[Trace]]:
+    """Of the streams, and of the negatives."""
+    return [one.watched.trace for one in run.played], [one.trace for one in run.negatives]
+
+
+def _same(one: StreamReport, other: StreamReport) -> bool:
+    """Whether the model said the same at the same times."""
+    pairs = zip(itertools.chain(*_traces(one)), itertools.chain(*_traces(other)), strict=True)
+    return all(np.array_equal(a.times_s, b.times_s) and np.array_equal(a.scores, b.scores) for a, b in pairs)
 
 
 def write_fitted(model: str, fitted: Fitted, out: Path, *, force: bool = False) -> Manifest:

@@ -83,6 +83,7 @@ class StreamReport:
             "frames": _summed(one.metrics["frames"] for one in runs),
             "exits": exits,
             "held": held,
+            "rested": sum(one.metrics["rested"] for one in runs),
             "macs_share": macs_share(exits, self.manifest, held),
             "resets": sum(one.metrics["state_resets"] for one in runs),
             "seen": self.seen and self.seen.to_json(),
@@ -170,13 +171,10 @@ def _lines(figures: dict[str, Any]) -> list[str]:
             f"{figures['false_alarms']} false alarms in {figures['negative_hours'] * 60:.1f} minutes of "
             f"negative video, {figures['false_alarms_per_hour']:.1f} an hour"
         )
-    computed = figures["frames"]["computed"]
-    gated = figures["frames"]["gated"]
-    exits = ", ".join(
-        f"{name} {n / max(1, sum(figures['exits'].values())):.0%}" for name, n in figures["exits"].items()
-    )
+    looked, gated = sum(figures["exits"].values()), figures["held"] + figures["rested"]
+    exits = ", ".join(f"{name} {n / max(1, looked):.0%}" for name, n in figures["exits"].items())
     held = f", {figures['held']} of {gated} by the memory alone" if figures["held"] else ""
-    lines.append(f"gated {gated / max(1, computed + gated):.0%} of sampled frames{held}; decided by {exits}")
+    lines.append(f"gated {gated / max(1, looked + gated):.0%} of the steps{held}; decided by {exits}")
     if len(figures["exits"]) > 1 and figures["macs_share"] is not None:
         lines.append(f"{figures['macs_share']:.0%} of the multiply-accumulates of going to the last exit at every step")
     return lines

@@ -1,6 +1,7 @@
 """The product's live path over a stream, and what its event rule was told, so that other rules can be tried on it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ class Trace:
 
     Attributes:
         times_s: float64 `(T,)` of every step on the stream's clock, never going back.
+        told_s: float64 `(T,)`, when each step was decided on that clock: a clip model's at the end of its window.
         scores: float32 `(T, labels)`, 0..1, of the exit that decided.
         resets: bool `(T,)`: what was before the step says nothing about it.
         actions: what really happened; nothing in a negative.
@@ -32,6 +34,7 @@ class Trace:
     """
 
     times_s: NDArray[np.float64]
+    told_s: NDArray[np.float64]
     scores: Scores
     resets: NDArray[np.bool_]
     actions: tuple[Action, ...]
@@ -40,17 +43,22 @@ class Trace:
 
     @classmethod
     def of(cls, times_s: NDArray[np.float64], scores: Scores, actions: Sequence[Action], seconds: float) -> Self:
-        """A stream without gaps in its times."""
-        return cls(times_s, scores, np.zeros(len(times_s), bool), tuple(actions), seconds)
+        """A stream without gaps in its times, every step decided at once."""
+        return cls(times_s, times_s, scores, np.zeros(len(times_s), bool), tuple(actions), seconds)
 
     def under(self, rule: EventRule, manifest: Manifest) -> Stream:
-        """The events that a rule makes of it. They are told of at their own step, also those of a clip model."""
+        """The events that a rule makes of it.
+
+        Under a gate the product may have others: whether anything is going on, which the rule says, decides what is
+        computed at all.
+        """
         detector = EventDetector(rule, manifest.labels, manifest.background, manifest.activation)
         found = _Openings()
-        for time_s, scores, reset in zip(self.times_s.tolist(), self.scores, self.resets.tolist(), strict=True):
+        columns = (self.times_s.tolist(), self.told_s.tolist(), self.scores, self.resets.tolist())
+        for time_s, told_s, scores, reset in zip(*columns, strict=True):
             if reset:
-                found.add(detector.finish(), time_s)
-            found.add(detector.update(time_s, scores), time_s)
+                found.add(detector.finish(), told_s)
+            found.add(detector.update(time_s, scores), told_s)
         found.add(detector.finish(), self.seconds)
         return Stream(self.name, self.seconds, self.actions, found.ended)
 
@@ -83,10 +91,12 @@ def watch(
     found = _Openings()
     options = Options(every_frame=True, paced=False, rule=rule, gate=gate, only_sampled=True)
     pipeline = Pipeline(source, model, options, [found], detector=detector)
+    detector.now_s = lambda: pipeline.time_s
     if run(pipeline):
         raise KeyboardInterrupt
     trace = Trace(
         np.array(detector.times_s, np.float64),
+        np.array(detector.told_s, np.float64),
         np.array(detector.scores, np.float32).reshape(-1, len(manifest.labels)),
         np.array(detector.resets, bool),
         tuple(actions),
@@ -97,17 +107,20 @@ def watch(
 
 
 class _Listening(EventDetector):
-    """An event detector that writes down what it is told."""
+    """An event detector that writes down what it is told, and when on the clock `now_s`."""
 
     def __init__(self, rule: EventRule, manifest: Manifest) -> None:
         super().__init__(rule, manifest.labels, manifest.background, manifest.activation)
+        self.now_s: Callable[[], float] = lambda: math.nan
         self.times_s: list[float] = []
+        self.told_s: list[float] = []
         self.scores: list[Scores] = []
         self.resets: list[bool] = []
         self._reset = False
 
     def update(self, time_s: float, scores: Scores) -> list[Change]:
         self.times_s.append(time_s)
+        self.told_s.append(self.now_s())
         self.scores.append(scores)
         self.resets.append(self._reset)
         self._reset = False
