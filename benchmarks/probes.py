@@ -36,7 +36,7 @@ from edgevid_train.describe import describe
 from edgevid_train.evaluate.figures.metrics import wilson_interval
 from edgevid_train.models.student import Student, macs_per_exit
 from edgevid_train.samples.batch import as_input
-from edgevid_train.samples.held_out import HeldOutClips, as_stream
+from edgevid_train.samples.held_out import HeldOutClips, Ticks, as_stream
 from edgevid_train.samples.split import Split, grouped_folds
 
 FOLDS = 5  # of the probe, where the run held nothing out
@@ -162,14 +162,14 @@ def ending_at(stage: int, student: Student, labels: int) -> int:
 
 @torch.no_grad()
 def features_of(
-    student: Student, records: Sequence[ClipRecord], source: HeldOutClips, grid: int, count: int
+    student: Student, records: Sequence[ClipRecord], source: HeldOutClips[Ticks], grid: int, count: int
 ) -> tuple[dict[str, Features], list[ClipRecord]]:
     """Pooled features of every stage and of the memory's embedding, and the clips that could be read."""
     seen: dict[str, list[Features]] = {}
     readable = []
     for record in records:
         try:
-            pixels = source.frames(record)
+            pixels = source.prepared(record).frames
         except DecodeError as error:
             print(f"left out: {record.id}: {error}", file=sys.stderr)
             continue

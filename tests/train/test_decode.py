@@ -69,7 +69,7 @@ def test_a_teacher_s_held_out_frames_are_those_it_is_judged_by(video: Path, rate
     held_out = held_out_for_teacher([], teacher, 1 << 20, IndexStore())
     for end_s in (0.3, 0.9, 1.3, 2.0):
         clip = record(video, 0.0, end_s)
-        frames = held_out.frames(clip)
+        frames = held_out.prepared(clip)
         assert len(frames) == 5
         assert np.array_equal(frames, spread(decode_clip(clip, RUNTIME_SHORT_SIDE), teacher))
 

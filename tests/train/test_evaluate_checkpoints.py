@@ -18,11 +18,13 @@ from tiny_run import tiny_recipe
 from torch.utils.tensorboard import SummaryWriter
 
 from edgevid.errors import InputError
+from edgevid.frame import Frame
 from edgevid.models.bench import by_exit
 from edgevid.models.contract import StreamModel
+from edgevid.recognise import score_clip, settling_steps
 from edgevid_deploy import commands as deploy_commands
 from edgevid_train import commands
-from edgevid_train.annotations import read_data
+from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.checkpoint import (
     CV,
     Checkpoint,
@@ -32,8 +34,9 @@ from edgevid_train.checkpoint import (
     load_teacher,
     write_ensemble,
 )
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, decode_clip
 from edgevid_train.describe import describe
+from edgevid_train.evaluate.predict import student_scores
 from edgevid_train.evaluate.robustness import CHANGES
 from edgevid_train.evaluate.strips import GAP_PX
 from edgevid_train.evaluate.subjects import open_subject
@@ -43,7 +46,7 @@ from edgevid_train.marks import marks_of_all
 from edgevid_train.models.teachers.build import build_teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.samples.batch import as_input
-from edgevid_train.samples.held_out import spread
+from edgevid_train.samples.held_out import as_stream, spread
 
 
 def evaluate(*args: object) -> Ran:
@@ -384,3 +387,20 @@ def test_a_folder_of_several_runs_says_which_there_are(tmp_path: Path) -> None:
         (tmp_path / "cv" / name).mkdir(parents=True)
     with pytest.raises(InputError, match=r"cv is no student .* it holds 2 runs, name one of them, like .*fold-1$"):
         find_checkpoint(tmp_path / "cv", "student")
+
+
+def test_a_clip_with_a_hole_in_its_times_scores_as_on_a_device() -> None:
+    student = small_student()
+    manifest = describe(student, Recipe(name="small", student=student.config), LABELS)
+    frames = np.stack(list(moving_pictures(24, 64, 64)))
+    for holes in ((), (9,), (5, 17)):
+        times_s = np.arange(len(frames)) / 10 + sum((np.arange(len(frames)) >= at) * 1.7 for at in holes)
+        clip = DecodedClip(frames, times_s, ClipRecord(Path("a.mp4"), "a.mp4", (LABELS[0],), "g"))
+        rest = settling_steps(manifest)
+        ticks = as_stream(clip, manifest.input, manifest.rate_hz, rest)
+        assert len(ticks.begins) == 1 + len(holes)
+        stream = (Frame(pixels, float(s), i) for i, (pixels, s) in enumerate(zip(frames, times_s, strict=True)))
+        deployed, _ = score_clip(stream, TorchStream(student, manifest))
+        ours = student_scores(student, ticks, manifest)
+        np.testing.assert_allclose(ours.clip, deployed.clip, atol=1e-4)
+        np.testing.assert_allclose(ours.steps[-1], deployed.steps[-1], atol=1e-4)

@@ -112,3 +112,13 @@ def test_the_teacher_s_independent_answer_reaches_decisive_steps_only():
     assert own.item() == pytest.approx(divergence(logits, last, "sigmoid").mean().item(), rel=1e-5)
     own.backward()
     assert last.grad is None
+
+
+@pytest.mark.parametrize("focal", [0.25, 0.5, 1.0, 2.0])
+def test_being_sure_has_a_finite_gradient(focal: float):
+    logits = torch.tensor([[30.0, 0.0, -30.0]], requires_grad=True)
+    loss = LabelLoss(TaskConfig(focal=focal)).mean(logits, torch.tensor([0]))
+    binary = LabelLoss(several(focal=focal)).mean(logits, torch.tensor([[1.0, 0.0, 0.0]]))
+    (loss + binary).backward()
+    assert torch.isfinite(loss + binary)
+    assert torch.isfinite(logits.grad).all()

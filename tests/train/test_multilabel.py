@@ -34,11 +34,11 @@ FOUND = [
 
 def test_figures_by_hand():
     summary = summarise(FOUND, LABELS)
-    # cut: ranked a (true), b, d (true), c, and last the missing one (true): 1, 2/3, 3/5
+    # cut: ranked a (true), b, d (true), c; the missing one (true) was never found: 1, 2/3, 0
     # stir: b (true), d, a (true): 1, 2/3; nobody washes
-    assert summary["per_class"]["cut"]["ap"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert summary["per_class"]["cut"]["ap"] == pytest.approx((1 + 2 / 3) / 3)
     assert summary["per_class"]["stir"]["ap"] == pytest.approx((1 + 2 / 3) / 2)
-    assert summary["map"] == pytest.approx(((1 + 2 / 3 + 3 / 5) / 3 + (1 + 2 / 3) / 2) / 2)
+    assert summary["map"] == pytest.approx(((1 + 2 / 3) / 3 + (1 + 2 / 3) / 2) / 2)
     assert set(summary["per_class"]) == {"cut", "stir"}
     cut = summary["per_class"]["cut"]
     assert (cut["n"], cut["precision"], cut["recall"], cut["f1"]) == (3, 0.5, pytest.approx(1 / 3), pytest.approx(0.4))
@@ -111,5 +111,10 @@ def test_a_label_that_the_model_does_not_know_is_never_found():
     found = [*FOUND[:3], said("f", "fry", 0.2, 0.1, 0.1)]
     summary = summarise(found, LABELS)
     assert summary["per_class"]["fry"]["recall"] == 0
-    assert summary["per_class"]["fry"]["ap"] == pytest.approx(1 / 4)  # among clips that are all scored alike
+    assert summary["per_class"]["fry"]["ap"] == 0
     assert not found[3].right
+
+
+def test_clips_that_could_not_be_read_are_found_by_nobody():
+    unread = [Prediction(p.record, None, several=True) for p in FOUND]
+    assert summarise(unread, LABELS)["map"] == 0

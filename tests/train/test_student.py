@@ -14,7 +14,7 @@ from edgevid.cascade import deciding_exit, sureness
 from edgevid.manifest import ExitSpec
 from edgevid.models.scores import activate
 from edgevid_train.models.backbones import OFFERED
-from edgevid_train.models.heads import Sight
+from edgevid_train.models.heads import Sight, _as_fine
 from edgevid_train.models.student import MEMORY, Student, macs_of_hold, macs_per_exit
 from edgevid_train.models.temporal import CausalShift
 
@@ -272,3 +272,22 @@ def test_macs_are_those_of_the_layers_and_rise_from_exit_to_exit():
     # the second eye also takes what the first saw, and the memory answers anew
     stage = (9 * 64 * 128 + 3 * 9 * 128 * 128 + 64 * 128) * 8 * 8
     assert last == first + stage + (128 + 8) * 8 + answer
+
+
+@pytest.mark.parametrize("exits", [(3, 4), (3, 6), (2, 5)])
+@pytest.mark.parametrize(("height", "width"), [(72, 96), (72, 72), (48, 64), (90, 72), (33, 57)])
+def test_a_deep_map_lies_over_the_fine_one_cell_by_cell(exits: tuple[int, int], height: int, width: int):
+    strides = {2: 4, 3: 8, 4: 16, 5: 16, 6: 32}
+    fine, deep = (  # a map of stride s has one cell for every s pixels, the last one for what is left
+        torch.stack(torch.meshgrid(torch.arange(-(-height // s)), torch.arange(-(-width // s)), indexing="ij"))[None]
+        for s in (strides[stage] for stage in exits)
+    )
+    spread = _as_fine(deep.float(), fine.float())
+    assert spread.shape == fine.shape
+    assert torch.equal(spread, (fine // (strides[exits[1]] // strides[exits[0]])).float())
+
+
+def test_exits_far_apart_take_any_size():
+    student = small_student(exits=(2, 5)).eval()
+    for side in (64, 72, 40):
+        student(pictures(2, side)[None])

@@ -212,7 +212,7 @@ def _exits(found: Findings) -> list[dict[str, Any]]:
     rows = []
     for i, exit_ in enumerate(found.subject.exits):
         row: dict[str, Any] = {"name": exit_.name, "macs": exit_.macs, "threshold": exit_.threshold}
-        row["decided"] = float(found.decided[i] / found.steps) if found.steps else None
+        row["decided"] = float(found.decided[i] / found.decided.sum()) if found.steps else None
         if exit_.name in found.by_exit:
             row |= _top1(found.by_exit[exit_.name]) | {"step_ms": found.latencies.get(exit_.name)}
         rows.append(row)
@@ -243,9 +243,12 @@ def _cost(found: Findings, threads: int, decode_s: float) -> dict[str, Any]:
 
 
 def _macs(found: Findings) -> float:
-    """Multiply-accumulates of all that was computed, each step as far as to the exit that decided it."""
+    """Multiply-accumulates of all that was computed, each step as far as to the exit that decided it.
+
+    A clip graph computes more steps than it decides, since its windows overlap, and each to the end.
+    """
     exits = found.subject.exits
-    if not exits or not len(found.decided):
+    if not exits or found.decided.sum() != found.steps:
         return float(found.subject.macs * found.steps)
     return float(found.decided @ np.array([exit_.macs for exit_ in exits], float))
 

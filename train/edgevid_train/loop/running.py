@@ -92,16 +92,21 @@ class Run:
             )
         values = dict(zip(sums, processes.sums(torch.stack(list(sums.values())).tolist()), strict=True))
         if not math.isfinite(values["loss"]):
-            raise CheckFailedError(
-                f"the loss is {values['loss']} at step {self.progress.step}: "
-                "lower the learning rate, or use precision bf16 or no"
-            )
+            raise self._diverged(f"the loss is {values['loss']}")
         processes.sum_gradients(self.job.task.parameters())
         if self.job.optim.clip_norm:
-            self.accelerator.clip_grad_norm_(self.job.task.parameters(), self.job.optim.clip_norm)
+            norm = self.accelerator.clip_grad_norm_(self.job.task.parameters(), self.job.optim.clip_norm)
+            # With fp16 the scaler sees to that: it leaves the step out and scales less
+            if norm is not None and self.accelerator.scaler is None and not torch.isfinite(norm):
+                raise self._diverged(f"the gradient's norm is {float(norm)}")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return values
+
+    def _diverged(self, what: str) -> CheckFailedError:
+        return CheckFailedError(
+            f"{what} at step {self.progress.step}: lower the learning rate, or use precision bf16 or no"
+        )
 
     def _gradient(self, task: Task, batch: Samples, whole: Sequence[float] | None) -> dict[str, Tensor]:
         """Add up the gradients of the batch's parts. Returns: what it adds to the loss and terms of the whole batch."""

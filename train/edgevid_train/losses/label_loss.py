@@ -100,7 +100,7 @@ class LabelLoss(nn.Module):
         shares = _shares(targets, logits.shape[1])
         shares = shares * (1 - self.smoothing) + shares.sum(1, keepdim=True) * self.smoothing / logits.shape[1]
         log_p = functional.log_softmax(logits, -1)
-        terms = shares * (1 - log_p.exp()) ** self.config.focal * -log_p
+        terms = shares * _down_weighted(1 - log_p.exp(), self.config.focal) * -log_p
         return (terms if self.class_weights is None else terms * self.class_weights).sum(1)
 
     def _binary(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -108,8 +108,8 @@ class LabelLoss(nn.Module):
         targets = targets * (1 - self.smoothing) + self.smoothing / 2
         if self.config.focal:
             p, gamma = logits.sigmoid(), self.config.focal
-            there = (1 - p) ** gamma * -functional.logsigmoid(logits)
-            absent = p**gamma * -functional.logsigmoid(-logits)
+            there = _down_weighted(1 - p, gamma) * -functional.logsigmoid(logits)
+            absent = _down_weighted(p, gamma) * -functional.logsigmoid(-logits)
             terms = targets * there + (1 - targets) * absent
         else:
             terms = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
@@ -146,3 +146,8 @@ def class_weights(config: TaskConfig, clips: Iterable[Sequence[str]], labels: Se
     power = -1.0 if config.class_weights == "inverse" else -0.5
     weights = torch.where(counts > 0, counts.clamp(min=1) ** power, 0)
     return torch.where(counts > 0, weights / weights.sum().clamp(min=1e-12) * (counts > 0).sum(), 1.0)
+
+
+def _down_weighted(wrong: Tensor, gamma: float) -> Tensor:
+    """`wrong` to the power of `gamma`, 0..1. At 0 a root has no gradient, but for the clamp."""
+    return wrong.clamp(min=1e-6) ** gamma

@@ -80,11 +80,13 @@ class Eye(nn.Module):
 
 
 def _as_fine(x: Tensor, finer: Tensor) -> Tensor:
-    """`x` repeated to the size of `finer`, of which it is a whole fraction but for the border."""
+    """`x` repeated to the size of `finer`, which strides of two, each rounding up, have made it from."""
     height, width = finer.shape[2:]
     if x.shape[2:] == finer.shape[2:]:
         return x
-    factor = -(-height // x.shape[2])
+    factor = 1
+    while factor * x.shape[2] < height or factor * x.shape[3] < width:
+        factor *= 2
     return functional.interpolate(x, scale_factor=float(factor), mode="nearest")[:, :, :height, :width]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 
 from edgevid.models.scores import LIKELY
 from edgevid_train.evaluate.figures.resampling import draw
@@ -39,8 +38,9 @@ class Table:
     @property
     def average_precisions(self) -> Floats:
         """`(labels,)`, NaN of a label that no clip has."""
+        once = np.ones((1, len(self.truth)))
         columns = zip(self.truth.T, self.scores.T, strict=True)
-        return np.array([average_precision_score(t, s) if t.any() else np.nan for t, s in columns])
+        return np.array([weighted_average_precision(t, s, once)[0] for t, s in columns])
 
     @property
     def f1(self) -> Floats:
@@ -118,6 +118,7 @@ def weighted_average_precision(truth: Bools, scores: Floats, weights: Floats) ->
     """Average precision of one label, `(clips,)`, for many weights of the clips `(draws, clips)`: `(draws,)`.
 
     As scikit-learn's: the mean of precision over the positives, all clips of a score taken at once. NaN without one.
+    A positive that got no score was never found, and adds nothing.
     """
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # the last clip of every score
@@ -125,7 +126,8 @@ def weighted_average_precision(truth: Bools, scores: Floats, weights: Floats) ->
     right = (weights[:, order] * truth[order]).cumsum(1)[:, last]
     gained = np.diff(right, axis=1, prepend=0)
     total = right[:, -1]
-    summed = (gained * right / np.maximum(all_, 1e-12)).sum(1)
+    said = scores[order][last] > _MISSING
+    summed = (gained * said * right / np.maximum(all_, 1e-12)).sum(1)
     return np.where(total > 0, summed / np.maximum(total, 1e-12), np.nan)
 
 

@@ -67,6 +67,9 @@ class StreamReport:
         missed = self.unreadable * self.settings.laps + [record for one in self.played for record in one.lost]
         lost = [(label, r.group) for r in missed for label in (r.labels if several else r.labels[:1])]
         runs = [one.watched for one in self.played]
+        figures = summarise_streams([one.stream for one in self.played], lost, self.settings.seed, self.settings.laps)
+        if several:  # what happens at once has no order
+            figures["levenshtein_accuracy"] = None
         exits = _summed(one.metrics["exits"] for one in runs)
         held = sum(one.metrics["held"] for one in runs)
         return {
@@ -75,7 +78,7 @@ class StreamReport:
             "seed": self.settings.seed,
             "rule": self.manifest.events.model_dump(),
             "gate": self.gate,
-            **summarise_streams([one.stream for one in self.played], lost, self.settings.seed, self.settings.laps),
+            **figures,
             "gap_share": sum(one.gap_s for one in self.played) / max(1e-9, sum(one.stream.seconds for one in runs)),
             "false_alarms": alarms,
             "negative_hours": hours,
@@ -163,8 +166,8 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         f"{figures['minutes']:.1f} minutes, {figures['gap_share']:.0%} of them gaps",
         f"event F1 {share('f1')}, precision {share('precision')}, recall {share('recall')}, 95%",
         f"{figures['actions']} actions, {figures['events']} events: {figures['matched']} matched, {wrong}",
-        f"first emission after the action's end: {late}; flicker {figures['flicker_per_min']:.2f} a minute; "
-        f"Levenshtein accuracy {accuracy:.3f}",
+        f"first emission after the action's end: {late}; flicker {figures['flicker_per_min']:.2f} a minute"
+        + ("" if accuracy is None else f"; Levenshtein accuracy {accuracy:.3f}"),
     ]
     if figures["negative_hours"]:
         lines.append(

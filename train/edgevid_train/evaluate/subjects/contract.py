@@ -33,7 +33,7 @@ class Answer:
             last frame was held.
         exits: index of the exit that decided, of every step that was computed; empty without exits.
         embedding: `(E,)`.
-        computed: how many steps were computed; of a teacher how often it looked.
+        computed: how many steps were computed, by a clip graph some several times; of a teacher how often it looked.
         every_exit: `(exits, T, labels)`, NaN where a conditional model had stopped before; None without exits.
         views: of an answer that is a mean what was said of each view, as it was said; empty of a single one.
     """

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgevid.frame import Frame
 from edgevid.models.bench import by_exit, measure
-from edgevid.models.contract import ClipModel, StreamModel
+from edgevid.models.contract import ClipModel, Outputs, StreamModel
 from edgevid.models.load import find_model, load
 from edgevid.models.scores import Scores, clip_score
 from edgevid.models.weights import count_weights
@@ -47,12 +50,14 @@ class ModelFile:
         return seen_among(records, self.manifest.provenance.trained_on)
 
     def answer(self, clip: DecodedClip) -> Answer:
-        scores = _score(clip, self.network)
+        counting = _Counting(self.network) if isinstance(self.network, ClipModel) else None
+        scores = _score(clip, counting or self.network)
         assert scores.embeddings is not None
         steps = deciding(scores)
         embedding = surest(scores.embeddings, steps, scores.clip)
         times_s = step_times_s(clip, len(steps), self.manifest.rate_hz)
-        return Answer(scores.clip, steps, times_s, scores.exits, embedding, len(steps), scores.steps)
+        computed = counting.steps if counting else len(steps)
+        return Answer(scores.clip, steps, times_s, scores.exits, embedding, computed, scores.steps)
 
     def answer_by_exit(self, clip: DecodedClip, answer: Answer) -> list[Scores]:
         if isinstance(self.network, StreamModel) and self.manifest.conditional:
@@ -77,6 +82,19 @@ class ModelFile:
 
     def curves(self) -> Curves:
         return {}
+
+
+class _Counting:
+    """A clip model that counts the steps of the windows that it is given, which overlap."""
+
+    def __init__(self, model: ClipModel) -> None:
+        self._model = model
+        self.manifest = model.manifest
+        self.steps = 0
+
+    def run(self, clip: NDArray[np.uint8]) -> Outputs:
+        self.steps += len(clip)
+        return self._model.run(clip)
 
 
 def _score(clip: DecodedClip, model: StreamModel | ClipModel) -> ClipScores:

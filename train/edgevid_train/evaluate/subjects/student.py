@@ -25,10 +25,9 @@ from edgevid_train.evaluate.subjects.steps import deciding, step_times_s, surest
 from edgevid_train.evaluate.torch_stream import TorchStream
 from edgevid_train.marks import Seen, seen_among
 from edgevid_train.models.student import StudentOutputs
-from edgevid_train.samples.augment import Clip
 from edgevid_train.samples.batch import as_input
 from edgevid_train.samples.dataset import changes_among
-from edgevid_train.samples.held_out import as_stream
+from edgevid_train.samples.held_out import Ticks, as_stream
 
 LATENCY_STEPS = 30
 
@@ -69,7 +68,7 @@ class StudentCheckpoint:
 
     def looks(self, clip: DecodedClip, label: str) -> Looks:
         """What the last exit saw up to the step that was surest of `label`."""
-        index, frames = self.labels.index(label), self._frames(clip)
+        index, frames = self.labels.index(label), self._ticks(clip).frames
         outputs: list[StudentOutputs] = []
 
         def ask() -> Tensor:
@@ -95,11 +94,11 @@ class StudentCheckpoint:
 
     def _answer(self, clip: DecodedClip, exit_: int | None) -> Answer:
         manifest = self.manifest
-        scores, embeddings = student_answer(self.student, self._frames(clip), manifest, exit_)
+        scores, embeddings = student_answer(self.student, self._ticks(clip), manifest, exit_)
         steps = deciding(scores)
         times_s = step_times_s(clip, len(steps), manifest.rate_hz)
         embedding = surest(np.asarray(embeddings), steps, scores.clip)
         return Answer(scores.clip, steps, times_s, scores.exits, embedding, len(steps), scores.steps)
 
-    def _frames(self, clip: DecodedClip) -> Clip:
+    def _ticks(self, clip: DecodedClip) -> Ticks:
         return as_stream(clip, self.manifest.input, self.manifest.rate_hz, settling_steps(self.manifest))

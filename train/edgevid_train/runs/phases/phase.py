@@ -31,11 +31,10 @@ from edgevid_train.losses.label_loss import LabelLoss, class_weights
 from edgevid_train.models.teachers.published import PublishedTeacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.runs.phases.fold import Fold, Setting
-from edgevid_train.samples.augment import Clip
 from edgevid_train.samples.balance import kinds_of
 from edgevid_train.samples.batch import Samples
 from edgevid_train.samples.dataset import TrainingClips, shards_of
-from edgevid_train.samples.held_out import HeldOutClips
+from edgevid_train.samples.held_out import HeldOutClips, Prepared
 from edgevid_train.samples.sampler import BatchPlan, Sampler
 
 Answer = TypeVar("Answer")
@@ -164,7 +163,9 @@ def learn(job: Job, setting: Setting, teacher: Any = None) -> nn.Module:
     return train(job, accelerator, setting.report, resume=resume, stop=setting.stop)
 
 
-def answers_of(held_out: HeldOutClips, ask: Callable[[Clip], Answer], stop: Callable[[], bool]) -> list[Answer | None]:
+def answers_of(
+    held_out: HeldOutClips[Prepared], ask: Callable[[Prepared], Answer], stop: Callable[[], bool]
+) -> list[Answer | None]:
     """What a network says of each of the fold's held-out clips, each process having asked it about its own."""
 
     def check() -> None:

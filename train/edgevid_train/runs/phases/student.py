@@ -66,7 +66,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     def predict(net: nn.Module, stop: Callable[[], bool]) -> list[list[Prediction]]:
         """Of every exit alone, and last as deployed."""
         network = cast(Student, net.eval())
-        scored = answers_of(held_out, lambda frames: student_scores(network, frames, manifest), stop)
+        scored = answers_of(held_out, lambda ticks: student_scores(network, ticks, manifest), stop)
         by_exit = [
             [None if clip is None else clip_score(clip.steps[i], manifest) for clip in scored]
             for i in range(len(manifest.exits))

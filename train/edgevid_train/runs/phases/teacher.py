@@ -52,7 +52,7 @@ def train_teacher(fold: Fold, setting: Setting) -> tuple[Teacher, list[Predictio
     return teacher, found
 
 
-def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips) -> Teacher:
+def _train_teacher(fold: Fold, setting: Setting, held_out: HeldOutClips[Clip]) -> Teacher:
     recipe, labels = setting.recipe, setting.labels
     torch.manual_seed(recipe.seed)
     network = build_teacher(recipe.teacher, len(labels))
@@ -97,14 +97,14 @@ def _gather_teacher(fold: Fold, setting: Setting) -> Teacher:
     return ensemble.to(make_accelerator(setting.device, recipe.precision).device)
 
 
-def _held_out(fold: Fold, setting: Setting) -> HeldOutClips:
+def _held_out(fold: Fold, setting: Setting) -> HeldOutClips[Clip]:
     recipe = setting.recipe
     own = processes.own(fold.val)
     return held_out_for_teacher(own, recipe.teacher, recipe.data.cache_mb << 20, setting.cache.indexes)
 
 
 def _predictions(
-    teacher: Teacher, fold: Fold, held_out: HeldOutClips, setting: Setting, stop: Callable[[], bool]
+    teacher: Teacher, fold: Fold, held_out: HeldOutClips[Clip], setting: Setting, stop: Callable[[], bool]
 ) -> list[Prediction]:
     """What the teacher, in evaluation mode, predicts of the held-out clips. Raises EdgevidError where it is NaN."""
     device, task = next(cast(nn.Module, teacher).parameters()).device, setting.recipe.task
