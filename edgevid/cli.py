@@ -31,6 +31,8 @@ _OF_EXTRAS: Final = {
 }
 """Import names that only extras bring. One that is missing anywhere else is a fault, and stays one."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_UNREACHABLE: Final = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
+"""Of a path that somebody gave: it cannot even be asked about."""
 
 
 def main() -> None:
@@ -79,6 +81,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # whoever read standard output has had enough
         return 1
     except OSError as error:
+        if error.filename is not None and error.errno in _UNREACHABLE:
+            return _say(f"{os.fsdecode(error.filename)}: {error.strerror}", InputError.exit_status)
         if error.filename is not None or error.errno not in _FULL:
             raise
         return _unwritable(error)

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 
 from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
-from edgevid.commands.warn import warn
+from edgevid.commands.warn import warn, warned
 from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def detect(
                         queue = at_end.enter_context(QueuedSink(JsonLines.open(events), f"events to {events}"))
                     sinks: list[Sink] = [collected, queue] if queue else [collected]
                     pipeline = Pipeline(source, network, options, sinks)
-                    interrupted = run(pipeline, every=_watch(pipeline, queue))
+                    with _watched(pipeline, queue) as watch:
+                        interrupted = run(pipeline, every=watch)
             except InputError as error:
                 warn(str(error))
                 skipped.append({"file": file, "reason": str(error)})
@@ -103,6 +104,9 @@ def detect(
         told = {"model": network.manifest.id, "threads": threads, "interrupted": interrupted}
         write_json(json, told | {"files": done, "skipped": skipped})
     _show(done, to_stderr=events == "-")
+    if queue and (interrupted or failed):
+        with warned():
+            queue.check()
     if interrupted:
         raise KeyboardInterrupt
     if failed:
@@ -113,8 +117,12 @@ def detect(
         raise typer.Exit(InputError.exit_status)
 
 
-def _watch(pipeline: "Pipeline", queue: "QueuedSink | None") -> Callable[[], bool]:
-    """Many times a second: say how far the file is, where someone looks on; whether to go on."""
+@contextlib.contextmanager
+def _watched(pipeline: "Pipeline", queue: "QueuedSink | None") -> Iterator[Callable[[], bool]]:
+    """To be asked many times a second: says how far the file is, where someone looks on; gives whether to go on.
+
+    At the end that line is taken back: what is said next has one of its own.
+    """
     duration_s = pipeline.source.info.duration_s
     shown = sys.stderr.isatty()
 
@@ -125,7 +133,12 @@ def _watch(pipeline: "Pipeline", queue: "QueuedSink | None") -> Callable[[], boo
             typer.echo(f"\r\x1b[K{pipeline.source.info.name}{share}, {time_s:.0f} s seen", err=True, nl=False)
         return queue is None or queue.error is None
 
-    return watch
+    try:
+        yield watch
+    finally:
+        if shown:
+            with contextlib.suppress(OSError):  # there may be no terminal any more
+                typer.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _notes(pipeline: "Pipeline") -> list[str]:

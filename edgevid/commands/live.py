@@ -10,7 +10,7 @@ import typer
 from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
-from edgevid.commands.warn import warn
+from edgevid.commands.warn import warn, warned
 from edgevid.models import DEFAULT_MODEL
 
 
@@ -127,6 +127,8 @@ def live(
                 pipeline, seconds=seconds, every_s=outputs.every_s, every=lambda: outputs.look(pipeline.view)
             )
     if interrupted:
+        with warned():
+            outputs.check()
         raise typer.Exit(INTERRUPTED)  # the summary has told of it
     outputs.check()
     if opened.fault and opened.info.live:

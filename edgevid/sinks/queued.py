@@ -30,6 +30,7 @@ class QueuedSink:
         self.wants_views = sink.wants_views
         self._sink = sink
         self._events: deque[Event | Notice] = deque()
+        self._in_hand: Event | Notice | None = None  # being handed on
         self._most_events = events
         self._views: deque[View] = deque()
         self._most_views = views
@@ -74,7 +75,7 @@ class QueuedSink:
             self._changed.notify_all()
         self._thread.join(timeout_s)
         with self._changed:
-            self.lost_events += len(self._events)
+            self.lost_events += len(self._events) + (self._thread.is_alive() and self._in_hand is not None)
             self._events.clear()
             self._views.clear()
 
@@ -108,7 +109,7 @@ class QueuedSink:
             while True:
                 with self._changed:
                     self._changed.wait_for(lambda: self._events or self._views or self._closing)
-                    event = self._events.popleft() if self._events else None
+                    self._in_hand = event = self._events.popleft() if self._events else None
                     view = self._views.popleft() if event is None and self._views else None
                     if event is not None:
                         self._changed.notify_all()

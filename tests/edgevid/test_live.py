@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import COLOURS, T, tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 from videos import write_video
 
 from edgevid.cascade import saving
@@ -28,7 +29,6 @@ from edgevid.pipeline import Options, Pipeline
 from edgevid.sinks.contract import View
 from edgevid.sources import open_source
 from edgevid.sources.contract import Source, SourceInfo
-from tests.tiny_models import COLOURS, T, tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 
 
 class Frames(Source):

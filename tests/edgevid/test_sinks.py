@@ -111,8 +111,8 @@ def test_a_sink_that_hangs_is_given_up_and_what_it_did_not_take_is_counted() -> 
         queue.event(replace(START, id=str(number)))
     assert sink.entered.wait(60)
     queue.close(timeout_s=0.01)
-    assert queue.lost_events == 2
-    with pytest.raises(InputError, match="2 events to x were not written in time"):
+    assert queue.lost_events == 3  # the one that it was given last, too: it may hang for ever
+    with pytest.raises(InputError, match="3 events to x were not written in time"):
         queue.check()
     sink.opened.set()
 

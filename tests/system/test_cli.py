@@ -100,6 +100,49 @@ def test_bad_usage_is_one_line_and_status_2(
     assert message in said.err
 
 
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["detect", LONG, "a.mp4"],
+        ["classify", LONG],
+        ["live", "--source", LONG, "--no-window"],
+        ["live", "--source", "demo", "--no-window", "--events", LONG],
+        ["models", "show", f"{LONG}.onnx"],
+        ["bench", LONG],
+        ["data", "stats", LONG],
+        ["data", "index", LONG],
+        ["data", "prepare", LONG, "--out", "out"],
+        ["data", "shards", LONG, "--out", "out"],
+        ["data", "review", LONG, "--out", "out"],
+        ["data", "synthesize", "--out", "out", "--backgrounds", LONG],
+        ["evaluate", LONG, "."],
+        ["evaluate", "air-gesture", LONG],
+        ["calibrate", "air-gesture", LONG, "--out", "out.onnx"],
+        ["fit-events", "air-gesture", LONG, "--out", "out.onnx"],
+        ["train-distill", "--recipe", LONG, "--data", ".", "--out", "out"],
+        ["train-distill", "--recipe", "air-gesture", "--data", LONG, "--out", "out"],
+        ["train-distill", "--recipe", "air-gesture", "--data", ".", "--out", LONG],
+        ["train-teacher", "--recipe", "air-gesture", "--data", ".", "--out", "out", "--init", LONG],
+        ["pretrain", "--recipe", "air-gesture-videomae", "--data", LONG, "--out", "out"],
+        ["export", LONG, "--to", "onnx", "--out", "out"],
+        ["verify", f"{LONG}.onnx", "--against", "air-gesture"],
+        ["verify", "air-gesture", "--against", LONG],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_line(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(words) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("edgevid: ") for line in said)
+    assert 1 <= len(said) <= 2
+    assert not list(tmp_path.iterdir())
+
+
 def app_that_raises(error: BaseException, module: str = "edgevid.commands.test") -> typer.Typer:
     """A command line of one command, which belongs to `module` and fails."""
     namespace: dict[str, Any] = {"error": error, "__name__": module}

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_models import coloured_frames, tiny_clip_model, tiny_conditional_model, tiny_stream_model
+from videos import truncate, write_video
 
 from edgevid import cli, live
 from edgevid.errors import EdgevidError
-from tests.tiny_models import coloured_frames, tiny_clip_model, tiny_conditional_model, tiny_stream_model
-from tests.videos import truncate, write_video
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +251,15 @@ def test_a_still_scene_is_gated_and_said_to_be(here: Path, tmp_path: Path, monke
     events = [[(e["label"], e["start_s"], e["end_s"]) for e in told[o]["events"]] for o in told]
     assert events[0] == events[1]
     assert [label for label, *_ in events[0]] == ["red"]
+
+
+def test_on_a_terminal_what_is_said_has_a_line_of_its_own(here: Path) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "edgevid", "detect", "a.mp4", "missing.mp4", "--model", "tiny.onnx"]
+    ran = subprocess.run(words, cwd=here, stdout=subprocess.PIPE, stderr=theirs, timeout=300, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert ran.returncode == 2
+    assert shown.endswith("\r\x1b[Kedgevid: missing.mp4: no such file\r\n")

@@ -17,12 +17,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tiny_models
+from command_runs import started
+from tiny_models import coloured_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
+from videos import write_video
 
 from edgevid import cli
-from tests import tiny_models
-from tests.command_runs import started
-from tests.tiny_models import coloured_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
-from tests.videos import write_video
 
 FIELDS = {
     *("schema", "type", "id", "label", "score", "start_s", "end_s", "emitted_s", "utc"),
