@@ -10,7 +10,7 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from edgevid.errors import InputError
@@ -182,6 +182,8 @@ def replacing(path: Path) -> Iterator[Path]:
         else:
             temporary.replace(place)
     except OSError as error:
+        if _is_another(error.filename, (path, place, temporary)):
+            raise InputError(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if is_folder(temporary):
@@ -191,6 +193,14 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink()
         if special:
             shutil.rmtree(place.parent, ignore_errors=True)
+
+
+def _is_another(named: object, places: Iterable[Path]) -> bool:
+    """Whether an error is about a file or folder that has nothing to do with these."""
+    if not isinstance(named, str | bytes | os.PathLike):
+        return False
+    file = Path(os.fsdecode(named))
+    return not any(file.is_relative_to(place) or place.is_relative_to(file) for place in places)
 
 
 def _private(path: Path) -> Path:

@@ -15,7 +15,8 @@ from edgevid.sampling import Due, FrameCounts, Schedule
 
 
 class Flow:
-    """One reader offers frames, one network takes what is due. Every method may be called from any thread.
+    """One reader offers frames, one network takes what is due. `wants` and `offer` belong to the reader; every other
+    method may be called from any thread.
 
     `depth`: computations that wait at most, beside the one in flight.
     """
@@ -43,16 +44,18 @@ class Flow:
     @property
     def gaps(self) -> int:
         """Gaps in the source's times so far."""
-        return self._schedule.gaps
+        with self._changed:
+            return self._schedule.gaps
 
     @property
     def has_room(self) -> bool:
         """Whether a frame may be offered now."""
-        computations = [due for due in self._waiting if due.steps]
-        if self._newest_wins or self._ended or not computations:
-            return True
-        ahead = self._last_index - computations[0].steps[0]
-        return len(computations) < self._depth and (self.most_ahead is None or ahead < self.most_ahead)
+        with self._changed:
+            computations = [due for due in self._waiting if due.steps]
+            if self._newest_wins or self._ended or not computations:
+                return True
+            ahead = self._last_index - computations[0].steps[0]
+            return len(computations) < self._depth and (self.most_ahead is None or ahead < self.most_ahead)
 
     def wait_for_room(self) -> None:
         """Return when a frame may be offered: at once where the newest wins."""

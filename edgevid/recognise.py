@@ -75,8 +75,8 @@ def settling_steps(manifest: Manifest) -> int:
     return round(manifest.clip_pool.settle_s * manifest.rate_hz)
 
 
-def score_file(file: str | Path, model: StreamModel | ClipModel) -> FileScores:
-    """Score a video file, or as text an address or `demo`.
+def score_file(file: str | Path, model: StreamModel | ClipModel, *, threads: int = 1) -> FileScores:
+    """Score a video file, or as text an address or `demo`; `threads` are those that decode it.
 
     Raises:
         InputError: one line that says why there is nothing to score.
@@ -84,7 +84,7 @@ def score_file(file: str | Path, model: StreamModel | ClipModel) -> FileScores:
     """
     if is_folder(file):
         raise InputError(f"{file} is a folder, not a video file")
-    with open_source(file, pace="fast") as source:
+    with open_source(file, pace="fast", threads=threads) as source:
         try:
             scores, counts = score_clip(source, model)
         except InputError as error:

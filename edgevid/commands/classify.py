@@ -33,6 +33,8 @@ def classify(
     A model of labels that do not exclude one another predicts each that is at least 0.5 likely, perhaps none.
     A file that cannot be read is named and skipped; the exit status is then 2.
     """
+    import cv2
+
     from edgevid.errors import InputError
     from edgevid.files import check_json, write_json
     from edgevid.models.load import load
@@ -40,12 +42,13 @@ def classify(
 
     if json:
         check_json(json, force=force)
+    cv2.setNumThreads(threads)
     network = load(model, threads=threads)
     predictions: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     for file in files:
         try:
-            scored = score_file(file, network)
+            scored = score_file(file, network, threads=threads)
         except InputError as error:
             warn(str(error))
             skipped.append({"file": file, "reason": str(error)})

@@ -227,3 +227,16 @@ def test_figures_replace_older_ones_and_go_to_a_device(tmp_path: Path) -> None:
     check_json(Path(os.devnull), force=True)
     with pytest.raises(InputError, match="give --force"):
         check_json(tmp_path / "figures.json", force=False)
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_one_that_cannot_be_written(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"^\S*sources/gone\.mp4: No such file or directory$"),
+        replacing(tmp_path / "out" / "new.json"),
+    ):
+        (tmp_path / "sources" / "gone.mp4").read_bytes()
+    with (
+        pytest.raises(InputError, match=r"^cannot write \S*new\.json: "),
+        replacing(tmp_path / "new.json") as temporary,
+    ):
+        (temporary / "below").write_text("")

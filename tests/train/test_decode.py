@@ -2,9 +2,9 @@
 
 import contextlib
 import io
-import tempfile
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -225,18 +225,19 @@ def test_places_come_back_and_are_checked(tmp_path: Path) -> None:
             read_places(tmp_path)
 
 
-@given(place=st.integers(0), mask=st.integers(1, 255))
-@settings(max_examples=150, deadline=None)
-def test_damaged_arrays_are_read_or_refused_but_never_crash(place: int, mask: int) -> None:
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_damaged_arrays_are_read_or_refused_but_never_crash(
+    tmp_path: Path, save: Callable[..., None], mask: int
+) -> None:
     written = io.BytesIO()
-    np.savez_compressed(written, a=np.arange(300), b=np.array(["left", "up"]))
-    damaged = bytearray(written.getvalue())
-    damaged[place % len(damaged)] ^= mask
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "d.npz"
-        file.write_bytes(damaged)
+    save(written, a=np.arange(30), b=np.array(["left", "up"]))
+    for place in range(len(written.getvalue())):
+        damaged = bytearray(written.getvalue())
+        damaged[place] ^= mask
+        (tmp_path / "d.npz").write_bytes(damaged)
         with contextlib.suppress(NpzError):
-            read_npz(file)
+            read_npz(tmp_path / "d.npz")
 
 
 def test_the_ledger_names_and_counts(tmp_path: Path) -> None:

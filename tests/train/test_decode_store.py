@@ -12,6 +12,8 @@ from videos import damage, numbered_frames, write_video
 from edgevid.errors import InputError
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import ClipCache, DecodeError, IndexStore
+from edgevid_train.decode import store as store_module
+from edgevid_train.decode.index import read_index
 from edgevid_train.ledger import Ledger
 from edgevid_train.runs.usable import read_clips
 
@@ -163,3 +165,39 @@ def test_of_a_damaged_file_nothing_is_believed(video: Path, tmp_path: Path) -> N
     assert found[0][0] == found[1][0]
     assert found[0][1].reasons == found[1][1].reasons
     assert found[1][2] == found[0][2]  # decoded again
+
+
+def test_threads_that_want_one_index_make_it_once(tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slowly(file: Path) -> object:
+        reading.set()
+        assert go_on.wait(60)
+        return read_index(file)
+
+    monkeypatch.setattr(store_module, "read_index", slowly)
+    store = IndexStore(tmp_path / "cache")
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(store.get(video))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert reading.wait(60)
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert (store.built, len(found)) == (1, 4)
+    assert all(index is found[0] for index in found)
+    with pytest.raises(InputError):
+        store.get(tmp_path / "none.mp4")
+    with pytest.raises(InputError):  # and nobody waits for ever for what failed
+        store.get(tmp_path / "none.mp4")
+
+
+def test_what_is_decoded_again_is_noted_once(tmp_path: Path, video: Path) -> None:
+    store = IndexStore(tmp_path / "cache")
+    cache = ClipCache(64, max_bytes=1, indexes=store)
+    whole = ClipRecord(video, video.name, ("up",), "g")
+    for _ in range(3):
+        cache.get(whole)
+    assert cache.decoded == 3
+    assert [len(spans) for spans in cache._proven.values()] == [1]

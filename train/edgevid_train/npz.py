@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 
 from edgevid.errors import first_line
 
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError),
+)
+"""What numpy, zipfile and zlib are known to raise for bytes that are none of theirs."""
+
 
 class NpzError(Exception):
     """The file is there and is no `.npz` of plain arrays, or is damaged; says what is wrong."""
@@ -20,17 +26,13 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Every array in it, by name.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError, PermissionError: there is no such file, or nobody may look.
         NpzError: it cannot be read as one.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
-    # What numpy, zipfile and zlib are known to raise for bytes that are none of theirs
-    except (
-        *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, MemoryError),
-        *(NotImplementedError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError),
-    ) as error:
+    except UNREADABLE as error:
         raise NpzError(first_line(error) if str(error) else "it is empty") from None

@@ -59,7 +59,7 @@ def calibrate(
     """
     network = _open(model, threads)
     manifest = network.manifest
-    records, skipped = _usable(of_split(read_data(data, options), split, data), manifest, data)
+    records, skipped = _usable(of_split(read_data(data, options, report.say), split, data), manifest, data)
     refuse_trained(records, manifest.provenance.trained_on, model, str(data), "a promise needs")
     files = _by_file(records)
     _refuse_few(_units(files.values(), unit), promise, unit, data)

@@ -98,6 +98,8 @@ def evaluate(
     With --stream the clips stand in long streams between gaps, the live path runs over them, and its events are judged;
     --negatives, --minutes, --laps, --seed, --threshold, --hold and --no-gate are for that.
     """
+    import cv2
+
     from edgevid.errors import InputError
     from edgevid.files import write_json
     from edgevid_train.commands.streams import evaluate_streams
@@ -140,6 +142,7 @@ def evaluate(
         if source is not None and source.name == "COMMANDLINE":
             said = "--gate and --no-gate are" if name == "gate" else f"--{name} is"
             raise InputError(f"{said} for --stream")
+    cv2.setNumThreads(threads)
     console = Reporter()
     report = evaluate_model(
         model,
@@ -155,12 +158,12 @@ def evaluate(
         report=console,
     )
     figures = report.to_json()
+    if json:
+        write_json(json, figures)
     if out:
         from edgevid_train.evaluate.report_page import write_report
 
         write_report(report, figures, out)
-    if json:
-        write_json(json, figures)
     show(figures)
 
 

@@ -41,6 +41,8 @@ def review(
     force: Force = False,
 ) -> None:
     """A page with a strip of every clip, by label, on which wrong labels and bad pictures are seen at once."""
+    import cv2
+
     from edgevid.files import replacing, write_json
     from edgevid_train.reporter import Reporter
     from edgevid_train.review.page import write_page
@@ -48,6 +50,7 @@ def review(
 
     check_outputs(out, "index.html", ("review.json", "strips"), json, force=force)
     options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
+    cv2.setNumThreads(threads)
     report = Reporter()
     with replacing(out) as temporary:
         found = look_through(path, options, temporary, report, most=most, model=model, threads=threads)

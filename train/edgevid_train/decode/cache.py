@@ -44,7 +44,7 @@ class ClipCache:
         self._clips: OrderedDict[ClipRecord, DecodedClip] = OrderedDict()
         self._errors: dict[ClipRecord, str] = {}
         self._busy: dict[ClipRecord, threading.Event] = {}
-        self._proven: dict[Path, list[slice]] = {}
+        self._proven: dict[Path, set[tuple[int, int]]] = {}
 
     def known_times_s(self, record: ClipRecord) -> NDArray[np.float64] | None:
         """Times of a clip's frames, if the index knows that every one of them was decoded before; else None.
@@ -68,7 +68,7 @@ class ClipCache:
             proven, self._proven = self._proven, {}
         if self.indexes is not None:
             for file, spans in proven.items():
-                self.indexes.mark_decoded(file, spans)
+                self.indexes.mark_decoded(file, [slice(*span) for span in spans])
 
     def get(self, record: ClipRecord) -> DecodedClip:
         """The decoded clip; the arrays are shared and not to be written to. Raises DecodeError as `decode_clip`."""
@@ -127,10 +127,10 @@ class ClipCache:
                 self.bytes -= oldest.frames.nbytes
 
     def _note_decoded(self, clip: DecodedClip) -> None:
-        file, span = clip.record.file, slice(clip.first, clip.first + len(clip.times_s))
+        file, first, end = clip.record.file, clip.first, clip.first + len(clip.times_s)
         if self.indexes is None or not is_one_file(file):
             return
         # Of a damaged file other frames may come than its packets promise: it is decoded anew by every run.
-        if np.array_equal(self.indexes.get(file).times_s[span], clip.times_s):
+        if np.array_equal(self.indexes.get(file).times_s[first:end], clip.times_s):
             with self._lock:
-                self._proven.setdefault(file, []).append(span)
+                self._proven.setdefault(file, set()).add((first, end))

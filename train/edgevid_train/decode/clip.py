@@ -85,7 +85,7 @@ def decode_clip(
     try:
         chunks = chunks_of(record)
         if chunks:
-            return _joined(record, pieces(chunks, start_s, end_s), short_side, indexes, pick)
+            return _joined(record, start_s, pieces(chunks, start_s, end_s), short_side, indexes, pick)
         if indexes is not None and record.rate_hz is None:
             index = indexes.get(record.file)
             if index.seekable:
@@ -122,20 +122,25 @@ def clip_frames(index: FrameIndex, start_s: float, end_s: float | None) -> slice
 
 
 def _joined(
-    record: ClipRecord, parts: Sequence[Piece], short_side: int, indexes: IndexStore | None, pick: Pick | None
+    record: ClipRecord,
+    start_s: float,
+    parts: Sequence[Piece],
+    short_side: int,
+    indexes: IndexStore | None,
+    pick: Pick | None,
 ) -> DecodedClip:
-    """A span of a video that lies in several files. It may lie between two frames of one of them."""
+    """A span from `start_s` of a video that lies in several files. It may lie between two frames of one of them."""
     clips: list[tuple[float, DecodedClip]] = []
-    for begins_s, file, start_s, end_s in parts:
+    for begins_s, file, from_s, to_s in parts:
         try:
-            clip = decode_clip(replace(record, file=file), short_side, (start_s, end_s), indexes)
+            clip = decode_clip(replace(record, file=file), short_side, (from_s, to_s), indexes)
         except _NoFramesError:
             continue
         clips.append((begins_s, clip))
         if begins_s + clip.times_s[-1] - (clips[0][0] + clips[0][1].times_s[0]) > MAX_CLIP_S:
             raise DecodeError(_TOO_LONG.format(MAX_CLIP_S))
     if not clips:
-        raise _NoFramesError(NO_FRAMES.format(record.start_s))
+        raise _NoFramesError(NO_FRAMES.format(start_s))
     times_s = np.concatenate([clip.times_s + begins_s for begins_s, clip in clips])
     frames = _stacked([frame for _, clip in clips for frame in clip.frames])
     picked = np.arange(len(times_s)) if pick is None else pick(times_s)

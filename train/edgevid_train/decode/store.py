@@ -21,8 +21,8 @@ class IndexStore:
     """One file per video, named by its path, valid for its size, its time of change and this FFmpeg.
 
     Safe with many threads and processes: entries appear by renaming, and whoever finds none, or a damaged one, makes
-    it again. A folder that cannot be written to is no fault: indices are then made again by the next run, and
-    `unwritable` says why. `built` counts the indices made here.
+    it again, one thread for all of its process. A folder that cannot be written to is no fault: indices are then made
+    again by the next run, and `unwritable` says why. `built` counts the indices made here.
     """
 
     def __init__(self, folder: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
@@ -32,6 +32,7 @@ class IndexStore:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Path, tuple[str, FrameIndex]] = OrderedDict()
         self._kept_bytes = 0
+        self._busy: dict[Path, threading.Event] = {}
 
     @property
     def unwritable(self) -> str | None:
@@ -40,18 +41,23 @@ class IndexStore:
     def get(self, file: Path) -> FrameIndex:
         """The index of a file as it is now. Raises InputError as `read_index`."""
         stamp = _stamp(file)
-        with self._lock:
-            kept = self._kept.get(file)
-            if kept is not None and kept[0] == stamp:
-                self._kept.move_to_end(file)
-                return kept[1]
-        index = self._load(file, stamp)
-        if index is None:
-            index = read_index(file)
-            self.built += 1
-            self._save(file, stamp, index)
-        self._keep(file, stamp, index)
-        return index
+        while True:
+            with self._lock:
+                kept = self._kept.get(file)
+                if kept is not None and kept[0] == stamp:
+                    self._kept.move_to_end(file)
+                    return kept[1]
+                other = self._busy.get(file)
+                if other is None:
+                    self._busy[file] = done = threading.Event()
+                    break
+            other.wait()
+        try:
+            return self._find(file, stamp)
+        finally:
+            with self._lock:
+                del self._busy[file]
+            done.set()
 
     def mark_decoded(self, file: Path, spans: list[slice]) -> None:
         """Remember that these frames of a file were decoded. Raises InputError as `read_index`."""
@@ -62,6 +68,17 @@ class IndexStore:
         if not np.array_equal(marked.decoded, index.decoded):
             self._save(file, stamp, marked)
             self._keep(file, stamp, marked)
+
+    def _find(self, file: Path, stamp: str) -> FrameIndex:
+        """From the disk, or made anew. Raises InputError as `read_index`."""
+        index = self._load(file, stamp)
+        if index is None:
+            index = read_index(file)
+            with self._lock:
+                self.built += 1
+            self._save(file, stamp, index)
+        self._keep(file, stamp, index)
+        return index
 
     def _keep(self, file: Path, stamp: str, index: FrameIndex) -> None:
         with self._lock:

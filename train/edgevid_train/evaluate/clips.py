@@ -13,7 +13,7 @@ def clips_to_judge(
     data: Path, options: ReadOptions, split: str | None, say: Callable[[str], None], *, several: bool
 ) -> list[ClipRecord]:
     """Of a split or all of them; `several`: the models' labels do not exclude one another. Raises InputError."""
-    records = read_data(data, options)
+    records = read_data(data, options, say)
     if several:
         records = with_overlapping(records, say)
     return of_split(records, split, data)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgevid.files import replacing, write_json
-from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, IndexStore, decode_clip
+from edgevid_train.decode import RUNTIME_SHORT_SIDE, DecodedClip, DecodeError, IndexStore, decode_clip
 from edgevid_train.evaluate import page
 from edgevid_train.evaluate.embedding import tsne
 from edgevid_train.evaluate.figures.metrics import Prediction
@@ -73,12 +73,15 @@ def _draw(report: Report, figures: Figures, folder: Path) -> dict[str, str]:
 
 
 def _write_strips(report: Report, folder: Path) -> Strips:
-    """The strips of all clips that the page shows, relative to `folder`."""
+    """The strips of all clips that the page shows, relative to `folder`; none of one that cannot be read any more."""
     strips, looks, attended = {}, {}, False
     looked_at = {p.record: p for p in report.looked_at}
     indexes = IndexStore()
     for i, record in enumerate(report.shown):
-        clip = decode_clip(record, RUNTIME_SHORT_SIDE, indexes=indexes)
+        try:
+            clip = decode_clip(record, RUNTIME_SHORT_SIDE, indexes=indexes)
+        except DecodeError:
+            continue
         strips[record.id] = STRIPS / f"{i}.jpg"
         write_strip(clip, folder / strips[record.id])
         if record in looked_at:

@@ -94,12 +94,16 @@ def _by_split(records: Sequence[ClipRecord], ledger: Ledger) -> dict[str, list[_
                 raise InputError(
                     f"{file.suffix or 'no ending'} is not a video's ending; edgevid data prepare makes .mp4"
                 )
-            splits.setdefault(clips[0].split or "shards", []).append(_Video(file, clips, size_of(file)))
+            size = size_of(file)
+            if blob_of(file) is None:
+                file.open("rb").close()  # rather now than when half of a shard is written
+            splits.setdefault(clips[0].split or "shards", []).append(_Video(file, clips, size))
         except LostError:
             raise
-        except InputError as error:
+        except (InputError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{shown(file)}: ")
             for clip in clips:
-                ledger.skip(clip, str(error).removeprefix(f"{shown(file)}: "))
+                ledger.skip(clip, reason or str(error))
     return splits
 
 

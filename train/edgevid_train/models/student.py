@@ -351,6 +351,8 @@ def _evaluating(student: Student) -> Iterator[None]:
     """Inside, the student is in evaluation mode and nothing is kept for gradients."""
     training = student.training
     student.eval()
-    with torch.no_grad():
-        yield
-    student.train(training)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        student.train(training)

@@ -88,7 +88,7 @@ def look_through(
     Raises:
         InputError: no such data or model.
     """
-    records = read_data(data, options)
+    records = read_data(data, options, report.say)
     subject = open_subject(model, threads) if model is not None else None
     counts = Counter(record.label for record in records)
     review = Review(str(data), dict(sorted(counts.items())), subject.name if subject else None)

@@ -1,7 +1,6 @@
 """Arrays in the bounded folder of a cache: numpy's own files, uncompressed, with what is known about them as JSON."""
 
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.errors import InputError
+from edgevid_train.npz import UNREADABLE
 from edgevid_train.storage.bounded import BoundedFolder
 
 Arrays = dict[str, NDArray[Any]]
 Made = TypeVar("Made")
-
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile)
-"""What reading a damaged entry raises; the sums of a zip file tell."""
 
 
 class BoundedArrays:
@@ -37,7 +34,7 @@ class BoundedArrays:
                 if about["stamp"] != stamp:
                     return None
                 return make({name: arrays[name] for name in arrays.files if name != "about"}, about)
-        except _DAMAGED:
+        except (*UNREADABLE, SystemError):  # the last by CPython 3.11, whose parser several threads confuse (gh-106905)
             return None
 
     def used(self, key: str) -> None:

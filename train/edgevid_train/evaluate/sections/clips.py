@@ -23,7 +23,7 @@ class Strips(NamedTuple):
 
 def shown(figures: Figures, strips: Mapping[str, Path], ids: Sequence[str]) -> str:
     entries = {_id(entry): entry for entry in figures["predictions"]}
-    return page.clips(_clip(figures, strips[name], name, entries[name]) for name in ids) if ids else ""
+    return page.clips(_clip(figures, strips[name], name, entries[name]) for name in ids if name in strips)
 
 
 def _id(entry: Figures) -> str:
@@ -51,6 +51,7 @@ def looked(figures: Figures, strips: Strips) -> str:
             name,
         )
         for name in figures["looks"]["clips"]
+        if name in strips.looks
     ]
     note = (
         "What spoke for the answer, right or wrong: activation times gradient in the last maps, the brighter the more, "
