@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    checkpoint: Path = typer.Argument(help="A checkpoint folder, its weights, or the folder of a training run."),
+    checkpoint: Path = typer.Argument(
+        help="A checkpoint folder, its weights, the folder of a training run, or the name of bundled weights."
+    ),
     to: Literal["onnx", "coreml"] = typer.Option(
         help="What to make: an ONNX file (with its clip graph beside it) or a Core ML package."
     ),
@@ -41,6 +43,11 @@ def export(
     ),
     licences: str | None = typer.Option(
         None, help="What it says of the licences of that and of its weights.", show_default="what the recipe says"
+    ),
+    events_of: str | None = typer.Option(
+        None,
+        help="A model file of the same network, whose event rule it gets: one that fit-events wrote.",
+        show_default="the recipe's rule",
     ),
     force: bool = _FORCE,
     json: Path | None = _JSON,
@@ -63,6 +70,7 @@ def export(
         measured=measured,
         data=data,
         licences=licences,
+        events_of=events_of,
         force=force,
         beside=json,
     )

@@ -6,14 +6,17 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from edgevid.errors import InputError, first_fault
+from edgevid.errors import CheckFailedError, InputError, first_fault
 from edgevid.files import check_different, check_file, check_folder
 from edgevid.manifest import Manifest, Measurement
+from edgevid.models.load import load
 from edgevid_deploy.coreml import export_coreml
+from edgevid_deploy.drift import check_same_model
 from edgevid_deploy.onnx import Precision, export_onnx
 from edgevid_deploy.step import StreamStep, clip_manifest, stopping, with_states_in
 from edgevid_train.checkpoint import load_student
 from edgevid_train.describe import describe
+from edgevid_train.runs.bundled import init_from
 
 Format = Literal["onnx", "coreml"]
 
@@ -40,6 +43,7 @@ def export(
     measured: Path | None = None,
     data: str | None = None,
     licences: str | None = None,
+    events_of: str | None = None,
     force: bool = False,
     beside: Path | None = None,
 ) -> list[Exported]:
@@ -49,6 +53,8 @@ def export(
     flow.
 
     Args:
+        checkpoint: a folder, or the name of weights that come with edgevid.
+        events_of: a model file of the same network whose event rule is taken, as `edgevid fit-events` writes one.
         precision: fp32 for ONNX and fp16 for Core ML unless given.
         name: of the model; the recipe's unless given.
         clip_frames: T of the clip graph; the window that the student sees unless given.
@@ -58,13 +64,19 @@ def export(
 
     Raises:
         InputError: no such checkpoint, a file is there already, or cannot be written.
-        CheckFailedError: an exporter gave something else than it was asked for.
+        CheckFailedError: an exporter gave something else than it was asked for, or `events_of` is another network's.
     """
-    student, recipe, labels, info = load_student(checkpoint)
+    student, recipe, labels, info = load_student(init_from(checkpoint))
     figures = read_measurements(measured) if measured else ()
     stated = {key: text for key, text in (("data", data), ("licences", licences)) if text is not None}
     recipe = recipe.model_copy(update={"about": recipe.about.model_copy(update=stated)})
     manifest = _renamed(describe(student, recipe, labels, figures, info.split.trained_on), name)
+    if events_of is not None:
+        fitted = load(events_of).manifest
+        check_same_model(fitted, manifest)
+        if fitted.provenance.trained_on != manifest.provenance.trained_on:
+            raise CheckFailedError(f"not the same model: {events_of} was trained on other clips than {checkpoint}")
+        manifest = manifest.model_copy(update={"events": fitted.events})
 
     if to == "coreml":
         if clip_frames is not None:

@@ -4,18 +4,22 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from command_runs import run_command
 from onnx import helper
 from students import LABELS, moving_pictures, small_student, write_checkpoint
 
 from edgevid.errors import CheckFailedError, InputError
-from edgevid.manifest import METADATA_KEY, Manifest
+from edgevid.manifest import METADATA_KEY, EventRule, Manifest
 from edgevid.models.load import load, read_model
+from edgevid_deploy.commands import register
 from edgevid_deploy.drift import compare
 from edgevid_deploy.export import export
 from edgevid_deploy.onnx import OPSET, check_graph
 from edgevid_deploy.verify import open_reference
 from edgevid_train.models.backbones import OFFERED
 from edgevid_train.models.student import MEMORY, Student, StudentConfig
+from edgevid_train.rewrite import rewrite
+from edgevid_train.runs.bundled import WEIGHTS_TO_BEGIN_FROM
 
 FAST = "tf_efficientnet_lite0"
 """mobilenetv2_050, the backbone of the `exported` models, is verified in every run too (test_verify.py)."""
@@ -214,3 +218,33 @@ def test_a_graph_that_is_not_what_was_asked_for_is_refused(exported, spoil, says
     spoil(model)
     with pytest.raises(CheckFailedError, match=says):
         check_graph(model, manifest)
+
+
+def test_a_fitted_rule_goes_into_what_is_exported_later(checkpoint, exported, tmp_path):
+    rule = EventRule(on=0.9, off=0.2, min_s=0.5)
+    fitted = tmp_path / "fitted.onnx"
+    rewrite(exported / "small.onnx", load(exported / "small.onnx").manifest.with_events(rule), fitted)
+    ran = run_command(
+        register, "export", checkpoint, "--to", "onnx", "--out", tmp_path / "again", "--events-of", fitted
+    )
+    assert ran.status == 0, ran.err
+    again = load(tmp_path / "again" / "small.onnx").manifest
+    assert again.events == rule
+    assert again.with_events(EventRule()) == load(exported / "small.onnx").manifest.with_events(EventRule()).model_copy(
+        update={"digest": again.digest}
+    )
+    ran = run_command(
+        register, "export", checkpoint, "--to", "onnx", "--out", tmp_path / "other", "--events-of", "air-gesture"
+    )
+    assert ran.status == 1
+    assert "not the same model: labels is" in ran.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_default_model_is_what_its_bundled_weights_compute(video):
+    """The file that ships was exported from the checkpoint that ships."""
+    ran = run_command(
+        register, "verify", "air-gesture", "--against", WEIGHTS_TO_BEGIN_FROM / "air-gesture", "--frames", video
+    )
+    assert ran.status == 0, ran.err
+    assert "verified" in ran.out
