@@ -4,10 +4,12 @@ import contextlib
 import errno
 import importlib
 import io
+import math
 import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -35,18 +37,53 @@ _UNREACHABLE: Final = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOO
 """Of a path that somebody gave: it cannot even be asked about."""
 
 
+ONE_STOP_S: Final = 0.5
+"""Signals no further apart are one."""
+
+
+class _Stop:
+    """Every signal that asks for an end is as Ctrl-C; those that follow within a moment are one with it.
+
+    systemd sends two kinds at once, a terminal that closes says so twice, and a Ctrl-C too many would end what the
+    first began. Of a terminal that has closed nothing more is heard.
+    """
+
+    def __init__(self) -> None:
+        self._asked_s = -math.inf
+
+    @property
+    def asked(self) -> bool:
+        return math.isfinite(self._asked_s)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if number == getattr(signal, "SIGHUP", None):
+            signal.signal(number, signal.SIG_IGN)
+        now_s = time.monotonic()
+        if now_s - self._asked_s >= ONE_STOP_S:
+            self._asked_s = now_s
+            signal.default_int_handler(number, frame)
+
+
+_STOP: Final = _Stop()
+
+
 def main() -> None:
     """Run the command line of this process, and end it."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores one, and may
-            signal.signal(number, _hung_up if name == "SIGHUP" else signal.default_int_handler)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores one, and may
+            signal.signal(number, _STOP)
     # Python has none where the descriptor was closed; what is said then is said to nobody.
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A label or a name that a pipe's code page lacks is no reason to lose what else is said.
         sys.stdout.reconfigure(errors="backslashreplace")
-    status = run(sys.argv[1:])
+    try:
+        status = run(sys.argv[1:])
+    except Exception:  # what a library makes of an interrupt, in the middle of its import for one
+        if not _STOP.asked:
+            raise
+        status = _say("interrupted", INTERRUPTED)
     try:
         sys.stdout.flush()
         sys.exit(status)
@@ -117,12 +154,6 @@ def _check_here() -> None:
         os.getcwd()  # noqa: PTH109, which asks for the same in other words
     except FileNotFoundError:
         raise InputError("the folder that this runs in is gone: go to another one") from None
-
-
-def _hung_up(number: int, frame: FrameType | None) -> None:
-    """As Ctrl-C, once: a terminal that closes says so twice, and the second must not end what the first began."""
-    signal.signal(number, signal.SIG_IGN)
-    signal.default_int_handler(number, frame)
 
 
 def _print_version(wanted: bool) -> None:

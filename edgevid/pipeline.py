@@ -241,6 +241,7 @@ class Pipeline:
             "notices": [notice.to_dict() for notice in self._publisher.notices],
             "reconnects": self.source.counts.reconnects,
             "rss_mb": rss_mb(),
+            "fault": self.source.fault,
             "seconds": round(self._clock() - self._began_s, 3),
         }
 

@@ -85,6 +85,8 @@ def score_file(file: str | Path, model: StreamModel | ClipModel, *, threads: int
     if is_folder(file):
         raise InputError(f"{file} is a folder, not a video file")
     with open_source(file, pace="fast", threads=threads) as source:
+        if source.info.live:
+            raise InputError(f"{source.info.name} is live and has no end: see `edgevid live`")
         try:
             scores, counts = score_clip(source, model)
         except InputError as error:

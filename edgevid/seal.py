@@ -66,4 +66,6 @@ def _zeroed(data: bytes, digest: str) -> bytes:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    yield from sorted((f for f in folder.rglob("*") if f.is_file()), key=lambda f: f.relative_to(folder).as_posix())
+    # A Mac leaves a `.DS_Store` where somebody has looked
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != ".DS_Store")
+    yield from sorted(files, key=lambda f: f.relative_to(folder).as_posix())

@@ -54,7 +54,7 @@ def detect(
     from edgevid.sinks.collected import Collected
     from edgevid.sinks.contract import Sink
     from edgevid.sinks.jsonl import JsonLines
-    from edgevid.sinks.queued import QueuedSink
+    from edgevid.sinks.queued import GIVE_UP_S, QueuedSink
     from edgevid.sources import open_source
 
     check_different(events, json)
@@ -71,7 +71,13 @@ def detect(
     interrupted = False
     failed: EdgevidError | None = None
     queue: QueuedSink | None = None
+
+    def close() -> None:
+        if queue:
+            queue.close(GIVE_UP_S if interrupted else None)
+
     with contextlib.ExitStack() as at_end:
+        at_end.callback(close)
         for file in files:
             collected = Collected()
             try:
@@ -79,7 +85,7 @@ def detect(
                     raise InputError(f"{file} is a folder, not a video file")
                 with open_source(file, pace="fast", threads=threads) as source:
                     if events and queue is None:  # only now: where nothing can be seen, nothing is emptied
-                        queue = at_end.enter_context(QueuedSink(JsonLines.open(events), f"events to {events}"))
+                        queue = QueuedSink(JsonLines.open(events), f"events to {events}")
                     sinks: list[Sink] = [collected, queue] if queue else [collected]
                     pipeline = Pipeline(source, network, options, sinks)
                     with _watched(pipeline, queue) as watch:
@@ -101,7 +107,8 @@ def detect(
             if interrupted or (queue and queue.error):
                 break
     if json:
-        told = {"model": network.manifest.id, "threads": threads, "interrupted": interrupted}
+        stopped = interrupted or (queue is not None and queue.error is not None)
+        told = {"model": network.manifest.id, "threads": threads, "interrupted": stopped}
         write_json(json, told | {"files": done, "skipped": skipped})
     _show(done, to_stderr=events == "-")
     if queue and (interrupted or failed):
@@ -161,6 +168,8 @@ def _result(file: str, pipeline: "Pipeline", collected: "Collected") -> dict[str
         "exits": measured["exits"],
         "held": measured["held"],
         "rested": measured["rested"],
+        "gaps": measured["gaps"],
+        "state_resets": measured["state_resets"],
         "took_s": measured["seconds"],
         "fault": pipeline.source.fault,
     }
@@ -179,6 +188,8 @@ def _show(done: list[dict[str, Any]], *, to_stderr: bool) -> None:
         figures = f"{seconds:.1f} s of video in {took_s:.1f} s, {frames['computed']} frames computed"
         if frames["gated"]:
             figures += f", {frames['gated']} gated"
+        if result["gaps"]:
+            figures += f", {result['gaps']} gap{'s' * (result['gaps'] != 1)}"
         console.print(Text.assemble((result["file"], "bold"), f"  {figures}"), soft_wrap=True)
         table = Table(
             Column("event", no_wrap=True),

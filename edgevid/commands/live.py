@@ -104,7 +104,13 @@ def live(
         outputs = Outputs(queues, shown)
         collected = Collected()
         options = Options(
-            every_frame=every_frame, paced=not every_frame, rule=rule, stride_s=stride, gate=gate, watch_picture=True
+            every_frame=every_frame,
+            paced=not every_frame,
+            rule=rule,
+            stride_s=stride,
+            gate=gate,
+            only_sampled=shown is None,
+            watch_picture=True,
         )
         pipeline = Pipeline(opened, network, options, [*queues, *([collected] if json else [])])
 
@@ -112,7 +118,8 @@ def live(
         measured = functools.cache(pipeline.metrics)
 
         def tell(path: Path) -> None:
-            told = {"interrupted": interrupted, "events": [event.to_dict() for event in collected.events]}
+            stopped = interrupted or any(queue.error for queue in queues)
+            told = {"interrupted": stopped, "events": [event.to_dict() for event in collected.events]}
             write_json(path, told | {"events_left_out": collected.left_out} | measured())
 
         with contextlib.ExitStack() as at_end:  # from the last to the first, each whatever became of the others

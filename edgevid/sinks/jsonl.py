@@ -1,6 +1,7 @@
 """Events as JSON lines, to a file that others may follow as it grows, or to standard output."""
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -34,6 +35,20 @@ def _is_told(line: bytes) -> bool:
     return isinstance(told, dict) and "schema" in told
 
 
+def _hold(file: TextIO) -> None:
+    """As long as it is open, for this run alone, where the system can say so."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(errno.EAGAIN, "another run is writing it") from None
+    except OSError:  # a file system without locks
+        return
+
+
 class JsonLines:
     """One event or notice a line, each flushed. Not renamed into place at the end: others read it while it grows."""
 
@@ -44,11 +59,25 @@ class JsonLines:
 
     @classmethod
     def open(cls, target: str) -> "JsonLines":
-        """`-` for standard output, else a file, made empty now. Raises InputError when it cannot be written."""
+        """`-` for standard output, else a file, made empty now.
+
+        Raises:
+            InputError: it cannot be written, or another run is writing it.
+        """
         if target == "-":
             return cls(sys.stdout)
         with _writable(target):
-            return cls(Path(target).open("w", encoding="utf-8", newline="\n"))
+            path = Path(target)
+            # At its end, wherever that is: who rotates logs copies the file and cuts it short
+            file = path.open("w" if passes_on(path) else "a", encoding="utf-8", newline="\n")
+            if file.mode == "a":
+                try:
+                    _hold(file)
+                    file.truncate(0)
+                except BaseException:
+                    file.close()
+                    raise
+            return cls(file)
 
     @staticmethod
     def check(target: str, *, sources: tuple[str, ...] = (), force: bool = False) -> None:

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 
 from edgevid.sinks.contract import View
-from edgevid.sinks.queued import QueuedSink
+from edgevid.sinks.queued import GIVE_UP_S, QueuedSink
 from edgevid.sinks.window import Window
 
-GIVE_UP_S = 2.0
-"""After Ctrl-C: how long a sink that is behind may take to write what waits."""
 LOOK_EVERY_S = 0.1
 DRAW_EVERY_S = 1 / 30
 

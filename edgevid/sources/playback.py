@@ -47,9 +47,12 @@ class Playback(Source):
         if self._pace == "source":
             if frame.index == 0:
                 self._start_s = self._clock() - frame.time_s
-            early_s = self._start_s + frame.time_s - self._clock()
+            due_s = self._start_s + frame.time_s
+            early_s = due_s - self._clock()
             if early_s > 0:
                 self._sleep(early_s)
+            # What decoding was late with is late, as a camera's frame would be that waited
+            return replace(frame, captured_s=min(due_s, self._clock()))
         return replace(frame, captured_s=self._clock())
 
     def _release(self) -> None:

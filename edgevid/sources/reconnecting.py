@@ -42,7 +42,7 @@ class Reconnecting(Source):
         self._sleep = sleep or self._closing.wait
         self._first_s: float | None = None  # when the first frame came, by our clock; its time is 0
         self._time_s, self._index = 0.0, 0
-        self._lost_s = 0.0
+        self._lost_s = self._seen_s = 0.0  # by our clock: when it was found to be lost, and the last frame before
         self._ahead_s: float | None = None  # our times of the connection's, once it has given a frame
         self._connect(source)
 
@@ -62,8 +62,9 @@ class Reconnecting(Source):
         if self.lost:
             self.lost = None
             self.counts.reconnects += 1
-            away_s = self._clock() - self._lost_s
+            away_s = self._clock() - self._seen_s
             self.tell("back", f"{self.info.name} is back after {away_s:.1f} s", self._time_s)
+        self._seen_s = frame.captured_s
         return frame
 
     def close(self) -> None:

@@ -170,3 +170,9 @@ def test_without_coremltools_one_line_says_what_to_install(checkpoint, tmp_path,
     assert ran.status == 2
     assert ran.err == "Core ML needs coremltools: install edgevid[deploy]\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_that_somebody_looked_into_a_package_breaks_no_seal(copy):
+    (copy / ".DS_Store").write_bytes(b"Bud1")
+    (copy / "Data" / ".DS_Store").write_bytes(b"Bud1")
+    check_package(copy)

@@ -1,6 +1,7 @@
 """Sinks: a slow or broken one harms nobody else; files hold what they should; screens show what there is."""
 
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -287,3 +288,28 @@ def test_without_a_display_there_is_no_window(monkeypatch: pytest.MonkeyPatch, d
 def test_events_on_standard_output_have_it_for_themselves() -> None:
     assert screens.terminal(stdout_is_taken=True) is None
     assert screens.terminal(stdout_is_taken=False) is not None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such locks on Windows")
+def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+    file = tmp_path / "e.jsonl"
+    first = JsonLines.open(str(file))
+    first.event(START)
+    with pytest.raises(InputError, match=r"cannot write events to .*e\.jsonl: another run is writing it"):
+        JsonLines.open(str(file))
+    first.event(START)
+    first.close()
+    assert file.read_text().count("\n") == 2
+    JsonLines.open(str(file)).close()
+    assert file.read_text() == ""
+
+
+def test_a_file_that_is_cut_short_while_it_grows_has_no_hole(tmp_path: Path) -> None:
+    file = tmp_path / "e.jsonl"
+    sink = JsonLines.open(str(file))
+    for _ in range(3):
+        sink.event(START)
+    os.truncate(file, 0)  # as logrotate's copytruncate does
+    sink.event(START)
+    sink.close()
+    assert json.loads(file.read_text())["type"] == "start"

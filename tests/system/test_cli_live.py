@@ -112,13 +112,18 @@ def test_torch_stays_unloaded(here: Path) -> None:
     assert loaded.index("cv2") < loaded.index("av")  # the other way round OpenCV's first window hangs
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_what_is_going_on_with_a_summary(here: Path, tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [["SIGINT"], ["SIGTERM"], ["SIGTERM", "SIGHUP"], ["SIGHUP", "SIGHUP", "SIGTERM"], ["SIGINT", "SIGINT"]],
+    ids=str,
+)
+def test_ctrl_c_ends_what_is_going_on_with_a_summary(here: Path, tmp_path: Path, how: list[str]) -> None:
     files = ("--events", tmp_path / "e.jsonl", "--metrics", tmp_path / "m.json")
     with running(here, "--source", "play.mp4", "--model", "tiny.onnx", "--loop", *files) as process:
         assert process.stdout is not None
         assert "start  red" in process.stdout.readline()
-        process.send_signal(how)
+        for name in how:  # at once: two are one
+            process.send_signal(getattr(signal, name))
         out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (130, "")
     assert "frames captured" in out
