@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from edgevid import __version__
 from edgevid.errors import CheckFailedError, InputError, first_line
 from edgevid.files import replacing
 from edgevid.manifest import METADATA_KEY, Manifest
@@ -28,6 +29,8 @@ Precision = Literal["fp32", "fp16"]
 
 LABELS_KEY = "edgevid.labels"
 """The labels once more, as a JSON list, for tools that show metadata to people."""
+AUTHOR = "edgevid"
+"""Who made the package; its version is that of the edgevid which did. Models are told apart by their digests."""
 _SPECIFICATION = 7
 """Of iOS 16: the first whose inputs and outputs may be float16 arrays."""
 
@@ -63,6 +66,12 @@ def export_coreml(step: StreamStep, manifest: Manifest, path: Path, *, precision
             compute_precision=ct.precision.FLOAT16 if precision == "fp16" else ct.precision.FLOAT32,
         )
     package.short_description = f"edgevid {manifest.name}: one step of a stream; pass every next_X on as X"
+    package.author, package.version = AUTHOR, __version__
+    said = descriptions(manifest)
+    for name in input_names(manifest):
+        package.input_description[name] = said[name]
+    for name in output_names(manifest):
+        package.output_description[name] = said[name]
     package.license = manifest.provenance.licences
     package.user_defined_metadata[METADATA_KEY] = manifest.to_json()
     package.user_defined_metadata[LABELS_KEY] = json.dumps(manifest.labels)
@@ -105,6 +114,22 @@ def check_package(path: Path) -> Manifest:
                     f"the manifest says {wants.get(name, 'there is none')}"
                 )
     return manifest
+
+
+def descriptions(manifest: Manifest) -> dict[str, str]:
+    """Name of every input and output -> what it is, in the words of deploy/README.md."""
+    spec = manifest.input
+    said = {
+        "frame": f"the picture, of exactly {spec.width} x {spec.height}; the package normalises",
+        "embedding": "what the network made of the frame and of what came before",
+    }
+    for exit_spec in manifest.exits:
+        said[f"logits_{exit_spec.name}"] = "logits of this exit, one for each label, before the activation"
+    for state in manifest.states:
+        after = f"next_{state.name}"
+        said[state.name] = f"state: zeros at the start of a stream and after a gap, else {after} of the step before"
+        said[after] = f"state after the step: feed it as {state.name} in the next one"
+    return said
 
 
 def _wanted(manifest: Manifest) -> tuple[dict[str, str], dict[str, str]]:

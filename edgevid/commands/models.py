@@ -10,6 +10,7 @@ from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from edgevid.manifest import Manifest
+    from edgevid.models.onnx import Tensors
 
 _JSON = typer.Option(None, help="Write what is printed to this file.", show_default=False)
 _FORCE = typer.Option(False, "--force", help="Replace a file that exists.")
@@ -109,19 +110,23 @@ def show_model(
     json: Path | None = _JSON,
     force: bool = _FORCE,
 ) -> None:
-    """A model's manifest: what it takes and gives, what it was trained on, what was measured and how."""
+    """A model's manifest: what it was trained on, what was measured and how; and the tensors of its graph."""
     from rich.console import Console
 
     from edgevid.files import check_json, write_json
-    from edgevid.models.load import find_model, load
+    from edgevid.models.load import find_model, read_model
+    from edgevid.models.onnx import open_onnx, signature
 
     if json:
         check_json(json, force=force)
     path = find_model(model)
-    manifest = load(path).manifest  # loaded, so that nothing is shown that the graph does not keep
+    network = open_onnx(*read_model(path), str(path))  # opened, so that nothing is shown that the graph does not keep
+    manifest, (takes, gives) = network.manifest, signature(network)
     if json:
-        write_json(json, _described(manifest, path))
-    Console().print(_sheet(manifest, path))
+        write_json(json, _described(manifest, path) | {"tensors": {"inputs": _rows(takes), "outputs": _rows(gives)}})
+    console = Console()
+    console.print(_sheet(manifest, path))
+    console.print(_tensors(takes, gives))
 
 
 def _described(manifest: "Manifest", path: Path) -> dict[str, Any]:
@@ -197,6 +202,30 @@ def _sheet(manifest: "Manifest", path: Path) -> Any:
     table = Table.grid(padding=(0, 2))
     for what, says in rows:
         table.add_row(Text(one_line(what), style="bold"), Text(one_line(says), overflow="fold"))  # others wrote some
+    return table
+
+
+def _rows(tensors: "Tensors") -> list[dict[str, Any]]:
+    return [{"name": name, "dtype": dtype, "shape": list(shape)} for name, (dtype, shape) in tensors.items()]
+
+
+def _tensors(takes: "Tensors", gives: "Tensors") -> Any:
+    """The graph's inputs and outputs; in one row all of one dtype and shape, and the states that come out as one."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table("", Column("name", overflow="fold"), "dtype", "shape", box=SIMPLE_HEAD, pad_edge=False)
+    after = {f"next_{name}" for name in takes}
+    for what, tensors in (("input", takes), ("output", gives)):
+        alike: dict[tuple[str, str], list[str]] = {}
+        for name, (dtype, shape) in tensors.items():
+            if name not in after:
+                alike.setdefault((dtype, f"[{', '.join(map(str, shape))}]"), []).append(name)
+        for (dtype, shape_text), names in alike.items():
+            table.add_row(what, Text(", ".join(names)), dtype, Text(shape_text))  # no markup
+        if after.intersection(tensors):
+            table.add_row(what, "next_X, of every state X", "as X", "as X")
     return table
 
 

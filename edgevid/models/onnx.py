@@ -5,9 +5,12 @@ gives `logits_EXIT` `[1, L]` per exit, `embedding` `[1, E]` and `next_STATE` per
 `[1, T, H, W, 3]` and gives `logits_EXIT` `[1, T, L]` and `embedding` `[1, T, E]`, or one of each instead of T.
 
 A conditional stream graph stops at the first exit that is sure. It also takes `threshold_EXIT` float32 `[1]` for every
-exit but the last, and gives `exit` int64 `[1]`: the index of the exit that decided, the first whose best score reaches
-its threshold. The logits of exits after it repeat its own. And it takes `hold` bool `[1]`: whether the frame is not
-looked at, since what was seen in the one before stands for it; all exits then give the same.
+exit but the last, and gives `exit` int64 `[1]`: the index of the exit that decided, the first that is as sure as its
+threshold (`edgevid.cascade.sureness`). The logits of exits after it repeat its own. And it takes `hold` bool `[1]`:
+whether the frame is not looked at, since what was seen in the one before stands for it; all exits then give the same,
+and the last decides.
+
+deploy/README.md has the contract for those who run a file without this package.
 """
 
 from collections.abc import Sequence
@@ -164,6 +167,11 @@ def open_onnx(data: bytes, manifest: Manifest, where: str, *, threads: int = 1) 
         raise InputError(f"{where}: ONNX Runtime cannot run it: {first_line(error)}") from None
     check_fit(session, manifest, where)
     return OnnxStream(session, manifest) if manifest.kind == "stream" else OnnxClip(session, manifest)
+
+
+def signature(model: OnnxStream | OnnxClip) -> tuple[Tensors, Tensors]:
+    """What the graph takes and what it gives, in its order."""
+    return _tensors(model._session.get_inputs()), _tensors(model._session.get_outputs())
 
 
 def check_fit(session: Any, manifest: Manifest, where: str) -> None:

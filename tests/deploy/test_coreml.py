@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from command_runs import run_command
 from students import LABELS
 
+from edgevid import __version__
 from edgevid.errors import CheckFailedError, InputError
 from edgevid.manifest import METADATA_KEY, NO_DIGEST
 from edgevid.seal import digest_of_package
@@ -14,6 +16,8 @@ from edgevid_deploy import coreml
 from edgevid_deploy.commands import register
 from edgevid_deploy.coreml import LABELS_KEY, check_package
 from edgevid_deploy.export import export
+
+GUIDE = Path(__file__).parents[2] / "deploy" / "README.md"
 
 ct = pytest.importorskip("coremltools", reason="needs coremltools, which has no wheel for every Python")
 
@@ -76,6 +80,18 @@ def test_metadata_and_digest_travel_inside(package):
     assert manifest.labels == LABELS
     assert manifest.digest == digest_of_package(package, manifest.digest)
     assert spec.description.metadata.license == "MIT"
+
+
+def test_every_input_and_output_says_what_it_is_in_the_guide_s_words(package):
+    described = ct.models.utils.load_spec(str(package)).description
+    assert described.metadata.author == "edgevid"
+    assert described.metadata.versionString == __version__
+    guide = GUIDE.read_text().replace("`", "")
+    spec = check_package(package).input
+    for feature in (*described.input, *described.output):
+        state = feature.name.removeprefix("next_")
+        words = feature.shortDescription.replace(f"{spec.width} x {spec.height}", "W x H").replace(state, "X")
+        assert f"| {words} |" in guide, feature.name
 
 
 def test_no_op_that_the_neural_engine_or_core_ml_refuses(package):

@@ -87,6 +87,9 @@ def test_show_tells_everything_a_person_must_know(tmp_path: Path) -> None:
     shown = json.loads(out.read_text())
     assert shown.pop("file") == str(path)
     assert shown.pop("bytes") == path.stat().st_size
+    tensors = shown.pop("tensors")
+    assert tensors["inputs"][0] == {"name": "frame", "dtype": "uint8", "shape": [1, 24, 32, 3]}
+    assert [t["name"] for t in tensors["outputs"]][-2:] == ["next_mean", "next_last"]
     assert Manifest.from_json(json.dumps(shown), "shown").exits == manifest.exits
 
 
@@ -117,6 +120,31 @@ def test_show_refuses_a_model_whose_graph_does_not_keep_what_its_manifest_says(t
     assert ran.out == ""
     assert "do not fit" in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_show_lists_what_the_graph_takes_and_gives(tmp_path: Path) -> None:
+    path = tiny_conditional_model(tmp_path / "tiny.onnx")
+    rows = [" ".join(row.split()) for row in run_command(models.register, "models", "show", path).out.splitlines()]
+    first = rows.index("name dtype shape")
+    assert rows[first + 2 : first + 11] == [
+        "input frame uint8 [1, 24, 32, 3]",
+        "input mean float32 [1, 3]",
+        "input last float32 [1, 3, 1, 1]",
+        "input threshold_early float32 [1]",
+        "input hold bool [1]",
+        "output logits_early, logits_final float32 [1, 4]",
+        "output embedding float32 [1, 3]",
+        "output exit int64 [1]",
+        "output next_X, of every state X as X as X",
+    ]
+
+
+def test_show_lists_the_tensors_of_a_clip_graph(tmp_path: Path) -> None:
+    shown = run_command(models.register, "models", "show", tiny_clip_model(tmp_path / "tiny.clip.onnx")).out
+    rows = [" ".join(row.split()) for row in shown.splitlines()]
+    assert "input clip uint8 [1, 8, 24, 32, 3]" in rows
+    assert "output logits_early, logits_final float32 [1, 8, 4]" in rows
+    assert "next_" not in shown
 
 
 def test_show_says_that_a_model_is_conditional(tmp_path: Path) -> None:
