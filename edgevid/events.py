@@ -56,7 +56,7 @@ class Event:
         utc: wall clock at emission, ISO 8601.
         latency_ms: from the capture of the deciding frame to emission.
         exit: name of the exit that decided.
-        dropped_frames: sampled frames that were not computed since the previous event.
+        dropped_frames: sampled frames for which there was no time since the previous event.
         source: as given, without credentials.
         model: name@digest.
     """

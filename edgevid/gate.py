@@ -96,7 +96,10 @@ class MotionSense:
 
 
 class MotionGate:
-    """Closed while nothing moves and nothing is going on. Ask of all that is due, in order; compute if it is open."""
+    """Closed while nothing moves and nothing is going on.
+
+    Ask of all that is due and not held, in order; compute if it is open.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
         window_s = manifest.clip_frames / manifest.rate_hz

@@ -66,8 +66,8 @@ class StateSpec(_Part):
 class ExitSpec(_Part):
     """A head at which the network may stop. `macs`: multiply-accumulates of one step up to and including this head.
 
-    `threshold`: the exit decides when its best score reaches it; null means that it never decides. The last exit
-    always decides, whatever its threshold.
+    `threshold`: the exit decides when it is as sure as that (`edgevid.cascade.sureness`); null means that it never
+    does. The last exit always decides, whatever its threshold.
     """
 
     name: Identifier

@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 
 class DrawingLostError(LostError):
-    """A process that draws was ended. A run stops, saved, and is resumed later."""
+    """A process that draws was ended. A training stops, saved, and is resumed later."""
 
     exit_status = 1
 

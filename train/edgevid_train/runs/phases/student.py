@@ -47,7 +47,8 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
     """
     recipe, labels = setting.recipe, setting.labels
     folder = fold.folder / "student"
-    if setting.resume and is_finished(folder, "student"):
+    finished = setting.resume and is_finished(folder, "student")
+    if finished:
         student = load_student(folder / "last").student
     else:
         torch.manual_seed(recipe.seed)
@@ -80,7 +81,7 @@ def train_student(fold: Fold, setting: Setting, teacher: Teacher | None) -> list
         exits = zip(manifest.exits[:-1], inner[:-1], strict=True)
         return figures(deployed) | {exit_.name: leading(figures(alone)) for exit_, alone in exits}
 
-    if not (setting.resume and is_finished(folder, "student")):
+    if not finished:
         if teacher is not None:
             cast(nn.Module, teacher).eval().requires_grad_(False)
         kept = kept_answers(recipe.distill.cache_mb) if teacher is not None else None
