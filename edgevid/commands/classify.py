@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edgevid.commands.warn import warn
+from edgevid.errors import one_line
 from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -114,6 +115,6 @@ def _show(predictions: list[dict[str, Any]], top: int) -> None:
         said = [f"{scores[label]:.2f}" if label in scores else "" for label in named]
         others = [label for label in list(scores)[:top] if label not in named]
         then = ", ".join(f"{label} {scores[label]:.2f}" for label in others)
-        row = (Text(prediction["file"]), Text("\n".join(named), style="bold"), "\n".join(said), Text(then, style="dim"))
-        table.add_row(*row)
+        file_name, labels = one_line(prediction["file"]), "\n".join(map(one_line, named))
+        table.add_row(Text(file_name), Text(labels, style="bold"), "\n".join(said), Text(one_line(then), style="dim"))
     Console().print(table)

@@ -1,6 +1,7 @@
 """`edgevid detect`: the events of recorded video, by the same path as live, as fast as it goes."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from edgevid.commands.options import Gate, Hold, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.warn import warn, warned
+from edgevid.errors import one_line
 from edgevid.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def detect(
                         queue = QueuedSink(JsonLines.open(events), f"events to {events}")
                     sinks: list[Sink] = [collected, queue] if queue else [collected]
                     pipeline = Pipeline(source, network, options, sinks)
-                    with _watched(pipeline, queue) as watch:
+                    with _watched(pipeline, queue, shown=_progress_is_seen(events)) as watch:
                         interrupted = run(pipeline, every=watch)
             except InputError as error:
                 warn(str(error))
@@ -125,19 +127,19 @@ def detect(
 
 
 @contextlib.contextmanager
-def _watched(pipeline: "Pipeline", queue: "QueuedSink | None") -> Iterator[Callable[[], bool]]:
+def _watched(pipeline: "Pipeline", queue: "QueuedSink | None", *, shown: bool) -> Iterator[Callable[[], bool]]:
     """To be asked many times a second: says how far the file is, where someone looks on; gives whether to go on.
 
     At the end that line is taken back: what is said next has one of its own.
     """
     duration_s = pipeline.source.info.duration_s
-    shown = sys.stderr.isatty()
 
     def watch() -> bool:
         if shown:
             time_s = pipeline.time_s
             share = f" {min(1.0, time_s / duration_s):4.0%}" if duration_s else ""
-            typer.echo(f"\r\x1b[K{pipeline.source.info.name}{share}, {time_s:.0f} s seen", err=True, nl=False)
+            line = _progress(pipeline.source.info.name, f"{share}, {time_s:.0f} s seen", _columns())
+            typer.echo(f"\r\x1b[K{line}", err=True, nl=False)
         return queue is None or queue.error is None
 
     try:
@@ -146,6 +148,37 @@ def _watched(pipeline: "Pipeline", queue: "QueuedSink | None") -> Iterator[Calla
         if shown:
             with contextlib.suppress(OSError):  # there may be no terminal any more
                 typer.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _progress_is_seen(events: str | None) -> bool:
+    """Not where the events stand in the same terminal: it would stand in the middle of theirs."""
+    return sys.stderr.isatty() and not (events == "-" and sys.stdout.isatty())
+
+
+def _columns() -> int:
+    """Of the terminal that standard error is, now: it may have been made narrower."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def _progress(name: str, seen: str, columns: int) -> str:
+    """One line that leaves the last column free, for one that is full cannot be taken back: the name's end, and `seen`.
+
+    Of a long name its end is what tells it from others.
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    name = one_line(name)
+    room = max(0, columns - 1 - cell_len(seen))
+    if cell_len(name) > room:
+        name = name[-room:]
+        while name and cell_len(name) > room - 1:
+            name = name[1:]
+        name = f"…{name}" if room else ""
+    line = name + seen
+    return line if cell_len(line) < columns else set_cell_size(line, max(0, columns - 1))
 
 
 def _notes(pipeline: "Pipeline") -> list[str]:
@@ -190,7 +223,7 @@ def _show(done: list[dict[str, Any]], *, to_stderr: bool) -> None:
             figures += f", {frames['gated']} gated"
         if result["gaps"]:
             figures += f", {result['gaps']} gap{'s' * (result['gaps'] != 1)}"
-        console.print(Text.assemble((result["file"], "bold"), f"  {figures}"), soft_wrap=True)
+        console.print(Text.assemble((one_line(result["file"]), "bold"), f"  {figures}"), soft_wrap=True)
         table = Table(
             Column("event", no_wrap=True),
             *(Column(name, justify="right") for name in ("start", "end", "score")),
@@ -199,5 +232,5 @@ def _show(done: list[dict[str, Any]], *, to_stderr: bool) -> None:
         )
         for event in result["events"]:
             times = (f"{event['start_s']:.2f} s", f"{event['end_s']:.2f} s")
-            table.add_row(Text(event["label"], "bold"), *times, f"{event['score']:.2f}")
+            table.add_row(Text(one_line(event["label"]), "bold"), *times, f"{event['score']:.2f}")
         console.print(table if result["events"] else Text("no events\n", "bright_black"))

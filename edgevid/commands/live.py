@@ -101,7 +101,7 @@ def live(
             queues.append(QueuedSink(JsonLines.open(events), f"events to {events}"))
         if terminal := screens.terminal(stdout_is_taken=events == "-"):
             queues.append(QueuedSink(terminal, "events to the terminal"))
-        outputs = Outputs(queues, shown)
+        outputs = Outputs(queues, shown, screens.keyboard(terminal))
         collected = Collected()
         options = Options(
             every_frame=every_frame,

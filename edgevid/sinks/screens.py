@@ -8,6 +8,7 @@ from edgevid.errors import InputError
 from edgevid.sinks.plain import PlainLines
 
 if TYPE_CHECKING:
+    from edgevid.sinks.keyboard import Keyboard
     from edgevid.sinks.terminal import LiveTerminal
     from edgevid.sinks.window import Window
 
@@ -27,6 +28,15 @@ def terminal(*, stdout_is_taken: bool) -> "LiveTerminal | PlainLines | None":
 
         return LiveTerminal(Console(file=file))
     return None if stdout_is_taken else PlainLines(sys.stdout)
+
+
+def keyboard(shown: "LiveTerminal | PlainLines | None") -> "Keyboard | None":
+    """The keys of a terminal that a view is drawn in. Main thread only."""
+    if shown is None or isinstance(shown, PlainLines):
+        return None
+    from edgevid.sinks.keyboard import Keyboard
+
+    return Keyboard(shown.left)
 
 
 def window(wanted: bool | None) -> "Window | None":

@@ -1,6 +1,7 @@
 """`edgevid classify`, as a person runs it, on videos written here."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -55,6 +56,15 @@ def test_top_says_how_many_labels_are_shown(tmp_path: Path, model: Path) -> None
     }
     assert "other" not in shown[1]
     assert "other" in shown[2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_are_told_and_not_obeyed(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    video(tmp_path / "a\x1b[2J\nb.mp4", ("green", 10))
+    ran = run_command(classify.register, "classify", "a\x1b[2J\nb.mp4", "--model", model, "--top", 1)
+    assert "a\\x1b[2J\\nb.mp4" in ran.out
+    assert "\x1b" not in ran.out
 
 
 def test_labels_that_do_not_exclude_one_another_are_each_there_or_not(

@@ -1,7 +1,11 @@
 """Sinks: a slow or broken one harms nobody else; files hold what they should; screens show what there is."""
 
+import contextlib
+import io
 import json
 import os
+import select
+import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +22,7 @@ from edgevid.sinks import collected, screens
 from edgevid.sinks.collected import Collected
 from edgevid.sinks.contract import View
 from edgevid.sinks.jsonl import JsonLines
+from edgevid.sinks.keyboard import Keyboard
 from edgevid.sinks.overlay import draw
 from edgevid.sinks.plain import event_line
 from edgevid.sinks.queued import QueuedSink
@@ -222,9 +227,9 @@ def test_plain_lines_say_when_what_and_how_sure() -> None:
     assert event_line(END) == "    1.70 s  end    left  1.00 to 1.60 s, score 0.90"
 
 
-def printed(of: View, width: int) -> list[str]:
+def printed(of: View, width: int, height: int | None = None) -> list[str]:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(render(of, width))
+    console.print(render(of, width, height))
     return console.export_text().splitlines()
 
 
@@ -241,6 +246,82 @@ def test_the_terminal_view_fits_and_shows_everything(width: int) -> None:
     assert bars["right"] == 12
 
 
+LONG = tuple(f"{word} with both hands" for word in ("push", "pull", "turn", "wave", "other"))
+GESTURES = ("caret", "circle", "delete", "down", "left", "right", "square", "star", "tick", "up", "other")
+
+
+@pytest.mark.parametrize("labels", [GESTURES, LONG, tuple(f"action {n}" for n in range(400))])
+@pytest.mark.parametrize(
+    ("time_s", "faults"), [(20.0, ()), (7300.0, ("the picture is nearly black, and has been so for quite a while",))]
+)
+def test_from_40_columns_and_8_lines_on_an_event_a_bar_and_figures_are_whole(
+    labels: tuple[str, ...], time_s: float, faults: tuple[str, ...]
+) -> None:
+    ended = [
+        replace(END, id=f"a-{n}", label=labels[n], start_s=time_s - 4.6 * n, end_s=time_s - 4.6 * n + 2.3)
+        for n in (4, 3, 2, 1)
+    ]
+    now = view(5, labels, events=tuple(ended), time_s=time_s, faults=faults, latency_ms={"p50": 9.0, "p95": 205.0})
+    for width in (40, 41, 47, 59, 60, 66, 75, 76, 80, 140):
+        for height in (8, 9, 10, 12, 15, 18, 24, 60):
+            lines = printed(now, width, height)
+            text = "\n".join(lines)
+            assert len(lines) <= height, (width, height, text)
+            assert {len(line) for line in lines} == {min(width, 100)}, (width, height, text)
+            assert len([line for line in lines if " 0.90 " in line and labels[1][:4] in line]) >= 1, text
+            assert "█" in text, text
+            assert "205 ms" in text, text
+            assert "5" in next(line for line in lines if "drop" in line), text
+            figures = [line for line in lines if " ms" in line or " fps" in line or "drop" in line]
+            assert not any("…" in line for line in figures), text
+
+
+def test_where_it_is_low_events_come_before_bars() -> None:
+    lines = printed(view(labels=GESTURES, events=(replace(END, label="circle"),), going_on=()), 40, 10)
+    assert len(lines) <= 10
+    assert "1.0–1.6 circle 0.90  0.4 s ago" in lines[1]
+    assert all("█" in line for line in lines[2:7])
+
+
+def test_a_bar_and_an_event_stay_in_their_columns() -> None:
+    seen = set()
+    for end_s, ago_s in ((1.6, 0.4), (13.8, 10.0), (99.9, 300.0), (1000.0, 3300.0)):
+        event = replace(END, start_s=end_s - 1, end_s=end_s)
+        (line,) = (line for line in printed(view(events=(event,), time_s=end_s + ago_s), 80, 24) if "–" in line)
+        seen.add((line.index("0.90"), line.rindex("left"), line.rindex("0.90"), line.index("ago")))
+    assert len(seen) == 1
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("way", [(80, 24), (40, 10)])
+def test_another_size_leaves_no_ghost(way: tuple[int, int]) -> None:
+    file = Terminal()
+    console = Console(file=file, force_terminal=True, width=60, height=15, legacy_windows=False)
+    terminal = LiveTerminal(console)
+    terminal.view(view())
+    terminal.view(view())
+    cleared = file.getvalue().count("\x1b[2J")
+    console.width, console.height = way
+    terminal.view(view())
+    assert file.getvalue().count("\x1b[2J") == cleared + 1
+    *before, after = file.getvalue().split("\x1b[H")
+    assert all(frame.count("\n") < 15 for frame in before)
+    assert after.count("\n") < way[1]  # a new line on the last would move everything up
+    with terminal.left():
+        assert file.getvalue().endswith("\x1b[?25h\x1b[?1049l")
+    terminal.view(view())
+    assert file.getvalue().count("\x1b[?1049h") == 2
+    terminal.close()
+    assert file.getvalue().count("\x1b[?1049l") == 2
+    assert "╰" in file.getvalue().rpartition("\x1b[?1049l")[2]
+
+
 def test_many_labels_and_no_events_yet() -> None:
     many = view(labels=tuple(f"action {n}" for n in range(400)), events=(), going_on=(), exit="")
     nothing = replace(many, latency_ms={"p50": None, "p95": None, "p99": None})
@@ -253,6 +334,73 @@ def test_many_labels_and_no_events_yet() -> None:
 def test_a_source_cannot_forge_the_view() -> None:
     text = "\n".join(printed(view(source="[red]x[/red].mp4"), 80))
     assert "[red]x[/red].mp4" in text
+
+
+def test_a_source_is_told_and_not_obeyed() -> None:
+    text = "".join(printed(view(source="a\x1b[2J\nb.mp4", faults=("a\x1b[2J lost",)), 80))
+    assert "a\\x1b[2J\\nb.mp4" in text
+    assert "! a\\x1b[2J lost" in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "closed"),
+    [
+        ([b"q"], True),
+        ([b"make", b"ls\n"], False),
+        ([b"xq"], True),
+        ([b"\x1b", b""], True),
+        ([b"\x1b\x1b"], True),
+        ([b"\x1b", b"[A", b""], False),
+        ([b"\x1b[", b"1;5q", b""], False),
+        ([b"\x1b[A\x1bOP\x1b[15~\x1bq", b""], False),
+        ([b"\x1b["], False),
+        ([b"\x1b[", b"", b""], False),
+        (["éQß".encode()], False),
+    ],
+)
+def test_keys_are_taken_and_q_and_escape_end_it(
+    typed: list[bytes], closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    termios = pytest.importorskip("termios")
+    ours, theirs = os.openpty()
+    found, handler = termios.tcgetattr(ours), signal.getsignal(signal.SIGTSTP)
+    with open(theirs) as stdin:  # noqa: PTH123
+        monkeypatch.setattr("sys.stdin", stdin)
+        keyboard = Keyboard(contextlib.nullcontext)
+        keyboard.look()
+        assert not termios.tcgetattr(ours)[3] & (termios.ECHO | termios.ICANON)
+        assert termios.tcgetattr(ours)[3] & termios.ISIG  # Ctrl-C is as ever
+        for part in typed:
+            if part:
+                os.write(ours, part)
+                assert select.select([theirs], [], [], 60)[0]
+            keyboard.look()
+        assert keyboard.closed is closed
+        os.write(ours, b"rm")
+        assert select.select([theirs], [], [], 60)[0]
+        keyboard.close()
+        assert not select.select([theirs], [], [], 0)[0]  # nothing is left for a shell
+    assert termios.tcgetattr(ours) == found
+    assert signal.getsignal(signal.SIGTSTP) is handler
+    os.close(ours)
+
+
+def test_a_keyboard_that_is_gone_or_none_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("termios")
+    ours, theirs = os.openpty()
+    with open(theirs) as stdin:  # noqa: PTH123
+        monkeypatch.setattr("sys.stdin", stdin)
+        gone = Keyboard(contextlib.nullcontext)
+        gone.look()
+        os.close(ours)
+        gone.look()
+        gone.close()
+    for file in (None, io.StringIO("q")):
+        monkeypatch.setattr("sys.stdin", file)
+        none = Keyboard(contextlib.nullcontext)
+        none.look()
+        none.close()
+        assert not none.closed
 
 
 def test_a_terminal_that_never_saw_a_view_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:

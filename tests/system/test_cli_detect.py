@@ -2,16 +2,20 @@
 
 import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from tiny_models import coloured_frames, tiny_clip_model, tiny_conditional_model, tiny_stream_model
 from videos import truncate, write_video
 
 from edgevid import cli, live
+from edgevid.commands.detect import _progress
 from edgevid.errors import EdgevidError
 
 
@@ -263,3 +267,54 @@ def test_on_a_terminal_what_is_said_has_a_line_of_its_own(here: Path) -> None:
     os.close(ours)
     assert ran.returncode == 2
     assert shown.endswith("\r\x1b[Kedgevid: missing.mp4: no such file\r\n")
+
+
+def shown_on_a_terminal(cwd: Path, columns: int, *words: str, taken: bool = False) -> str:
+    """What `detect` says on a terminal of so many columns: on standard error, and where `taken` on both."""
+    pty, termios, fcntl = (pytest.importorskip(name) for name in ("pty", "termios", "fcntl"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    whole = [sys.executable, "-m", "edgevid", "detect", *words, "--model", "tiny.onnx"]
+    out = theirs if taken else subprocess.PIPE
+    ran = subprocess.run(whole, cwd=cwd, stdout=out, stderr=theirs, timeout=300, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert ran.returncode == 0, shown
+    return shown
+
+
+def test_progress_is_no_wider_than_the_terminal(here: Path, tmp_path: Path) -> None:
+    name = "a very long name of a recording " * 3 + ".mp4"
+    write_video(tmp_path / name, list(coloured_frames(("red", 4000), height=48, width=64)), fps=30)
+    lines = shown_on_a_terminal(here, 40, str(tmp_path / name), "--no-gate").split("\r\x1b[K")
+    assert len(lines) > 2
+    assert all(len(line) < 40 and "\n" not in line for line in lines)
+    assert any("…" in line and line.endswith("s seen") for line in lines)
+
+
+@pytest.mark.parametrize("columns", range(1, 60))
+def test_progress_keeps_the_end_of_a_name_and_what_was_seen(columns: int) -> None:
+    line = _progress("视频/recording\x1b[2J\n.mp4", " 100%, 12 s seen", columns)
+    assert cell_len(line) < columns or not line
+    assert line.isprintable()
+    assert columns < 24 or ".mp4 100%, 12 s seen" in line
+    assert columns < 55 or line.startswith("视频/recording\\x1b[2J\\n")
+
+
+def test_no_progress_among_events(here: Path) -> None:
+    shown = shown_on_a_terminal(here, 80, "a.mp4", "--events", "-", taken=True)
+    assert "seen" not in shown
+    assert '"type": "start"' in shown.replace('":"', '": "')
+    assert "\x1b[K" not in shown
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_are_told_and_not_obeyed(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(here / "a.mp4", tmp_path / "a\x1b[2J\nb.mp4")
+    assert run(monkeypatch, here, tmp_path / "a\x1b[2J\nb.mp4") == 0
+    out = capsys.readouterr().out
+    assert "a\\x1b[2J\\nb.mp4" in out
+    assert "\x1b" not in out

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -262,10 +263,65 @@ def test_a_view_in_a_terminal(here: Path) -> None:
     text = shown.decode()
     assert process.returncode == 0
     assert text.count("╭") > 2  # drawn again and again
+    assert "╭" in text[text.rindex("\x1b[?1049l") :]  # and the last one stays
     assert "█████" in text
     assert "red" in text
     assert "\x1b[?25h" in text  # the cursor is back
     assert "60 frames captured" in text
+
+
+@pytest.mark.parametrize(("end", "status"), [(b"q", 0), (b"\x1b", 0), (b"\x03", 130), (signal.SIGTERM, 130)])
+def test_what_is_typed_is_left_to_nobody_and_ends_as_the_window_does(
+    here: Path, end: bytes | signal.Signals, status: int
+) -> None:
+    pty, termios, fcntl = (pytest.importorskip(name) for name in ("pty", "termios", "fcntl"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
+    os.set_blocking(ours, False)
+    shown = b""
+
+    def wait_for(what: bytes, times: int = 1) -> None:
+        nonlocal shown
+        until_s = time.monotonic() + 120
+        while shown.count(what) < times:
+            assert time.monotonic() < until_s, shown
+            with contextlib.suppress(BlockingIOError):
+                shown += os.read(ours, 65536)
+            time.sleep(0.02)
+
+    def quiet() -> bool:
+        return not termios.tcgetattr(ours)[3] & (termios.ECHO | termios.ICANON)
+
+    with started(
+        command("--source", "play.mp4", "--model", "tiny.onnx", "--loop"),
+        cwd=here,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")} | {"TERM": "xterm"},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        wait_for("╰".encode(), 3)
+        assert quiet()
+        os.write(ours, b"zz\r\x1b[A\x1bq")  # an arrow and Alt-q are neither Escape nor q
+        os.write(ours, b"\x1a")  # stops nothing here, where no shell could make it go on: it leaves and comes again
+        wait_for(b"\x1b[?1049h", 2)
+        wait_for("╰".encode(), shown.count("╰".encode()) + 3)
+        assert quiet()
+        assert process.poll() is None
+        if isinstance(end, bytes):
+            os.write(ours, end)
+        else:
+            process.send_signal(end)
+        wait_for(b"frames captured")
+        assert process.wait(timeout=120) == status
+    assert not quiet()
+    os.close(theirs)
+    os.close(ours)
+    assert b"zz" not in shown
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert shown.count(b"\x1b[?1049l") == shown.count(b"\x1b[?1049h") == 2
 
 
 def test_two_at_once_do_not_disturb_each_other(here: Path, tmp_path: Path) -> None:
