@@ -109,36 +109,34 @@ def verify(
     from edgevid.errors import CheckFailedError
     from edgevid.files import check_json, write_json
     from edgevid.sources.opening import DEMO
-    from edgevid_deploy.verify import Structure
     from edgevid_deploy.verify import verify as run
 
     if json:
         check_json(json, force=force)
     torch.set_num_threads(threads)
     videos: list[Path | str] = list(frames) if frames else [DEMO]
-    result = run(package, against, videos=videos, steps=steps, tolerance=tolerance, threads=threads)
-    if isinstance(result, Structure):
-        _show_structure(result)
-        if json:
-            write_json(json, {"ok": True, "numeric": False} | asdict(result))
-        return
-    whole, cascade = result
-    problems = (*whole.problems, *(cascade.problems if cascade else ()))
+    found = run(package, against, videos=videos, steps=steps, tolerance=tolerance, threads=threads)
+    whole, cascade, structure = found.whole, found.cascade, found.structure
     _show_drift(whole, [str(video) for video in videos])
     if cascade:
         _show_cascade(cascade)
+    if structure:
+        _show_structure(structure)
     if json:
-        compared = asdict(whole) | {"cascade": cascade and asdict(cascade)}
-        write_json(json, {"ok": not problems, "numeric": True, "frames": [str(video) for video in videos]} | compared)
-    if problems:
-        raise CheckFailedError(f"{whole.package} is not verified: {'; '.join(problems)}")
+        parts = {"cascade": cascade and asdict(cascade), "structure": structure and asdict(structure)}
+        head = {"ok": not found.problems, "numeric": True, "frames": [str(video) for video in videos]}
+        write_json(json, head | asdict(whole) | parts)
+    if found.problems:
+        raise CheckFailedError(f"{whole.package} is not verified: {'; '.join(found.problems)}")
     typer.echo("verified")
 
 
 def _show_structure(result: "Structure") -> None:
-    typer.echo(f"{result.package} against {result.against}: structure only, no numeric check.")
-    typer.echo(f"Names, shapes and types of {result.inputs} inputs and {result.outputs} outputs are right,")
-    typer.echo("and so are labels, metadata and digest. Core ML packages cannot be run here.")
+    typer.echo(
+        f"names, shapes and types of {result.inputs} inputs and {result.outputs} outputs are right, "
+        "and so are labels, metadata and digest"
+    )
+    typer.echo(f"computed by {result.computed_by}; no Apple hardware computed it")
 
 
 def _show_drift(result: "Verification", videos: list[str]) -> None:

@@ -1,7 +1,7 @@
 """A student to a Core ML package: one stream step, state in and out, the picture as an image, the manifest inside.
 
-coremltools converts and reads packages on Linux but cannot run them there. What is checked here is therefore what the
-file says: names, shapes and types of what goes in and out, the metadata, the digest. Not what it computes.
+coremltools converts and reads packages on Linux but cannot run them there. What is checked here is what the file says:
+names, shapes and types of what goes in and out, the metadata, the digest. What it computes is checked by `mil`.
 """
 
 import contextlib
@@ -46,9 +46,9 @@ def export_coreml(step: StreamStep, manifest: Manifest, path: Path, *, precision
         CheckFailedError: what came out is not what was asked for.
         InputError: coremltools is not installed, or `path` cannot be written.
     """
-    ct = _coremltools()
+    ct = load_coremltools()
     number = np.float16 if precision == "fp16" else np.float32
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         traced = torch.jit.trace(step, step.example(), check_trace=False)  # type: ignore[no-untyped-call]
         package = ct.convert(
             traced,
@@ -76,7 +76,7 @@ def export_coreml(step: StreamStep, manifest: Manifest, path: Path, *, precision
     package.user_defined_metadata[METADATA_KEY] = manifest.to_json()
     package.user_defined_metadata[LABELS_KEY] = json.dumps(manifest.labels)
     with replacing(path) as temporary:
-        with _quiet():
+        with quiet():
             package.save(str(temporary))
         for file in temporary.rglob("*"):
             file.chmod(0o755 if file.is_dir() else 0o644)  # coremltools leaves the model to its owner alone
@@ -93,7 +93,7 @@ def check_package(path: Path) -> Manifest:
         InputError: no package, without a manifest, or changed since it was sealed.
         CheckFailedError: graph and manifest do not fit.
     """
-    spec = _read(path)
+    spec = read_spec(path)
     metadata = spec.description.metadata.userDefined
     if METADATA_KEY not in metadata:
         raise InputError(f"{path} is a Core ML package without a manifest")
@@ -166,21 +166,23 @@ def _features(features: Any) -> dict[str, str]:
     return found
 
 
-def _read(path: Path) -> Any:
+def read_spec(path: Path) -> Any:
+    """The protobuf of the package at `path`. Raises InputError when there is none, or coremltools cannot read it."""
     if not path.is_dir():
         raise InputError(f"{path}: no such package")
-    ct = _coremltools()
+    ct = load_coremltools()
     try:
-        with _quiet():
+        with quiet():
             return ct.models.utils.load_spec(str(path))
     except Exception as error:  # of coremltools and protobuf; they share no base class
         reason = first_line(error)
         raise InputError(f"{path} is no Core ML package, or it is damaged: {reason}") from None
 
 
-def _coremltools() -> ModuleType:
+def load_coremltools() -> ModuleType:
+    """The module, imported when it is needed. Raises InputError where it is not installed."""
     try:
-        with _quiet():
+        with quiet():
             import coremltools
     except ModuleNotFoundError:
         raise InputError("Core ML needs coremltools: install edgevid[deploy]") from None
@@ -189,7 +191,7 @@ def _coremltools() -> ModuleType:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep back what coremltools prints: versions it was not tested with, its missing runtime, progress bars.
 
     What goes wrong comes as an exception, and the package is checked after it has been written.

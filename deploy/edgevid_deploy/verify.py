@@ -1,7 +1,8 @@
 """`edgevid verify`: proof that an exported model computes what was trained, on real frames.
 
-ONNX models are run, beside the checkpoint they came from or another model. A Core ML package cannot be run here: what
-it says of itself is compared, and that this is all is said.
+Models are run beside the checkpoint they came from, or another model: an ONNX model by ONNX Runtime, as on a device; a
+Core ML package, which Core ML alone runs, by an interpreter of the program that it holds. That this is no Apple
+hardware is said with the result.
 """
 
 import itertools
@@ -21,9 +22,11 @@ from edgevid.sampling import StreamSchedule
 from edgevid.sources.opening import DEMO, open_source
 from edgevid_deploy.cascade import CascadeCheck, compare_cascades
 from edgevid_deploy.coreml import check_package
-from edgevid_deploy.drift import Verification, check_same_model, compare
+from edgevid_deploy.drift import Verification, compare
+from edgevid_deploy.mil import open_package
 from edgevid_deploy.onnx import stored_precision
 from edgevid_deploy.reference import WholeStream
+from edgevid_deploy.step import input_names, output_names
 from edgevid_train.checkpoint import load_student
 from edgevid_train.describe import describe
 from edgevid_train.evaluate.torch_stream import TorchStream
@@ -35,12 +38,27 @@ stored. fp32: another order of summation. fp16: every weight rounded to 11 bits.
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What could be checked of a package that cannot be run here: names, shapes, types, metadata, digest."""
+    """Of a Core ML package what was checked before it was run: as many inputs and outputs have the names, shapes and
+    types that its manifest says, and metadata and digest are right. And what then ran it."""
 
-    package: str
-    against: str
     inputs: int
     outputs: int
+    computed_by: str = "torch in float32, from the package's program and weights"
+    apple_hardware: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What `verify` found. `cascade`: None where there is none; `structure`: None of an ONNX model."""
+
+    whole: Verification
+    cascade: CascadeCheck | None = None
+    structure: Structure | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line each; empty when the model is verified."""
+        return (*self.whole.problems, *(self.cascade.problems if self.cascade else ()))
 
 
 def verify(
@@ -51,11 +69,11 @@ def verify(
     steps: int = 256,
     tolerance: float | None = None,
     threads: int = 1,
-) -> tuple[Verification, CascadeCheck | None] | Structure:
+) -> Findings:
     """Compare `package`, an ONNX model or a Core ML package, with `against`, a checkpoint or an ONNX model.
 
     First every step goes to the last exit, whatever thresholds a model has: each exit is compared at each step. Then,
-    of a cascade, its branches are taken: steps that end at each exit, and steps that hold.
+    of a cascade, its branches are taken: steps that end at each exit, and steps that hold. A package has none.
 
     Args:
         videos: played one after the other, and again from the first, until `steps` frames have been taken.
@@ -72,24 +90,45 @@ def verify(
         if is_folder(video):
             raise InputError(f"--frames {video} is a folder, not a video; several are given one by one")
     if Path(package).suffix == ".mlpackage":
-        manifest = check_package(Path(package))
-        reference = open_reference(against, threads).manifest
-        check_same_model(manifest, reference)
-        states, exits = len(manifest.states), len(manifest.exits)
-        return Structure(manifest.id, _name(against, reference), inputs=1 + states, outputs=exits + 1 + states)
+        return _verify_package(Path(package), against, videos, steps, tolerance, threads)
     files = [find_model(package), *([find_model(against)] if is_model(against) else [])]
     if len(files) == 2 and files[0].samefile(files[1]):
         raise InputError(f"--against {against} is {package} itself: give the checkpoint it was exported from")
     model, other = _unstopped(load(package, threads=threads)), _unstopped(open_reference(against, threads))
     if tolerance is None:
         tolerance = max(TOLERANCES[stored_precision(file)] for file in files)
-    frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
-    whole = replace(compare(model, other, frames, tolerance=tolerance), against=_name(against, other.manifest))
+    whole = _compare_whole(model, other, against, videos, steps, tolerance)
     cascade = cascade_of(other)
     if not (isinstance(model, StreamModel) and model.manifest.conditional and cascade is not None):
-        return whole, None
+        return Findings(whole)
     frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
-    return whole, compare_cascades(model, cascade, frames, tolerance=tolerance)
+    return Findings(whole, compare_cascades(model, cascade, frames, tolerance=tolerance))
+
+
+def _verify_package(
+    package: Path, against: str | Path, videos: Sequence[str | Path], steps: int, tolerance: float | None, threads: int
+) -> Findings:
+    """What `verify` does for a Core ML package, in the threads that torch was given; `threads` are the reference's."""
+    manifest = check_package(package)
+    model, other = open_package(package, manifest), _unstopped(open_reference(against, threads))
+    if tolerance is None:
+        stored = [model.precision, *([stored_precision(find_model(against))] if is_model(against) else [])]
+        tolerance = max(TOLERANCES[precision] for precision in stored)
+    whole = _compare_whole(model, other, against, videos, steps, tolerance)
+    return Findings(whole, structure=Structure(len(input_names(manifest)), len(output_names(manifest))))
+
+
+def _compare_whole(
+    model: StreamModel | ClipModel,
+    other: StreamModel | ClipModel,
+    against: str | Path,
+    videos: Sequence[str | Path],
+    steps: int,
+    tolerance: float,
+) -> Verification:
+    """`compare` on the first `steps` frames; what the two are compared with is called as it was named."""
+    frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
+    return replace(compare(model, other, frames, tolerance=tolerance), against=_name(against, other.manifest))
 
 
 def _unstopped(model: StreamModel | ClipModel) -> StreamModel | ClipModel:

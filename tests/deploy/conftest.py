@@ -30,6 +30,26 @@ def exported(checkpoint, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def package(checkpoint, tmp_path_factory) -> Path:
+    """small.mlpackage of `checkpoint`, as it is made unless something else is asked for: in fp16."""
+    return _package(checkpoint, tmp_path_factory.mktemp("coreml"))
+
+
+@pytest.fixture(scope="session")
+def whole_package(checkpoint, tmp_path_factory) -> Path:
+    """The same in fp32."""
+    return _package(checkpoint, tmp_path_factory.mktemp("whole"), precision="fp32")
+
+
+def _package(checkpoint: Path, out: Path, **options) -> Path:
+    pytest.importorskip("coremltools", reason="needs coremltools, which has no wheel for every Python")
+    (made,) = export(checkpoint, to="coreml", out=out, **options)
+    assert made.precision == options.get("precision", "fp16")
+    assert made.bytes == sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+    return out / "small.mlpackage"
+
+
+@pytest.fixture(scope="session")
 def video(tmp_path_factory) -> Path:
     """Five seconds, 40 steps of the checkpoint's student, which runs at 8 Hz."""
     return write_video(tmp_path_factory.mktemp("videos") / "moving.mp4", moving_pictures(120, 96, 128), fps=24.0)
