@@ -47,6 +47,7 @@ def classify(
     network = load(model, threads=threads)
     predictions: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
+    interrupted = False
     for file in files:
         try:
             scored = score_file(file, network, threads=threads)
@@ -54,15 +55,18 @@ def classify(
             warn(str(error))
             skipped.append({"file": file, "reason": str(error)})
             continue
+        except KeyboardInterrupt:  # what is done already is told all the same
+            interrupted = True
+            break
         for note in _notes(scored):
             warn(f"{file}: {note}")
         predictions.append(_prediction(file, scored, network.manifest))
     if json:
-        write_json(
-            json,
-            {"model": network.manifest.id, "threads": threads, "predictions": predictions, "skipped": skipped},
-        )
+        told = {"model": network.manifest.id, "threads": threads, "interrupted": interrupted}
+        write_json(json, told | {"predictions": predictions, "skipped": skipped})
     _show(predictions, top)
+    if interrupted:
+        raise KeyboardInterrupt
     if skipped:
         raise typer.Exit(InputError.exit_status)
 

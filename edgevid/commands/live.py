@@ -93,6 +93,8 @@ def live(
     assert looked_at is not None, "one of the two was given"
     reconnect_s = 60.0 if reconnect is None else reconnect
     with open_source(looked_at, pace=pace, loop=loop, rate_hz=rate, threads=threads, reconnect_s=reconnect_s) as opened:
+        if reconnect is not None and not opened.info.live:
+            raise InputError(f"--reconnect is for cameras and live addresses; {opened.info.name} has an end")
         every_frame = pace == "fast" and not opened.info.live
         shown = screens.window(window)  # or there is none, which is said before a file is emptied
         queues: list[QueuedSink] = []

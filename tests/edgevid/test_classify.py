@@ -4,6 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from command_runs import run_command
 from tiny_models import coloured_frames, damage, score_frames, tiny_clip_model, tiny_manifest, tiny_stream_model
 from videos import truncate, write_audio, write_video
 
+from edgevid import cli
 from edgevid.commands import classify
 from edgevid.models.load import load
-from edgevid.recognise import score_file
+from edgevid.recognise import FileScores, score_file
 
 
 @pytest.fixture
@@ -178,3 +180,21 @@ def test_recordings_from_elsewhere(shared_data: Path, model: Path, tmp_path: Pat
     frames = json.loads(out.read_text())["predictions"][0]["frames"]
     assert frames["captured"] == frames["computed"] + frames["unsampled"] > 0
     assert ("could not be decoded" in ran.err) == (name == "corrupted.mp4")
+
+
+def test_what_was_scored_before_an_interrupt_is_written(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(video(tmp_path / f"{name}.mp4", (name, 20))) for name in ("red", "blue")]
+
+    def interrupted(file: str, *args: Any, **kwargs: Any) -> FileScores:
+        if "blue" in file:
+            raise KeyboardInterrupt
+        return score_file(file, *args, **kwargs)
+
+    monkeypatch.setattr("edgevid.recognise.score_file", interrupted)
+    out = tmp_path / "out.json"
+    assert cli.run(["classify", *files, "--model", str(model), "--json", str(out)]) == 130
+    told = json.loads(out.read_text())
+    assert (told["interrupted"], [one["predicted"] for one in told["predictions"]]) == (True, ["red"])
+    assert "red" in capsys.readouterr().out

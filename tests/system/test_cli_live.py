@@ -348,6 +348,7 @@ def test_two_at_once_do_not_disturb_each_other(here: Path, tmp_path: Path) -> No
         (["--source", "."], "rate"),
         (["--source", "play.mp4", "--reconnect", "-1"], "--reconnect is a number from 0"),
         (["--source", "play.mp4", "--reconnect", "nan"], "--reconnect is a number from 0"),
+        (["--source", "play.mp4", "--reconnect", "5"], "--reconnect is for cameras and live addresses; play.mp4"),
         (["--source", "empty.mp4"], "empty.mp4"),
         (["--source", "tiny.onnx"], "tiny.onnx: not a video"),
         (["--source", "play.mp4", "--model", "play.mp4"], "no ONNX model"),
