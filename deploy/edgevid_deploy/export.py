@@ -1,5 +1,6 @@
 """`edgevid export`: a checkpoint to the files that devices run."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from edgevid.errors import CheckFailedError, InputError, first_fault
-from edgevid.files import check_different, check_file, check_folder
+from edgevid.files import check_different, check_file, check_folder, replacing
 from edgevid.manifest import Manifest, Measurement
 from edgevid.models.load import load
 from edgevid_deploy.coreml import export_coreml
@@ -92,10 +93,14 @@ def export(
     check_file(stream, force=force)
     check_file(clip, force=force)
     frames = clip_frames or manifest.clip_frames
-    return [
-        _exported(path, export_onnx(student, described, path, precision=precision), precision)
-        for path, described in ((stream, stopping(manifest)), (clip, clip_manifest(manifest, frames)))
-    ]
+    graphs = ((stream, stopping(manifest)), (clip, clip_manifest(manifest, frames)))
+    with contextlib.ExitStack() as both:  # or neither: they are compared as two graphs of the same weights
+        places = [both.enter_context(replacing(path)) for path, _ in graphs]
+        written = [
+            export_onnx(student, described, place, precision=precision)
+            for place, (_, described) in zip(places, graphs, strict=True)
+        ]
+    return [_exported(path, sealed, precision) for (path, _), sealed in zip(graphs, written, strict=True)]
 
 
 def _exported(path: Path, manifest: Manifest, precision: Precision) -> Exported:

@@ -14,7 +14,7 @@ from edgevid.models.load import load, read_model
 from edgevid_deploy.commands import register
 from edgevid_deploy.drift import compare
 from edgevid_deploy.export import export
-from edgevid_deploy.onnx import OPSET, check_graph
+from edgevid_deploy.onnx import OPSET, check_graph, export_onnx
 from edgevid_deploy.verify import open_reference
 from edgevid_train.models.backbones import OFFERED
 from edgevid_train.models.student import MEMORY, Student, StudentConfig
@@ -248,3 +248,20 @@ def test_the_default_model_is_what_its_bundled_weights_compute(video):
     )
     assert ran.status == 0, ran.err
     assert "verified" in ran.out
+
+
+def test_of_two_graphs_both_are_replaced_or_none(checkpoint, tmp_path, monkeypatch):
+    export(checkpoint, to="onnx", out=tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    graphs = iter([export_onnx])
+
+    def failing(*args, **kwargs):
+        return next(graphs, _full)(*args, **kwargs)
+
+    def _full(*_, **__):
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr("edgevid_deploy.export.export_onnx", failing)
+    with pytest.raises(InputError, match="the disk is full"):
+        export(checkpoint, to="onnx", out=tmp_path, name="small", licences="other", force=True)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
