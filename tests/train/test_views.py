@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from students import LABELS, NO_SPLIT
 from test_evaluate_checkpoints import write_teacher
-from tiny_models import tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
+from tiny_models import T, tiny_clip_model, tiny_conditional_model, tiny_manifest, tiny_stream_model
 from tiny_run import tiny_recipe
 
 from edgevid.errors import InputError
@@ -164,7 +164,11 @@ def test_views_of_a_model_file_differ_in_the_moments_that_are_looked_at(tmp_path
     assert (np.diff(answer.times_s) >= 0).all()
     assert answer.scores.sum() == pytest.approx(1, abs=1e-5)
     assert len(views.answer_by_exit(clip, answer)) == 2
-    assert len(answer.exits) == answer.computed
+    if make is tiny_clip_model:  # whose windows overlap
+        assert answer.computed % T == 0
+        assert answer.computed > len(answer.exits)
+    else:
+        assert answer.computed == len(answer.exits)
 
 
 def test_evaluate_says_which_views_it_took(tmp_path: Path, clips: Path, teacher: Path) -> None:
