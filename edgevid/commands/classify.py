@@ -111,8 +111,8 @@ def _show(predictions: list[dict[str, Any]], top: int) -> None:
     if not predictions:
         return
     file = Column("file", overflow="fold")
-    label = Column("label", no_wrap=True)
-    table = Table(file, label, Column("score", justify="right"), "then", box=SIMPLE_HEAD, pad_edge=False)
+    label = Column("label", overflow="fold")
+    table = Table(file, label, Column("score", justify="right", no_wrap=True), "then", box=SIMPLE_HEAD, pad_edge=False)
     for prediction in predictions:
         scores, predicted = prediction["scores"], prediction["predicted"]
         named = (predicted if isinstance(predicted, list) else [predicted])[:top] or [_NOTHING]

@@ -225,8 +225,8 @@ def _show(done: list[dict[str, Any]], *, to_stderr: bool) -> None:
             figures += f", {result['gaps']} gap{'s' * (result['gaps'] != 1)}"
         console.print(Text.assemble((one_line(result["file"]), "bold"), f"  {figures}"), soft_wrap=True)
         table = Table(
-            Column("event", no_wrap=True),
-            *(Column(name, justify="right") for name in ("start", "end", "score")),
+            Column("event", overflow="fold"),
+            *(Column(name, justify="right", no_wrap=True) for name in ("start", "end", "score")),
             box=SIMPLE_HEAD,
             pad_edge=False,
         )

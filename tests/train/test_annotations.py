@@ -188,3 +188,30 @@ def test_the_real_gestures(shared_data: Path) -> None:
     assert len({record.label for record in records}) == 11
     assert len({record.group for record in records}) == 27
     assert all(record.file.is_file() for record in records)
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "meant"),
+    [
+        ("file,label,Group", "Group", "group"),
+        ("file,label,start,end", "start", "start_s"),
+        ("file,label,START_S", "START_S", "start_s"),
+    ],
+)
+def test_a_column_that_is_nearly_right_is_not_ignored(tmp_path: Path, header: str, column: str, meant: str) -> None:
+    (tmp_path / "clips.csv").write_text(f"{header}\na.mp4,up{',1' * (header.count(',') - 1)}\n")
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(InputError, match=rf"there is a column .?{column}.?; is '{meant}' meant"):
+        read_data(tmp_path)
+
+
+def test_labels_that_look_alike_are_one_and_those_of_other_letters_are_told(tmp_path: Path) -> None:
+    for name in ("caf\u00e9", "cafe\u0301", "Other", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{len(name)}.mp4").touch()
+    said: list[str] = []
+    records = read_data(tmp_path, say=said.append)
+    assert {record.label for record in records} == {"caf\u00e9", "Other", "other"}
+    assert "'Other' and 'other' are different labels" in said
+    kept = read_data(tmp_path, ReadOptions(classes=("cafe\u0301",)), said.append)
+    assert [record.label for record in kept] == ["caf\u00e9"] * 2

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from students import small_student
 from tiny_run import RECIPE, distill, interrupt_at, write_clips
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
@@ -246,6 +247,39 @@ def test_a_run_may_begin_from_the_weights_of_another(finished: Path, recipe: Pat
     ran = distill(*args[:4], "--init", "air-gestures", "--out", tmp_path / "none")
     assert ran.status == 2
     assert "nor is it one of the bundled air-gesture, air-gesture-drawn" in ran.err
+
+
+def test_what_a_label_has_learned_stays_with_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    before, after = (Student(small_student().config, n) for n in (3, 4))
+    save_file(before.state_dict(), tmp_path / "w.safetensors")
+    theirs, ours = ("left", "right", "other"), ("other", "up", "left", "right")
+    fresh = after.memory.decide.weight[1].clone()
+    _, anew = load_fitting(after, tmp_path / "w.safetensors", theirs, ours)
+    assert anew == []
+    for row, label in enumerate(ours):
+        if label in theirs:
+            assert torch.equal(after.memory.decide.weight[row], before.memory.decide.weight[theirs.index(label)])
+            assert after.memory.decide.bias[row] == before.memory.decide.bias[theirs.index(label)]
+    assert torch.equal(after.memory.decide.weight[1], fresh)
+
+
+def test_a_run_from_weights_with_other_labels_says_so_and_takes_no_clip_for_a_negative(
+    finished: Path, recipe: Path, clips: Path, tmp_path: Path
+) -> None:
+    args = ("--recipe", recipe, "--data", clips, "--out", tmp_path / "out", "--set", "optim.epochs=1")
+    ran = distill(*args, "--negatives", clips)
+    assert ran.status == 2
+    assert "it is one of the clips" in ran.err
+    told = finished / "run" / "student" / "last" / "checkpoint.json"
+    other = tmp_path / "other"
+    shutil.copytree(told.parent, other)
+    info = json.loads(told.read_text())
+    info["labels"] = ["shove", *info["labels"][1:]]
+    (other / "checkpoint.json").write_text(json.dumps(info))
+    ran = distill(*args, "--init", other)
+    assert ran.status == 0, ran.err
+    assert "whose answers begin anew" in ran.out
 
 
 def test_bundled_weights_are_a_name_unless_something_of_that_name_is_here(

@@ -57,6 +57,14 @@ def whole_negatives(places: Sequence[Path]) -> list[ClipRecord]:
     return [ClipRecord(file, file.name, (BACKGROUND,), groups.get(os.path.realpath(file), file.name)) for file in files]
 
 
+def refuse_actions(negatives: Sequence[Path], records: Sequence[ClipRecord]) -> None:
+    """Raises InputError where an action happens in a negative: what is right would count, or be learned, as wrong."""
+    acted = {os.path.realpath(r.file): r.labels[0] for r in records if set(r.labels) - {BACKGROUND}}
+    for file in negatives:
+        if label := acted.get(os.path.realpath(file)):
+            raise InputError(f"--negatives {file}: it is one of the clips, {label}")
+
+
 def read_negatives(
     places: Sequence[Path], indexes: IndexStore, report: Reporter, stop: Callable[[], bool] = lambda: False
 ) -> list[ClipRecord]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 from edgevid.errors import InputError
 from edgevid_train.annotations import ego4d_fho, ego4d_goalstep, ego4d_lta, ego4d_moments
@@ -112,12 +113,26 @@ def read_data(path: Path, options: ReadOptions = EVERYTHING, say: Say = tell) ->
     if not records:
         expected = f"{CLIPS_CSV}, one sub-folder per class, --label-pattern or --format" if not options.format else name
         raise InputError(f"{shown(path)}: no labelled videos; expected {expected}")
+    records = _composed(records, say)
+    classes = options.classes and tuple(normalize("NFC", name) for name in options.classes)
     for record in records:
         for label in record.labels:
             fault = label_fault(label)
             if fault is not None:
                 raise InputError(f"{path}: {record.name!r}: {fault}")
-    return _of_length(_keep(_each_once(records, say), options.classes, path), options, path, say)
+    return _of_length(_keep(_each_once(records, say), classes, path), options, path, say)
+
+
+def _composed(records: Sequence[ClipRecord], say: Say) -> list[ClipRecord]:
+    """With each label in one form: a Mac writes `é` in names of folders as two characters."""
+    composed = [replace(r, labels=tuple(dict.fromkeys(normalize("NFC", label) for label in r.labels))) for r in records]
+    alike: dict[str, set[str]] = {}
+    for label in {label for record in composed for label in record.labels}:
+        alike.setdefault(label.casefold(), set()).add(label)
+    for names in alike.values():
+        if len(names) > 1:
+            say(f"{' and '.join(map(repr, sorted(names)))} are different labels")
+    return composed
 
 
 def of_split(records: list[ClipRecord], split: str | None, path: Path) -> list[ClipRecord]:

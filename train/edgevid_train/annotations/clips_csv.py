@@ -17,6 +17,10 @@ from edgevid_train.storage import shown as shown_path
 NAME = "clips.csv"
 SPLITS = ("train", "val", "test")
 OPTIONAL = ("group", "start_s", "end_s", "split")
+_NEARLY = {
+    **dict.fromkeys(("start", "begin", "start_sec", "start_time", "start_seconds"), "start_s"),
+    **dict.fromkeys(("end", "stop", "end_sec", "end_time", "end_seconds"), "end_s"),
+}
 
 
 def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
@@ -35,6 +39,8 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
     records: list[ClipRecord] = []
     seen: dict[str, tuple[str, tuple[str, ...]]] = {}
     for row in read_table(path, ["file", *([group] if group else [])], ("label", "labels"), OPTIONAL):
+        if not records:
+            _check_columns(row, group)
         record = _record(path, row, group or "group")
         if record.id in seen:
             before, labels = seen[record.id]
@@ -43,6 +49,15 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
         seen[record.id] = row.where.rpartition(": ")[2], record.labels
         records.append(record)
     return records
+
+
+def _check_columns(row: Row, group: str | None) -> None:
+    """Other columns are ignored, but not one that is nearly right."""
+    known = {"file", "label", "labels", *OPTIONAL, *([group] if group else [])}
+    for column in row.values.keys() - known:
+        meant = _NEARLY.get(column.strip().lower(), column.strip().lower())
+        if meant in known and not row.has(meant):
+            raise InputError(f"{row.where}: there is a column {shown(column)}; is {meant!r} meant? Rename one of them")
 
 
 def _record(table: Path, row: Row, group: str) -> ClipRecord:

@@ -63,7 +63,7 @@ class Result:
                 "p_value": row.p_value,
                 "right": row.right / self.clips,
                 "exits": dict(zip(names, row.shares, strict=True)),
-                "gated": max(0.0, 1 - sum(row.shares)),
+                "gated": max(0.0, round(1 - sum(row.shares), 9)),
                 "macs": row.macs,
             }
 

@@ -21,6 +21,7 @@ from edgevid_train.checkpoint.format import (
     Kind,
     SplitInfo,
     kept_part,
+    labels_of_checkpoint,
     read_info,
 )
 from edgevid_train.checkpoint.networks import (
@@ -74,6 +75,7 @@ __all__ = [
     "folds_of",
     "gather",
     "kept_part",
+    "labels_of_checkpoint",
     "load_fitting",
     "load_state",
     "load_student",

@@ -111,6 +111,11 @@ def read_info(folder: Path, kind: str) -> CheckpointInfo:
     return info
 
 
+def labels_of_checkpoint(folder: Path) -> tuple[str, ...]:
+    """What its network answers with; nothing where that is not said. Raises InputError as `parsed_info`."""
+    return parsed_info(folder).labels if (folder / INFO).exists() else ()
+
+
 def parsed_info(folder: Path) -> CheckpointInfo:
     path = folder / INFO
     try:

@@ -1,5 +1,6 @@
 """Tensors from a checkpoint's files into a network: every one, or those that fit; and a trainer's own state."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,13 @@ def load_weights(network: nn.Module, path: Path) -> None:
     load_state(network, _read(path), str(path))
 
 
-def load_fitting(network: nn.Module, path: Path) -> tuple[int, list[str]]:
+def load_fitting(
+    network: nn.Module, path: Path, theirs: Sequence[str] = (), ours: Sequence[str] = ()
+) -> tuple[int, list[str]]:
     """Load those tensors of a safetensors file that `network` has too, by name and shape.
+
+    Where the file's network answers with the labels `theirs` and this one with `ours`, what a label has learned goes to
+    the same label; one that the file does not know stays as it is.
 
     Returns: how many, and the names of the network's others, which stay as they are.
 
@@ -26,11 +32,32 @@ def load_fitting(network: nn.Module, path: Path) -> tuple[int, list[str]]:
         InputError: not a file of weights, or none of them fits.
     """
     state, own = _read(path), network.state_dict()
+    if theirs and ours and tuple(theirs) != tuple(ours):
+        state |= {
+            name: _by_label(value, own[name], theirs, ours)
+            for name, value in state.items()
+            if name in own and _answers(name, value, own[name], len(theirs), len(ours))
+        }
     fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
     if not fitting:
         raise InputError(f"{path}: none of its tensors fits the recipe's network")
     network.load_state_dict({**own, **fitting})
     return len(fitting), [name for name in own if name not in fitting]
+
+
+def _answers(name: str, value: Tensor, own: Tensor, theirs: int, ours: int) -> bool:
+    """Whether these are weights or biases of the layer that gives one answer a label."""
+    last = {"decide", "head", "classifier", "fc", "proj"} & set(name.split("."))
+    sizes = value.dim() > 0 and (len(value), len(own)) == (theirs, ours)
+    return bool(last) and sizes and value.shape[1:] == own.shape[1:]
+
+
+def _by_label(value: Tensor, own: Tensor, theirs: Sequence[str], ours: Sequence[str]) -> Tensor:
+    moved = own.clone()
+    for row, label in enumerate(ours):
+        if label in theirs:
+            moved[row] = value[theirs.index(label)]
+    return moved
 
 
 def load_state(network: nn.Module, state: dict[str, Tensor], where: str) -> None:

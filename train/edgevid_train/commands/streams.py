@@ -117,6 +117,7 @@ def fit_events(
     """
     import cv2
 
+    from edgevid.errors import CheckFailedError
     from edgevid.files import check_files, write_json
     from edgevid_train.evaluate.streams.evaluate import prepare
     from edgevid_train.evaluate.streams.fit_events import check_model_file, fit_trial, show, write_fitted
@@ -144,6 +145,10 @@ def fit_events(
         report=report,
     )
     fitted = fit_trial(trial, report)
+    if not fitted.figures.counts.matched:
+        raise CheckFailedError(
+            f"{model}: under none of the {fitted.tried} rules an action is found; nothing was written"
+        )
     written = write_fitted(model, fitted, out, force=force)
     if json:
         write_json(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.errors import EdgevidError
+from edgevid.manifest import BACKGROUND
 from edgevid.models.scores import Scores
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
@@ -102,7 +103,16 @@ class Findings:
         return Prediction.of(record, self.labels, scores, several=self.subject.several)
 
     def _track(self, clip: DecodedClip, answer: Answer) -> Track:
-        steps, label = answer.steps, clip.record.label
-        known = steps[:, self.labels.index(label)] if label in self.labels else np.zeros(len(steps), np.float32)
+        prediction = self._prediction(clip.record, answer.scores)
+        assert prediction.predicted is not None, "it was answered"
         length_s = float(clip.times_s[-1] - clip.times_s[0])
-        return Track(length_s, answer.times_s, known, steps[:, int(answer.scores.argmax())])
+        truth, said = (self._over_time(answer.steps, of) for of in (prediction.label, prediction.predicted))
+        return Track(length_s, answer.times_s, truth, said)
+
+    def _over_time(self, steps: Scores, label: str) -> Scores:
+        """Of `(T, labels)` one label's scores, `(T,)`; of the background of independent labels that none is there."""
+        if label in self.labels:
+            return np.asarray(steps[:, self.labels.index(label)])
+        if self.subject.several and label == BACKGROUND:
+            return np.asarray(1 - steps.max(axis=1), np.float32)
+        return np.zeros(len(steps), np.float32)

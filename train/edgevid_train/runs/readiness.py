@@ -11,7 +11,16 @@ from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.annotations.overlaps import with_overlapping
-from edgevid_train.checkpoint import WEIGHTS, Kind, beginning_of, gather, kept_part, load_fitting, load_teacher
+from edgevid_train.checkpoint import (
+    WEIGHTS,
+    Kind,
+    beginning_of,
+    gather,
+    kept_part,
+    labels_of_checkpoint,
+    load_fitting,
+    load_teacher,
+)
 from edgevid_train.decode import IndexStore
 from edgevid_train.describe import describe
 from edgevid_train.loop.devices import Device, make_accelerator
@@ -19,7 +28,7 @@ from edgevid_train.loop.scalars import check_log
 from edgevid_train.losses.taps import TapTerms
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers.build import Teacher, build_teacher
-from edgevid_train.negatives import read_negatives
+from edgevid_train.negatives import read_negatives, refuse_actions
 from edgevid_train.paths import check_paths
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
@@ -81,6 +90,7 @@ def ready(
     extra = read_extra(request, records, labels, report)
     indexes = IndexStore()
     negatives = read_negatives(request.negatives, indexes, report, stop)
+    refuse_actions([piece.file for piece in negatives], [*records, *extra])
     splits = splits_of(request, recipe, records, extra, negatives)
     check_figures_decide(request, recipe, splits)
     given = given_teachers(request, labels, splits)
@@ -123,7 +133,7 @@ def _try_networks(
         names = "" if request.init.exists() else f", nor is it one of the bundled {', '.join(bundled_weights())}"
         raise InputError(f"--init {request.init}: holds no checkpoint of a {' or a '.join(networks)}{names}")
     for kind, folder in begins.items():
-        load_fitting(kept_part(networks[kind]), folder / WEIGHTS)
+        load_fitting(kept_part(networks[kind]), folder / WEIGHTS, labels_of_checkpoint(folder), labels)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class Split:
         if both:
             share = sum(record.group in both for record in self.val) / len(self.val)
             lines.append(
-                f"{len(both)} groups are on both sides of the data's own split, {min(both)!r} for one: a leak; "
+                f"{len(both)} groups are on both sides of the split, {min(both)!r} for one: a leak; "
                 f"{share:.0%} of the held-out clips are of such groups"
             )
         return lines

@@ -1,17 +1,16 @@
 """`edgevid evaluate --stream`: clips as long streams, the live path over them, its events against what happened."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgevid.cascade import saving
 from edgevid.errors import InputError
-from edgevid.manifest import BACKGROUND, EventRule
+from edgevid.manifest import EventRule
 from edgevid.models.contract import ClipModel, StreamModel
 from edgevid.models.load import load
 from edgevid.sources import open_source
-from edgevid_train.annotations import ClipRecord, ReadOptions
+from edgevid_train.annotations import ReadOptions
 from edgevid_train.evaluate.clips import clips_to_judge, say_unknown
 from edgevid_train.evaluate.streams.plan import Plans, StreamPlan, StreamSettings, plan_streams
 from edgevid_train.evaluate.streams.report import PlayedStream, StreamReport
@@ -19,7 +18,7 @@ from edgevid_train.evaluate.streams.run import watch
 from edgevid_train.evaluate.streams.source import StreamSource
 from edgevid_train.evaluate.subjects import is_checkpoint, open_subject
 from edgevid_train.marks import Seen, refuse_trained, seen_among
-from edgevid_train.negatives import whole_negatives
+from edgevid_train.negatives import refuse_actions, whole_negatives
 from edgevid_train.reporter import Reporter
 
 
@@ -124,20 +123,12 @@ def prepare(
         refuse_trained(records, marks, model, str(data), "a rule is fitted to")
     quiet = whole_negatives(negatives)
     files = tuple(record.file for record in quiet)
-    _refuse_actions(files, records)
+    refuse_actions(files, records)
     if unseen:
         refuse_trained(quiet, marks, model, "the negatives", "a rule is fitted to")
     plans = plan_streams(records, files, settings)
     seen, negatives_seen = seen_among(records, marks), seen_among(quiet, marks)
     return Trial(name, network, data, settings, gate, plans, files, seen, negatives_seen)
-
-
-def _refuse_actions(negatives: Sequence[Path], records: Sequence[ClipRecord]) -> None:
-    """Raises InputError where an action happens in a negative: each right event in it would be a false alarm."""
-    acted = {os.path.realpath(r.file): r.labels[0] for r in records if set(r.labels) - {BACKGROUND}}
-    for file in negatives:
-        if label := acted.get(os.path.realpath(file)):
-            raise InputError(f"--negatives {file}: it is one of the clips, {label}")
 
 
 def _open(model: str, threads: int) -> tuple[str, StreamModel | ClipModel]:

@@ -16,6 +16,7 @@ from edgevid_train.checkpoint import (
     Kind,
     beginning_of,
     kept_part,
+    labels_of_checkpoint,
     load_fitting,
     read_info,
 )
@@ -112,9 +113,12 @@ def begin_from(setting: Setting, network: nn.Module, kind: Kind) -> None:
     folder = None if setting.init is None else beginning_of(setting.init, kind)
     if folder is None:
         return
-    taken, fresh = load_fitting(kept_part(network), folder / WEIGHTS)
+    known = labels_of_checkpoint(folder)
+    taken, fresh = load_fitting(kept_part(network), folder / WEIGHTS, known, setting.labels)
     others = f"; {len(fresh)} begin anew, {fresh[0]} for one" if fresh else ""
-    setting.report.say(f"{kind}: {taken} tensors from {folder}{others}")
+    unknown = [label for label in setting.labels if known and label not in known]
+    answers = f"; it does not know {', '.join(unknown)}, whose answers begin anew" if unknown else ""
+    setting.report.say(f"{kind}: {taken} tensors from {folder}{others}{answers}")
 
 
 def job_for(

@@ -72,8 +72,9 @@ def show(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         return
     metric = NAMES[rows[0]["metric"]]
     keys = list(rows[0]["values"])
-    columns = ("", *_short(keys), metric, "95%", "seeds differ by", "macro F1", "clips")
-    table = Table(*(Column(name, no_wrap=True) for name in columns), box=SIMPLE_HEAD, pad_edge=False)
+    values = (Column(name, overflow="fold") for name in _short(keys))
+    figures = (Column(name, no_wrap=True) for name in (metric, "95%", "seeds differ by", "macro F1", "clips"))
+    table = Table(Column("", no_wrap=True), *values, *figures, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         mean = "" if row["mean"] is None else f"{row['mean']:.3f}"
         interval = "" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
