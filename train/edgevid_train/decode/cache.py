@@ -13,6 +13,7 @@ from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode.clip import DecodedClip, DecodeError, Span, clip_frames, decode_clip
 from edgevid_train.decode.disk import DiskClips
 from edgevid_train.decode.store import IndexStore
+from edgevid_train.decode.turns import Turns
 from edgevid_train.storage import LostError, is_one_file
 
 
@@ -43,7 +44,7 @@ class ClipCache:
         self._lock = threading.Lock()
         self._clips: OrderedDict[ClipRecord, DecodedClip] = OrderedDict()
         self._errors: dict[ClipRecord, str] = {}
-        self._busy: dict[ClipRecord, threading.Event] = {}
+        self._turns = Turns()
         self._proven: dict[Path, set[tuple[int, int]]] = {}
 
     def known_times_s(self, record: ClipRecord) -> NDArray[np.float64] | None:
@@ -72,28 +73,19 @@ class ClipCache:
 
     def get(self, record: ClipRecord) -> DecodedClip:
         """The decoded clip; the arrays are shared and not to be written to. Raises DecodeError as `decode_clip`."""
-        while True:
+        with self._turns.turn(record):
             with self._lock:
                 if record in self._clips:
                     self._clips.move_to_end(record)
                     return self._clips[record]
                 if record in self._errors:
                     raise DecodeError(self._errors[record])
-                other = self._busy.get(record)
-                if other is None:
-                    self._busy[record] = done = threading.Event()
-                    break
-            other.wait()
-        try:
-            return self._find(record)
-        except DecodeError as error:
-            with self._lock:
-                self._errors[record] = str(error)
-            raise
-        finally:
-            with self._lock:
-                del self._busy[record]
-            done.set()
+            try:
+                return self._find(record)
+            except DecodeError as error:
+                with self._lock:
+                    self._errors[record] = str(error)
+                raise
 
     def keep(self, clip: DecodedClip) -> None:
         """Remember a clip that was decoded here or elsewhere, while there is room."""

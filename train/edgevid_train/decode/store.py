@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from edgevid_train.decode.index import FrameIndex, read_index
+from edgevid_train.decode.turns import Turns
 from edgevid_train.storage import BoundedArrays, BoundedFolder, absolute, cache_folder, stamp_of
 
 MAX_BYTES = 256 << 20
@@ -32,7 +33,7 @@ class IndexStore:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Path, tuple[str, FrameIndex]] = OrderedDict()
         self._kept_bytes = 0
-        self._busy: dict[Path, threading.Event] = {}
+        self._turns = Turns()
 
     @property
     def unwritable(self) -> str | None:
@@ -41,23 +42,13 @@ class IndexStore:
     def get(self, file: Path) -> FrameIndex:
         """The index of a file as it is now. Raises InputError as `read_index`."""
         stamp = _stamp(file)
-        while True:
+        with self._turns.turn(file):
             with self._lock:
                 kept = self._kept.get(file)
                 if kept is not None and kept[0] == stamp:
                     self._kept.move_to_end(file)
                     return kept[1]
-                other = self._busy.get(file)
-                if other is None:
-                    self._busy[file] = done = threading.Event()
-                    break
-            other.wait()
-        try:
             return self._find(file, stamp)
-        finally:
-            with self._lock:
-                del self._busy[file]
-            done.set()
 
     def mark_decoded(self, file: Path, spans: list[slice]) -> None:
         """Remember that these frames of a file were decoded. Raises InputError as `read_index`."""
