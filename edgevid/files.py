@@ -250,3 +250,16 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: object) -> None:
     """Write `data` as indented JSON, in ASCII, through a temporary name. Raises InputError when that is impossible."""
     write_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def take_lock(file: int, *, shared: bool = False) -> OSError | None:
+    """Lock an open file, by its descriptor, until it is closed. Returns why it cannot be locked, if it cannot."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return OSError(errno.ENOSYS, "not on this system")
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        return error
+    return None

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from edgevid.errors import InputError
 from edgevid.events import Event
-from edgevid.files import exists, passes_on
+from edgevid.files import exists, passes_on, take_lock
 from edgevid.notice import Notice
 from edgevid.sinks.contract import View
 
@@ -33,20 +33,6 @@ def _is_told(line: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(told, dict) and "schema" in told
-
-
-def _hold(file: TextIO) -> None:
-    """As long as it is open, for this run alone, where the system can say so."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BlockingIOError(errno.EAGAIN, "another run is writing it") from None
-    except OSError:  # a file system without locks
-        return
 
 
 class JsonLines:
@@ -72,7 +58,9 @@ class JsonLines:
             file = path.open("w" if passes_on(path) else "a", encoding="utf-8", newline="\n")
             if file.mode == "a":
                 try:
-                    _hold(file)
+                    # Where the system, or the file's, knows no locks, it is written all the same
+                    if isinstance(take_lock(file.fileno()), BlockingIOError):
+                        raise BlockingIOError(errno.EAGAIN, "another run is writing it")
                     file.truncate(0)
                 except BaseException:
                     file.close()

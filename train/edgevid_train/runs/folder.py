@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgevid.errors import InputError
-from edgevid.files import check_output
+from edgevid.files import check_output, take_lock
 from edgevid_train.loop import processes
 from edgevid_train.loop.interrupt import StoppedError
 from edgevid_train.storage import LostError
@@ -96,26 +96,13 @@ def _taken(out: Path) -> tuple[int, OSError | None]:
     while True:
         out.mkdir(parents=True, exist_ok=True)
         file = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        refusal = _take(file)
+        refusal = take_lock(file)
         try:
             if refusal is not None or os.path.samestat(os.fstat(file), (out / LOCK).stat()):
                 return file, refusal
         except FileNotFoundError:
             pass
         os.close(file)  # whoever held it removed it as we opened it
-
-
-def _take(file: int, *, shared: bool = False) -> OSError | None:
-    """Why it cannot be locked, if it cannot."""
-    try:
-        import fcntl
-    except ImportError:
-        return OSError(errno.ENOSYS, "not on this system")
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError as error:
-        return error
-    return None
 
 
 def _look_around(folder: Path) -> None:
@@ -130,7 +117,7 @@ def _look_around(folder: Path) -> None:
         except OSError:
             continue
         try:
-            refusal = _take(file, shared=True)
+            refusal = take_lock(file, shared=True)
             if refusal is not None and refusal.errno in _TAKEN:
                 raise _refused(path.parent, file)
         finally:
