@@ -54,7 +54,7 @@ def read_clips_csv(path: Path, group: str | None = None) -> list[ClipRecord]:
 def _check_columns(row: Row, group: str | None) -> None:
     """Other columns are ignored, but not one that is nearly right."""
     known = {"file", "label", "labels", *OPTIONAL, *([group] if group else [])}
-    for column in row.values.keys() - known:
+    for column in (name for name in row.values if name not in known):
         meant = _NEARLY.get(column.strip().lower(), column.strip().lower())
         if meant in known and not row.has(meant):
             raise InputError(f"{row.where}: there is a column {shown(column)}; is {meant!r} meant? Rename one of them")
