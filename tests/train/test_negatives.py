@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from tiny_models import coloured_frames
-from tiny_run import distill
+from tiny_run import distill, write_clips
 from videos import write_video
 
 from edgevid.errors import InputError
@@ -106,6 +106,19 @@ def test_training_takes_them_in_and_every_fold_leaves_its_share_out(
     assert "15 clips, 6 pieces of negative video, to train on, 0 held out" in ran.out
     trained_on = Known(load_student(whole).info.split.trained_on)
     assert all(video in trained_on for video in videos)
+
+
+def test_one_action_is_told_apart_from_video_without_it(recipe: Path, quiet: Path, tmp_path: Path) -> None:
+    data = write_clips(tmp_path / "data", ["left"] * 9)
+    args = ("--recipe", recipe, "--data", data, "--out", tmp_path / "run", *ALONE)
+    ran = distill(*args)
+    assert ran.status == 2
+    assert "all 9 clips are 'left'. Video in which it does not happen is the other one: --negatives" in ran.err
+    for split in (("--cv", 2), ("--all",), ()):
+        ran = distill(*args, "--negatives", quiet, "--force", *split)
+        assert ran.status == 0, ran.err
+    assert "label 'other': no clip held out, so it is not measured" in ran.out
+    assert load_student(tmp_path / "run").labels == ("left", "other")
 
 
 @pytest.mark.parametrize(("what", "said"), [("nowhere", "no such file or folder"), ("EMPTY", "no videos in it")])

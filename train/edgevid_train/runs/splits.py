@@ -64,9 +64,13 @@ def splits_of(
     extra: Sequence[ClipRecord],
     negatives: Sequence[ClipRecord],
 ) -> list[RunSplit]:
-    """Every split to train on: extra clips and negatives are only ever trained on."""
+    """Every split to train on: extra clips and negatives are only ever trained on.
+
+    Raises:
+        InputError: fewer than two labels among all of them, or fewer groups than are needed.
+    """
     if request.data is not None:
-        check_labels(records)
+        check_labels([*records, *extra, *negatives])
     seed = recipe.data.split_seed
     among = request.cv or request.folds
     left_out = deal(negatives, among, seed) if among else [set()]

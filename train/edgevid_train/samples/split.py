@@ -45,8 +45,12 @@ def check_labels(records: Collection[ClipRecord]) -> None:
     """Raises InputError when there is nothing to tell apart."""
     labels = set(_label_counts(records))
     if len(labels) < 2:
-        all_ = f"all {len(records)} clips are {labels.pop()!r}" if labels else "there is no clip"
-        raise InputError(f"at least two labels are needed; {all_}")
+        if not labels:
+            raise InputError("at least two labels are needed; there is no clip")
+        raise InputError(
+            f"at least two labels are needed; all {len(records)} clips are {labels.pop()!r}. "
+            "Video in which it does not happen is the other one: --negatives"
+        )
 
 
 def grouped_folds(records: Sequence[ClipRecord], k: int, seed: int) -> list[Split]:
@@ -56,9 +60,8 @@ def grouped_folds(records: Sequence[ClipRecord], k: int, seed: int) -> list[Spli
     which its labels are rarest. The same records, k and seed give the same folds.
 
     Raises:
-        InputError: fewer than two labels, or fewer groups than folds.
+        InputError: fewer groups than folds.
     """
-    check_labels(records)
     groups: dict[str, list[ClipRecord]] = defaultdict(list)
     for record in records:
         groups[record.group].append(record)
@@ -94,9 +97,8 @@ def holdout(records: Sequence[ClipRecord], k: int, seed: int) -> Split:
     The data's own split holds out `val`, and `test` where there is no `val`; a clip without a split trains.
 
     Raises:
-        InputError: fewer than two labels, fewer groups than folds, or a split without training clips.
+        InputError: all are of one group, or the data's own split has no training clips.
     """
-    check_labels(records)
     own = "val" if any(record.split == "val" for record in records) else "test"
     val = tuple(record for record in records if record.split == own)
     if val:
