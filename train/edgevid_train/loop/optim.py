@@ -57,16 +57,36 @@ class OptimConfig(BaseModel):
             raise ValueError(f"drops must be rising epochs between 0 and {self.epochs}")
         return self
 
+    def _idle(self, *names: str, instead: str) -> Self:
+        """Refuses what would change nothing here."""
+        for name in names:
+            if getattr(self, name) != OptimConfig.model_fields[name].default:
+                raise ValueError(f"{name} changes nothing here: {instead}")
+        return self
+
 
 class PretrainOptimConfig(OptimConfig):
-    """As `OptimConfig`; the weights themselves are saved."""
+    """As `OptimConfig`; the weights themselves are saved, and there is no `extra_share`."""
 
     ema: float = Field(default=0.0, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _no_extra(self) -> Self:
+        return self._idle("extra_share", instead="all video is --data")
+
 
 class MemoryOptimConfig(OptimConfig):
-    """As `OptimConfig`, for the memory's lesson, whose epochs are short; `MemoryConfig.streams` is an epoch."""
+    """As `OptimConfig`, for the memory's lesson, whose epochs are short and have `MemoryConfig.streams` each.
+
+    It has no backbone, so no rate of one, and no `epoch_clips`.
+    """
 
     epochs: int = Field(default=4, gt=0)
     ema: float = Field(default=0.98, ge=0, lt=1)
     extra_share: float | None = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _memory_alone(self) -> Self:
+        return self._idle(
+            "backbone_lr", "layer_decay", "epoch_clips", instead="the memory alone learns, memory.streams an epoch"
+        )
