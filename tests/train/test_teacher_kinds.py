@@ -80,7 +80,7 @@ def _seed() -> None:
 @pytest.fixture(scope="module", params=list(TEACHERS))
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BuiltTeacher:
     """One of each kind for five labels, which its weights have never seen. Tests may train it."""
-    if request.param in ("i3d", "slowfast", "x3d"):
+    if TEACHERS[request.param].library == "pytorchvideo":
         pytest.importorskip("pytorchvideo", reason="needs the extra edgevid[pytorchvideo]")
     torch.manual_seed(0)
     config = tiny_config(request.param, tmp_path_factory.mktemp(request.param))
@@ -189,6 +189,27 @@ def test_a_file_in_pytorchvideo_s_form_is_read_and_a_damaged_or_foreign_one_refu
         build_teacher(from_file(config, tmp_path / "nowhere"), 2)
 
 
+def test_x3d_s_stages_under_our_head_begin_from_its_file(tmp_path: Path) -> None:
+    pytest.importorskip("pytorchvideo", reason="needs the extra edgevid[pytorchvideo]")
+    state = build_teacher(tiny_config("x3d", tmp_path), 400).network.state_dict()
+    torch.save({"model_state": state, "cfg": "text"}, tmp_path / "X3D_S.pyth")
+    config = tiny_config("x3d-looking", tmp_path, input=InputSpec(height=32, width=48))  # any rectangle
+    loaded = build_teacher(from_file(config, tmp_path / "X3D_S.pyth"), 2).eval()
+    own = loaded.state_dict()
+    name = "res_blocks.0.branch2.conv_a.weight"
+    assert torch.equal(own[f"stages.2.inner.{name}"], state[f"blocks.3.{name}"])
+    frames = clips(2, config)
+    with torch.inference_mode():
+        places = loaded(frames).places
+        moved = loaded(frames.roll(1, 1)).places
+    assert places is not None
+    assert places.shape == (2, FRAMES, 4, 2)
+    assert moved is not None
+    assert not torch.allclose(moved, places.roll(1, 1))
+    with pytest.raises(InputError, match="x3d has 4 stages; 5 were asked for"):
+        build_teacher(config.model_copy(update={"stages": 5}), 2)
+
+
 def from_file(config: TeacherConfig, file: Path) -> TeacherConfig:
     return config.model_copy(update={"weights": str(file)})
 
@@ -274,7 +295,7 @@ def test_an_input_that_a_network_cannot_take_is_refused(kind: str, changes: dict
 @pytest.mark.parametrize("kind", list(TEACHERS))
 def test_the_table_s_figures_are_those_of_the_network(kind: str) -> None:
     row = TEACHERS[kind]
-    if row.published is not None and row.published.library == "pytorchvideo":
+    if row.library == "pytorchvideo":
         pytest.importorskip("pytorchvideo", reason="needs the extra edgevid[pytorchvideo]")
     parameters, gflops = measured(kind)
     assert parameters == row.parameters

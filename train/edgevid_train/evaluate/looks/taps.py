@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from edgevid_train.evaluate.looks.activation import Tap
 from edgevid_train.models.student import Student
-from edgevid_train.models.teachers.frames import FrameTeacher, ShiftTeacher
+from edgevid_train.models.teachers.frames import FrameTeacher, LookingTeacher
 from edgevid_train.models.teachers.published import PublishedTeacher
 from edgevid_train.models.teachers.tokens import TokenGrid
 
@@ -36,7 +36,7 @@ def student_taps(student: Student) -> list[Tap]:
 
 def teacher_taps(teacher: nn.Module) -> list[Tap]:
     """Of any teacher but an ensemble, whose members have taps of their own."""
-    if isinstance(teacher, ShiftTeacher):
+    if isinstance(teacher, LookingTeacher):
         stages = {teacher.finer, teacher.middle, len(teacher.stages) - 1}
         return [Tap(teacher.stages[stage], False, _frame_by_frame) for stage in sorted(stages)]
     if isinstance(teacher, FrameTeacher):

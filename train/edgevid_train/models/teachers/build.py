@@ -1,17 +1,26 @@
 """A teacher: a network too large for a device, which sees an action from its beginning to its end before it answers."""
 
+from collections.abc import Callable
+
 from edgevid.errors import InputError
 from edgevid_train.models.teachers.config import Teacher, TeacherConfig, TeacherOutputs
-from edgevid_train.models.teachers.frames import InflatedTeacher, RecurrentTeacher, ShiftTeacher
+from edgevid_train.models.teachers.frames import (
+    InflatedTeacher,
+    LookingTeacher,
+    RecurrentTeacher,
+    ShiftTeacher,
+    X3DLookingTeacher,
+)
 from edgevid_train.models.teachers.published import PublishedTeacher
 
 __all__ = ["BuiltTeacher", "Teacher", "TeacherConfig", "TeacherOutputs", "build_teacher"]
 
-BuiltTeacher = ShiftTeacher | RecurrentTeacher | InflatedTeacher | PublishedTeacher
-_OWN: dict[str, type[ShiftTeacher | RecurrentTeacher | InflatedTeacher]] = {
+BuiltTeacher = LookingTeacher | RecurrentTeacher | InflatedTeacher | PublishedTeacher
+_OWN: dict[str, Callable[[TeacherConfig, int], BuiltTeacher]] = {
     "tsm": ShiftTeacher,
     "cnn-lstm": RecurrentTeacher,
     "inflated": InflatedTeacher,
+    "x3d-looking": X3DLookingTeacher,
 }
 
 

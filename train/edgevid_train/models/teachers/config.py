@@ -19,12 +19,13 @@ class TeacherConfig(BaseModel):
     """`kind`: one of `edgevid models list --teachers`, or `ensemble`.
 
     `weights`: of what edgevid builds on a timm backbone (`tsm`, `cnn-lstm`, `inflated`) see `build_backbone`; of
-    transformers a local folder or a hub id of a checkpoint; of torchvision and pytorchvideo `hub` (those of the table),
-    a file or a folder; and `none` for random ones. With `none` and `kind` `videomae`, `videomae` says the size.
+    transformers a local folder or a hub id of a checkpoint; of torchvision and pytorchvideo (`x3d-looking` too) `hub`
+    (those of the table), a file or a folder; and `none` for random ones. With `none` and `kind` `videomae`, `videomae`
+    says the size.
 
     `input`, `frames`: what the kind was trained with, unless the recipe says otherwise. `rate_hz`: likewise, but for
     random weights; 0, that of all others, spreads the frames evenly over the action (see `look_times`).
-    `frozen`: on a timm backbone, stages that keep their weights (see `StudentConfig`). `inflate`: see `inflate`.
+    `frozen`: of what edgevid builds, stages that keep their weights (see `StudentConfig`). `inflate`: see `inflate`.
     `members`: of an `ensemble`, runs or checkpoints of finished teachers that take the same frames; of a
     cross-validated run each fold takes its own.
     """
@@ -50,9 +51,11 @@ class TeacherConfig(BaseModel):
     @classmethod
     def _as_trained(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("kind") in TEACHERS:
-            takes = TEACHERS[values["kind"]].takes
+            row = TEACHERS[values["kind"]]
+            takes = row.takes
             rate_hz = 0.0 if values.get("weights") == "none" else takes.rate_hz or 0.0
-            values = {"input": takes.input, "frames": takes.frames, "rate_hz": rate_hz, **values}
+            trained = {"input": takes.input, "frames": takes.frames, "rate_hz": rate_hz, "stages": row.stages}
+            values = trained | values
         return values
 
     @field_validator("kind")
@@ -73,7 +76,7 @@ class TeacherConfig(BaseModel):
     def weights_from(self) -> str:
         """For people: where its weights come from before training."""
         row = TEACHERS.get(self.kind)
-        if row is None or row.published is None:
+        if row is None or row.library == "timm":
             return self.backbone
         return row.source if self.weights in ("auto", "hub") else self.weights
 
@@ -83,9 +86,9 @@ class TeacherConfig(BaseModel):
             few = f"an ensemble has at least two members, not {len(self.members)}"
             return few if len(self.members) < 2 else None
         row = TEACHERS[self.kind]
-        if row.published is None:
+        if row.library == "timm":
             return None
-        if row.published.library != "transformers":
+        if row.library != "transformers":
             packaged = f"weights of a {self.kind} teacher are hub, a file, a folder or none, not 'package'"
             return packaged if self.weights == "package" else None
         if self.weights in ("auto", "package", "hub"):

@@ -1,14 +1,15 @@
-"""Teachers that edgevid builds on a timm backbone: shifted, inflated, or read frame by frame by an LSTM."""
+"""Teachers that edgevid builds on others' stages: shifted, inflated, convolved over time, or read by an LSTM."""
 
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from edgevid_train.models.backbones import add_shifts, build_backbone
+from edgevid_train.models.backbones import Backbone, add_shifts, build_backbone
 from edgevid_train.models.heads import Eye
 from edgevid_train.models.teachers.config import TeacherConfig, TeacherOutputs
 from edgevid_train.models.teachers.inflate import inflate
+from edgevid_train.models.teachers.x3d import x3d_backbone
 from edgevid_train.models.temporal import BothWaysShift, Carry
 
 
@@ -23,7 +24,7 @@ class FrameTeacher(nn.Module):
         self.config = config
         self.feature_size = config.size
         self.carry = Carry()
-        backbone = build_backbone(config.backbone, config.stages, config.weights)
+        backbone = self._backbone(config)
         self.channels = backbone.channels
         self.stem, self.stages = backbone.stem, backbone.stages
         self.frozen_parts = (self.stem, *self.stages[: config.frozen]) if config.frozen else ()
@@ -31,6 +32,9 @@ class FrameTeacher(nn.Module):
             part.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    def _backbone(self, config: TeacherConfig) -> Backbone:
+        return build_backbone(config.backbone, config.stages, config.weights)
 
     def train(self, mode: bool = True) -> Self:
         """As torch's, but frozen stages keep their batch statistics."""
@@ -51,16 +55,17 @@ class FrameTeacher(nn.Module):
         return maps
 
 
-class ShiftTeacher(FrameTeacher):
-    """Temporal shift both ways (Lin et al. 2019, TSM), then convolutions over time with the whole clip in view."""
+class LookingTeacher(FrameTeacher):
+    """Looks where in each frame something is (`Eye`), then convolutions over time with the whole clip in view.
 
-    def __init__(self, config: TeacherConfig, labels: int) -> None:
+    `middle`, `finer`: the stages of the look half-way: the one that is read, and the one with the finer map of 1/8
+    where a fingertip still has a place. Another look is at the last.
+    """
+
+    def __init__(self, config: TeacherConfig, labels: int, middle: int, finer: int) -> None:
         super().__init__(config)
-        add_shifts(self.stages[config.frozen :], lambda channels: BothWaysShift(self.carry, channels))
-        size = config.size
-        # One look half-way, with the finer map of 1/8 where a fingertip still has a place, and one at the end.
-        self.middle, self.finer = max(0, config.stages - 3), max(0, config.stages - 5)
-        channels = self.channels
+        size, channels = config.size, self.channels
+        self.middle, self.finer = middle, finer
         self.look_middle = Eye(channels[self.middle], channels[self.finer], config.points, size)
         self.look = Eye(channels[-1], 0, config.points, size)
         self.over_time = nn.Sequential(
@@ -83,6 +88,27 @@ class ShiftTeacher(FrameTeacher):
         seen = seen.reshape(-1, count, 2 * self.feature_size).transpose(1, 2)
         features = torch.relu(self.read(self.dropout(self.over_time(seen).flatten(1))))
         return TeacherOutputs(self.decide(self.dropout(features)), features, places.reshape(*frames.shape[:2], -1, 2))
+
+
+class ShiftTeacher(LookingTeacher):
+    """Temporal shift both ways (Lin et al. 2019, TSM)."""
+
+    def __init__(self, config: TeacherConfig, labels: int) -> None:
+        super().__init__(config, labels, max(0, config.stages - 3), max(0, config.stages - 5))
+        add_shifts(self.stages[config.frozen :], lambda channels: BothWaysShift(self.carry, channels))
+
+
+class X3DLookingTeacher(LookingTeacher):
+    """The stages of X3D (Feichtenhofer 2020), which convolve over time, under the head of the shifted ones.
+
+    X3D's own averages over places and times, and is slow to learn a movement's form from few clips.
+    """
+
+    def __init__(self, config: TeacherConfig, labels: int) -> None:
+        super().__init__(config, labels, max(0, config.stages - 2), max(0, config.stages - 3))
+
+    def _backbone(self, config: TeacherConfig) -> Backbone:
+        return x3d_backbone(config, self.carry)
 
 
 class RecurrentTeacher(FrameTeacher):

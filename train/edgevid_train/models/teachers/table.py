@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Triple = tuple[float, float, float]
-Library = Literal["transformers", "torchvision", "pytorchvideo"]
+Library = Literal["timm", "transformers", "torchvision", "pytorchvideo"]
 
 IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 KINETICS: tuple[Triple, Triple] = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
@@ -67,6 +67,7 @@ class TeacherKind:
     """One row of the table.
 
     `source`: hub id, torchvision's name or address of its weights. `published`: None of edgevid's own networks.
+    `backbone`, `stages`: of edgevid's own, who builds their backbone, and how many stages of it they read.
     """
 
     network: str
@@ -76,6 +77,12 @@ class TeacherKind:
     parameters: int
     gflops: float
     published: Published | None = None
+    backbone: Library = "timm"
+    stages: int = 7
+
+    @property
+    def library(self) -> Library:
+        return self.backbone if self.published is None else self.published.library
 
 
 def _transformers(kind: str, normal: tuple[Triple, Triple], *head: str, idle: str | None = None) -> Published:
@@ -193,6 +200,16 @@ TEACHERS = {
         1.96,
         Published("pytorchvideo", networks.x3d, FACEBOOK, networks.channels_first, ("blocks.5.proj",)),
     ),
+    "x3d-looking": TeacherKind(
+        "X3D-S stages, read as those of `tsm` are (Feichtenhofer 2020)",
+        _OWN,
+        f"{_PYTORCHVIDEO}X3D_S.pyth",
+        "Apache-2.0",
+        4283716,
+        1.21,
+        backbone="pytorchvideo",
+        stages=4,
+    ),
 }
 """By the name that `teacher.kind` takes."""
 
@@ -212,7 +229,7 @@ def rows() -> list[dict[str, Any]]:
             "height": row.takes.height,
             "width": row.takes.width,
             "rate_hz": row.takes.rate_hz,
-            "library": "timm" if row.published is None else row.published.library,
+            "library": row.library,
             "weights": row.source,
             "licence": row.licence,
         }
