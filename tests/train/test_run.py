@@ -553,3 +553,19 @@ def test_mixed_balanced_weighted_focal_training_is_resumed_exactly(
         load_file(tmp_path / name / "student" / "last" / "model.safetensors") for name in ("whole", "parts")
     )
     assert_same(whole, parts)
+
+
+def test_a_split_of_the_data_s_own_that_is_passed_over_is_said(recipe: Path, tmp_path: Path) -> None:
+    data = write_clips(tmp_path / "data", ["left", "right", "other"] * 3)
+    header, *rows = (data / "clips.csv").read_text().split()
+    rows = [f"{row},{'val' if row.endswith('scene0') else 'train'}" for row in rows]
+    (data / "clips.csv").write_text("\n".join([f"{header},split", *rows]))
+    args = ("--recipe", recipe, "--data", data, "--out", tmp_path / "out", "--force")
+    args = (*args, "--set", "distill.response=0", "--set", "distill.feature=0", "--set", "optim.epochs=1")
+    for way in (("--cv", 3), ("--all",), ("--fold", 1, "--folds", 3), ()):
+        ran = distill(*args, *way)
+        assert ran.status == 0, ran.err
+        said = " ".join(ran.out.split())
+        assert ("the data's own split" in said) == bool(way)
+        if way:
+            assert f"the data's own split, which holds out 3 clips, is passed over by {way[0]}" in said

@@ -91,7 +91,7 @@ def ready(
     indexes = IndexStore()
     negatives = read_negatives(request.negatives, indexes, report, stop)
     refuse_actions([piece.file for piece in negatives], [*records, *extra])
-    splits = splits_of(request, recipe, records, extra, negatives)
+    splits = splits_of(request, recipe, records, extra, negatives, report.say)
     check_figures_decide(request, recipe, splits)
     given = given_teachers(request, labels, splits)
     if request.teacher is not None and not recipe.needs_teacher:

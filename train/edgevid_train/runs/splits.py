@@ -7,6 +7,7 @@ from typing import NamedTuple
 from edgevid.errors import InputError
 from edgevid.manifest import BACKGROUND
 from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.annotations.reading import plural
 from edgevid_train.loop.schedule import check_held_out
 from edgevid_train.negatives import deal
 from edgevid_train.recipe import Recipe
@@ -63,16 +64,21 @@ def splits_of(
     records: Sequence[ClipRecord],
     extra: Sequence[ClipRecord],
     negatives: Sequence[ClipRecord],
+    say: Callable[[str], None],
 ) -> list[RunSplit]:
     """Every split to train on: extra clips and negatives are only ever trained on.
 
     Raises:
         InputError: fewer than two labels among all of them, or fewer groups than are needed.
     """
-    if request.data is not None:
-        check_labels([*records, *extra, *negatives])
     seed = recipe.data.split_seed
     among = request.cv or request.folds
+    if request.data is not None:
+        check_labels([*records, *extra, *negatives])
+    held_out = sum(record.split in ("val", "test") for record in records)
+    if held_out and (among or request.all):
+        way = "--all" if request.all else "--cv" if request.cv else "--fold"
+        say(f"warning: the data's own split, which holds out {plural(held_out, 'clip')}, is passed over by {way}")
     left_out = deal(negatives, among, seed) if among else [set()]
     if request.all:
         chosen = [RunSplit("all clips", "", Split(tuple(records), ()))]
