@@ -518,6 +518,17 @@ def test_resume_may_be_asked_in_the_same_words_and_in_no_others(finished: Path, 
         assert f"{other[0]} is not what the run in" in ran.err
 
 
+def test_a_recipe_that_was_edited_since_is_not_resumed_by(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "run", tmp_path / "run")
+    recipe = tmp_path / "run" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("epochs = 2", "epochs = 9"))
+    ran = distill("--out", tmp_path / "run", "--resume")
+    assert ran.status == 2
+    assert f"{recipe} now has " in ran.err
+    assert "epochs = 9, the run in" in ran.err
+    assert ran.err.count("\n") == 1
+
+
 def test_data_and_output_have_defaults(recipe: Path, clips: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     few = ("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0")

@@ -138,7 +138,7 @@ def _named_data(kind: type[Request], recipe: Recipe, asked: Mapping[str, Any]) -
 
 
 def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start[Request]:
-    """The run in `out` as it was begun. What is asked for again must be the same.
+    """The run in `out` as it was begun. What is asked for again must be the same, and its recipe as it was.
 
     Raises:
         InputError: there is no run, it is damaged, or something else is asked for now.
@@ -158,6 +158,8 @@ def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked:
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"--resume: {out / RUN} is damaged: {first_line(error)}") from None
     saved = read_resolved(out / RECIPE)
+    for learned_by in sorted(out.glob(f"**/last/{RECIPE}")):
+        check_same_recipe(saved, read_resolved(learned_by), out, f"{out / RECIPE} now")
     if recipe is not None:
         check_same_recipe(recipe, saved, out)
     check_same(request, asked, out)
@@ -184,11 +186,11 @@ def check_signed(request: RunRequest | PretrainRequest) -> None:
             )
 
 
-def check_same_recipe(recipe: Recipe, saved: Recipe, out: Path) -> None:
+def check_same_recipe(recipe: Recipe, saved: Recipe, out: Path, what: str = "the recipe") -> None:
     """Raises InputError that names the first key in which a recipe is not the one that `out` was begun with."""
     if recipe != saved:
         key, ours, theirs = _difference(recipe.model_dump(), saved.model_dump())
-        raise InputError(f"--resume: the recipe has {key} = {ours!r}, the run in {out} was begun with {theirs!r}")
+        raise InputError(f"--resume: {what} has {key} = {ours!r}, the run in {out} was begun with {theirs!r}")
 
 
 def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[str, Any, Any]:
