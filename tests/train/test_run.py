@@ -529,6 +529,27 @@ def test_a_recipe_that_was_edited_since_is_not_resumed_by(finished: Path, tmp_pa
     assert ran.err.count("\n") == 1
 
 
+def test_a_run_whose_data_was_moved_goes_on_where_it_is_now(recipe: Path, clips: Path, tmp_path: Path) -> None:
+    was, now, out = tmp_path / "was", tmp_path / "now", tmp_path / "run"
+    shutil.copytree(clips, was)
+    few = ("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0")
+    with pytest.MonkeyPatch.context() as patched:
+        interrupt_at(patched, 2)
+        assert distill("--recipe", recipe, "--data", was, "--out", out, *few).status == 130
+    was.rename(now)
+    ran = distill("--out", out, "--resume")
+    assert ran.status == 2
+    assert f"--resume: {was} is gone; say where it is now: --data PLACE" in ran.err
+    ran = distill("--out", out, "--resume", "--data", write_clips(tmp_path / "other", ["left", "right", "other"] * 3))
+    assert ran.status == 2
+    assert "the clips are not those that the run" in ran.err
+    for again in (("--data", now), ()):  # it remembers
+        ran = distill("--out", out, "--resume", *again)
+        assert ran.status == 0, ran.err
+    ran = distill("--out", out, "--resume", "--data", clips)
+    assert "--data is not what the run in" in ran.err  # the place is known: another one is a mistake
+
+
 def test_data_and_output_have_defaults(recipe: Path, clips: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     few = ("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0")

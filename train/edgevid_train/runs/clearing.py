@@ -38,6 +38,11 @@ def begin(request: RunRequest | PretrainRequest, recipe: Recipe, out: Path) -> N
     """
     clear(out)
     write_text(out / RECIPE, recipe.to_toml())
+    keep_request(request, out)
+
+
+def keep_request(request: RunRequest | PretrainRequest, out: Path) -> None:
+    """Raises InputError when it cannot be written."""
     write_text(out / RUN, request.model_dump_json(indent=2) + "\n")
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edgevid.errors import InputError, first_fault, first_line
 from edgevid_train.annotations import ReadOptions
 from edgevid_train.recipe import Recipe, read_resolved
-from edgevid_train.storage import absolute, is_signed, named, shown
+from edgevid_train.storage import absolute, address_of, is_signed, named, shown
 
 RUN, RECIPE = "run.json", "recipe.toml"
 READING = ("format", "target", "classes", "min_clip_s", "max_clip_s")
@@ -140,6 +140,8 @@ def _named_data(kind: type[Request], recipe: Recipe, asked: Mapping[str, Any]) -
 def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked: Mapping[str, Any]) -> Start[Request]:
     """The run in `out` as it was begun. What is asked for again must be the same, and its recipe as it was.
 
+    Data that is gone from where it was may be given anew.
+
     Raises:
         InputError: there is no run, it is damaged, or something else is asked for now.
     """
@@ -162,9 +164,29 @@ def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked:
         check_same_recipe(saved, read_resolved(learned_by), out, f"{out / RECIPE} now")
     if recipe is not None:
         check_same_recipe(recipe, saved, out)
+    if isinstance(request, RunRequest):
+        request = _followed(request, asked)
     check_same(request, asked, out)
     check_signed(request)
     return Start(request, saved, out, resume=True)
+
+
+def _followed(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
+    """With the places that are given now, where its own are gone; that the clips are the same is seen from their names.
+
+    Raises:
+        InputError: the data is gone, and nobody says where to.
+    """
+    moved: dict[str, Any] = {}
+    for name in ("data", "extra", "negatives"):
+        then, now = getattr(request, name), asked.get(name)
+        places = then if isinstance(then, tuple) else (then,)
+        gone = [place for place in places if place is not None and address_of(place) is None and not place.exists()]
+        if gone and not now:
+            raise InputError(f"--resume: {gone[0]} is gone; say where it is now: --{name} PLACE")
+        if gone and now and (name == "data" or len(now) == len(places)):
+            moved[name] = now
+    return request.model_copy(update=moved)
 
 
 def check_same(request: RunRequest | PretrainRequest, asked: Mapping[str, Any], out: Path) -> None:

@@ -29,7 +29,7 @@ from edgevid_train.loop.devices import Device
 from edgevid_train.models.teachers.build import Teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.runs.clearing import begin
+from edgevid_train.runs.clearing import begin, keep_request
 from edgevid_train.runs.folder import resumable, run_folder
 from edgevid_train.runs.given import seen_before
 from edgevid_train.runs.kept_splits import keep_splits
@@ -80,6 +80,8 @@ def _train_folds(
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, spans, found.indexes, disk)
         lengths = usable_clips(everything, cache, recipe, out, report, stop)
         keep_splits(out, found.splits, lengths, resume=start.resume)
+        if processes.leads() and start.resume:
+            keep_request(request, out)  # its data may have been moved
         if disk is not None and disk.unwritable is not None:
             report.say(f"warning: decoded clips are not kept on disk: {disk.unwritable}")
         seen = seen_before(request, recipe)
