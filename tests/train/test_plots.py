@@ -32,3 +32,12 @@ def test_a_confusion_of_many_labels_is_no_larger_than_one_of_sixty(tmp_path: Pat
     draw_confusion([f"label {i}" for i in range(labels)], np.eye(labels, dtype=np.int64), tmp_path / "c.png")
     height, width, _ = cv2.imread(str(tmp_path / "c.png")).shape
     assert max(height, width) < 6000
+
+
+@pytest.mark.parametrize("labels", [2, 7, 60])
+def test_long_names_are_not_cut_at_the_picture_s_edge(tmp_path: Path, labels: int) -> None:
+    names = [f"putting something similar to other things that are already on the table {i}" for i in range(labels)]
+    draw_confusion(names, np.eye(labels, dtype=np.int64), tmp_path / "c.png")
+    picture = cv2.imread(str(tmp_path / "c.png"))
+    for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+        assert (edge == 255).all()

@@ -23,6 +23,8 @@ _DPI = 192
 """Twice what a page shows, for screens of twice the density."""
 MOST_NAMED = 60
 """Labels whose names can still be read."""
+LONGEST = 48
+"""Letters of a name."""
 
 # A label in letters that the font has not is drawn as boxes; the page beside it has the letters.
 warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
@@ -53,20 +55,27 @@ def draw_confusion(names: Sequence[str], counts: NDArray[np.int64], path: Path) 
     shown = counts[np.ix_(rows, columns)]
     share = shown / np.maximum(1, shown.sum(axis=1, keepdims=True))
     named = len(columns) <= MOST_NAMED
-    size = (2.2 + 0.42 * len(columns), 1.8 + 0.42 * len(rows)) if named else (10, 10)
+    across, down = ([_short(plain(names[i])) for i in those] for those in (columns, rows))
+    beside = 0.08 * max(map(len, [*across, *down]), default=0)  # inches that names take
+    size = (1.4 + beside + 0.42 * len(columns), 1.1 + beside + 0.42 * len(rows)) if named else (10, 10)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, alpha=np.where(shown > 0, 1.0, 0.04) if named else None)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if named:
-        across, down = [plain(names[i]) for i in columns], [plain(names[i]) for i in rows]
         axes.set_xticks(range(len(columns)), across, rotation=60, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(rows)), down)
         for (y, x), count in np.ndenumerate(shown):
             if count:
                 axes.text(x, y, str(count), ha="center", va="center", color="white" if share[y, x] > 0.5 else "black")
     figure.savefig(path, dpi=_DPI, format="png")
+
+
+def _short(name: str) -> str:
+    """Both ends of a long name: what sets labels apart stands at either."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
 
 
 def draw_reliability(bins: Sequence[Mapping[str, float]], path: Path) -> None:
