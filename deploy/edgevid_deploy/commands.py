@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from edgevid.commands.options import Force, Json, Threads
+
 if TYPE_CHECKING:
     from edgevid_deploy.cascade import CascadeCheck
     from edgevid_deploy.drift import Verification
     from edgevid_deploy.verify import Structure
-
-_JSON = typer.Option(None, help="Write what is printed to this file.", show_default=False)
-_FORCE = typer.Option(False, "--force", help="Replace files that exist.")
 
 
 def register(app: typer.Typer) -> None:
@@ -49,8 +48,8 @@ def export(
         help="A model file of the same network, whose event rule it gets: one that fit-events wrote.",
         show_default="the recipe's rule",
     ),
-    force: bool = _FORCE,
-    json: Path | None = _JSON,
+    force: Force = False,
+    json: Json = None,
 ) -> None:
     """Turn a checkpoint into the files that devices run; each is read back and checked before it gets its name."""
     from dataclasses import asdict
@@ -94,9 +93,9 @@ def verify(
         help="Largest difference allowed, as a share of the larger of 1 and the output's greatest value.",
         show_default="by how the weights are stored",
     ),
-    threads: int = typer.Option(1, min=1, max=256, help="Threads of each network."),
-    force: bool = _FORCE,
-    json: Path | None = _JSON,
+    threads: Threads = 1,
+    force: Force = False,
+    json: Json = None,
 ) -> None:
     """Compare an exported model with what it came from, on real frames, step by step, each side with its own state.
 

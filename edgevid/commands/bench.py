@@ -1,9 +1,10 @@
 """`edgevid bench`: how fast a model is on this machine."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from edgevid.commands.options import Force, Json, Threads
 
 if TYPE_CHECKING:
     from edgevid.models.bench import Bench, Latency
@@ -16,10 +17,10 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     model: str = typer.Argument(help="A bundled model's name, or a file."),
-    threads: int = typer.Option(1, min=1, max=256, help="Threads of the network."),
+    threads: Threads = 1,
     steps: int = typer.Option(300, min=1, max=1_000_000, help="Steps to measure, or clips of a clip model."),
-    json: Path | None = typer.Option(None, help="Write the figures to this file.", show_default=False),
-    force: bool = typer.Option(False, "--force", help="Replace a file that exists."),
+    json: Json = None,
+    force: Force = False,
 ) -> None:
     """Latency of the network alone, state passing included; load time and memory.
 

@@ -1,10 +1,10 @@
 """`edgevid classify`: which action a short clip shows."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgevid.commands.options import Force, Json, Threads
 from edgevid.commands.warn import warn
 from edgevid.errors import one_line
 from edgevid.models import DEFAULT_MODEL
@@ -25,9 +25,9 @@ def classify(
     files: list[str] = typer.Argument(help="Video files, each a short clip of one action.", metavar="FILE..."),
     model: str = typer.Option(DEFAULT_MODEL, help="A bundled model's name, or a file."),
     top: int = typer.Option(5, min=1, help="How many labels to show for each file."),
-    threads: int = typer.Option(1, min=1, max=256, help="Threads of the network."),
-    json: Path | None = typer.Option(None, help="Write the result to this file.", show_default=False),
-    force: bool = typer.Option(False, "--force", help="Replace a file that exists."),
+    threads: Threads = 1,
+    json: Json = None,
+    force: Force = False,
 ) -> None:
     """The most likely labels of short clips, scored as a live stream would be.
 

@@ -4,12 +4,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgevid.commands.options import Gate, Hold, Threshold
+from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.warn import warn, warned
 from edgevid.errors import one_line
@@ -37,9 +36,9 @@ def detect(
     off: Off = None,
     min_s: MinS = None,
     cooldown_s: CooldownS = None,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the network.")] = 1,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    threads: Threads = 1,
+    json: Json = None,
+    force: Force = False,
 ) -> None:
     """The actions in recorded video, each with its start and end. Every sampled frame counts.
 

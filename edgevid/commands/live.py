@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgevid.commands.options import Gate, Hold, Threshold
+from edgevid.commands.options import Force, Gate, Hold, Threads, Threshold
 from edgevid.commands.rule import CooldownS, MinS, Off, On, overridden
 from edgevid.commands.summary import summary
 from edgevid.commands.warn import warn, warned
@@ -48,10 +48,10 @@ def live(
     off: Off = None,
     min_s: MinS = None,
     cooldown_s: CooldownS = None,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the network.")] = 1,
+    threads: Threads = 1,
     metrics: Annotated[Path | None, typer.Option(help="Write frame counts, latencies and memory there.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write events and metrics there at the end.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Force = False,
 ) -> None:
     """Tell what is being done in front of a camera, while it is being done.
 

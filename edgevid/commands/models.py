@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgevid.commands.options import Force, Json
 from edgevid.commands.warn import warn
 from edgevid.models import DEFAULT_MODEL
 
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from edgevid.manifest import Manifest
     from edgevid.models.onnx import Tensors
 
-_JSON = typer.Option(None, help="Write what is printed to this file.", show_default=False)
-_FORCE = typer.Option(False, "--force", help="Replace a file that exists.")
 _TEACHERS = typer.Option(False, "--teachers", help="List the teachers that training knows instead.")
 
 
@@ -25,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(models, name="models")
 
 
-def list_models(json: Path | None = _JSON, force: bool = _FORCE, teachers: bool = _TEACHERS) -> None:
+def list_models(json: Json = None, force: Force = False, teachers: bool = _TEACHERS) -> None:
     """The models that come with edgevid; with --teachers what they can be distilled from."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -107,8 +106,8 @@ def _list_teachers(json: Path | None) -> None:
 
 def show_model(
     model: str = typer.Argument(help="A bundled model's name, or a file."),
-    json: Path | None = _JSON,
-    force: bool = _FORCE,
+    json: Json = None,
+    force: Force = False,
 ) -> None:
     """A model's manifest: what it was trained on, what was measured and how; and the tensors of its graph."""
     from rich.console import Console

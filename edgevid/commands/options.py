@@ -1,8 +1,13 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the network.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 
 Gate = Annotated[
     bool,

@@ -5,21 +5,18 @@ from typing import Annotated
 
 import typer
 
-from edgevid.commands.options import Gate, Hold, Threshold
+from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
 from edgevid_train.commands.calibrate import add_to as add_calibrate
 from edgevid_train.commands.options import (
     Classes,
     Device,
-    Force,
     Format,
     Group,
-    Json,
     LabelPattern,
     MaxClip,
     MinClip,
     Split,
     Target,
-    Threads,
     data_argument,
     read_options,
 )

@@ -5,18 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from edgevid.commands.options import Force, Json, Threads
 from edgevid_train.commands.options import (
     Classes,
-    Force,
     Format,
     Group,
-    Json,
     LabelPattern,
     MaxClip,
     MinClip,
     Split,
     Target,
-    Threads,
     data_argument,
     read_options,
 )

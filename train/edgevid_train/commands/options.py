@@ -45,9 +45,6 @@ Target = Annotated[
 ]
 MinClip = Annotated[float | None, typer.Option("--min-clip-s", min=0, help="Leave shorter clips out.")]
 MaxClip = Annotated[float | None, typer.Option("--max-clip-s", min=0, help="Leave longer clips out.")]
-Threads = Annotated[int, typer.Option(min=1, max=256, help="Threads of the network's arithmetic.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 
 
 def read_options(

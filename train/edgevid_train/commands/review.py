@@ -5,17 +5,15 @@ from typing import Annotated
 
 import typer
 
+from edgevid.commands.options import Force, Json, Threads
 from edgevid_train.commands.options import (
     Classes,
-    Force,
     Format,
     Group,
-    Json,
     LabelPattern,
     MaxClip,
     MinClip,
     Target,
-    Threads,
     data_argument,
     read_options,
 )

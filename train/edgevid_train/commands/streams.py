@@ -5,19 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgevid.commands.options import Gate, Hold, Threshold
+from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
 from edgevid_train.commands.options import (
     Classes,
-    Force,
     Format,
     Group,
-    Json,
     LabelPattern,
     MaxClip,
     MinClip,
     Split,
     Target,
-    Threads,
     data_argument,
     data_option,
     read_options,

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgevid.commands.options import Force, Json, Threads
 from edgevid_train.commands.options import (
     Classes,
     Device,
-    Force,
     Format,
     Group,
-    Json,
     LabelPattern,
     MaxClip,
     MinClip,
     Target,
-    Threads,
     data_option,
     read_options,
 )

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from edgevid.commands.options import Force
+
 
 def add_to(data_app: typer.Typer) -> None:
     """Add the `synthesize` command to the `edgevid data` group. Nothing heavy is imported before it runs."""
@@ -23,7 +25,7 @@ def add_to(data_app: typer.Typer) -> None:
         labels: Annotated[str | None, typer.Option(help="Labels that take turns: a,b,c; otherwise by lot.")] = None,
         jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that render.")] = 1,
         demo: Annotated[bool, typer.Option("--demo", help="Render the demo clip instead.")] = False,
-        force: Annotated[bool, typer.Option("--force", help="Replace what exists.")] = False,
+        force: Force = False,
     ) -> None:
         """Render labelled first-person gesture clips: the same seed gives the same clips."""
         from rich.console import Console
