@@ -46,12 +46,14 @@ def test_one_file_in_two_splits_is_a_leak_whatever_its_groups_and_its_names(tmp_
 
 def test_a_span_behind_the_end_of_its_file_has_no_length(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", numbered_frames(20), fps=10)
-    write_text(tmp_path / "clips.csv", "file,label,start_s,end_s\na.mp4,up,0.5,1\na.mp4,down,90,\n")
+    rows = ("a.mp4,up,0.5,1", "a.mp4,down,90,", "a.mp4,left,90,99", "a.mp4,right,1.5,9")
+    write_text(tmp_path / "clips.csv", "\n".join(("file,label,start_s,end_s", *rows)))
     assert stats(tmp_path, "--json", tmp_path / "stats.json").status == 0
     found = json.loads((tmp_path / "stats.json").read_text())
     assert found["labels"]["down"]["seconds"] is None
-    assert found["seconds"] == {"least": 0.5, "median": 0.5, "most": 0.5}
-    assert found["beyond"] == ["a.mp4[90:]"]
+    assert found["labels"]["left"]["seconds"] is None
+    assert found["seconds"] == {"least": 0.5, "median": 0.5, "most": 0.5}  # of the last span, too, 0.5 s are there
+    assert found["beyond"] == ["a.mp4[90:]", "a.mp4[90:99]", "a.mp4[1.5:9]"]
 
 
 def test_what_is_in_a_folder(mixed: Path, tmp_path: Path) -> None:

@@ -43,10 +43,10 @@ class Survey:
     quality: dict[str, Any] | None = None
 
     def duration_s(self, record: ClipRecord) -> float | None:
-        """Of the span; to the end of the file where it has none, if the header knows that and it is not before."""
+        """Of the span, as far as its file goes by its header; None where neither says, or nothing of it is there."""
         info = self.infos.get(record.file)
-        end_s = record.end_s if record.end_s is not None else info.duration_s if info else None
-        return None if end_s is None or end_s < record.start_s else end_s - record.start_s
+        ends = [end_s for end_s in (record.end_s, info.duration_s if info else None) if end_s is not None]
+        return min(ends) - record.start_s if ends and min(ends) >= record.start_s else None
 
     def beyond(self) -> list[str]:
         """The clips that begin or end behind the end of their file, as far as its header knows that."""
