@@ -48,7 +48,7 @@ class Structure:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Verdict:
     """What `verify` found. `cascade`: None where there is none; `structure`: None of an ONNX model."""
 
     whole: Verification
@@ -69,7 +69,7 @@ def verify(
     steps: int = 256,
     tolerance: float | None = None,
     threads: int = 1,
-) -> Findings:
+) -> Verdict:
     """Compare `package`, an ONNX model or a Core ML package, with `against`, a checkpoint or an ONNX model.
 
     First every step goes to the last exit, whatever thresholds a model has: each exit is compared at each step. Then,
@@ -100,14 +100,14 @@ def verify(
     whole = _compare_whole(model, other, against, videos, steps, tolerance)
     cascade = cascade_of(other)
     if not (isinstance(model, StreamModel) and model.manifest.conditional and cascade is not None):
-        return Findings(whole)
+        return Verdict(whole)
     frames = itertools.islice(sampled_pixels(videos, model.manifest), steps)
-    return Findings(whole, compare_cascades(model, cascade, frames, tolerance=tolerance))
+    return Verdict(whole, compare_cascades(model, cascade, frames, tolerance=tolerance))
 
 
 def _verify_package(
     package: Path, against: str | Path, videos: Sequence[str | Path], steps: int, tolerance: float | None, threads: int
-) -> Findings:
+) -> Verdict:
     """What `verify` does for a Core ML package, in the threads that torch was given; `threads` are the reference's."""
     manifest = check_package(package)
     model, other = open_package(package, manifest), _unstopped(open_reference(against, threads))
@@ -115,7 +115,7 @@ def _verify_package(
         stored = [model.precision, *([stored_precision(find_model(against))] if is_model(against) else [])]
         tolerance = max(TOLERANCES[precision] for precision in stored)
     whole = _compare_whole(model, other, against, videos, steps, tolerance)
-    return Findings(whole, structure=Structure(len(input_names(manifest)), len(output_names(manifest))))
+    return Verdict(whole, structure=Structure(len(input_names(manifest)), len(output_names(manifest))))
 
 
 def _compare_whole(

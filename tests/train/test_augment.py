@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from edgevid.manifest import InputSpec
 from edgevid.preprocess import fit
-from edgevid_train.samples.augment import AugmentConfig, Box, View, apply_view, draw_view, fitted, place_points
+from edgevid_train.samples.augment import AugmentConfig, Box, ClipView, apply_view, draw_view, fitted, place_points
 
 NOTHING = AugmentConfig(
     rotate_deg=0,
@@ -33,10 +33,10 @@ NOTHING = AugmentConfig(
 WIDE = (90, 160)
 
 
-def identity_view() -> View:
+def identity_view() -> ClipView:
     """Nothing changed."""
     matrix = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    return View(matrix, 0, np.ones(3, np.float32), 0.0, 1.0, 1.0, 0.0, 0.0)
+    return ClipView(matrix, 0, np.ones(3, np.float32), 0.0, 1.0, 1.0, 0.0, 0.0)
 
 
 def only(**strengths) -> AugmentConfig:

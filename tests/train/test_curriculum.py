@@ -13,14 +13,14 @@ from tiny_run import RECIPE, distill, interrupt_at, tiny_recipe
 from edgevid.errors import InputError
 from edgevid_train.loop.curriculum import CurriculumConfig, EasierFirst
 from edgevid_train.samples.dataset import TrainingClips
-from edgevid_train.samples.sampler import Sampler, smaller
+from edgevid_train.samples.sampler import ClipSampler, smaller
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.floats(0.1, 6), st.floats(0.1, 0.99), st.floats(0.1, 0.99))
 def test_it_begins_small_grows_evenly_and_is_over_after_its_epochs(
     clips: int, batch: int, epochs: float, length: float, size: float
 ) -> None:
-    sampler = Sampler([20] * (4 * clips), batch, seed=1, max_steps=20, lead_steps=0)
+    sampler = ClipSampler([20] * (4 * clips), batch, seed=1, max_steps=20, lead_steps=0)
     eased = EasierFirst(sampler, CurriculumConfig(epochs=epochs, length=length, size=size))
     assert eased.batches == sampler.batches
     plans = [plan for epoch in range(8) for plan in eased.epoch(epoch)]

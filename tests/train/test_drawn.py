@@ -20,7 +20,7 @@ from edgevid.errors import InputError
 from edgevid_train.checkpoint import load_student
 from edgevid_train.samples.drawn import DrawnClips, DrawnConfig
 from edgevid_train.samples.labelled_clip import steps_of
-from edgevid_train.samples.sampler import Sampler
+from edgevid_train.samples.sampler import ClipSampler
 from edgevid_train.samples.step_targets import StreamConfig
 from edgevid_train.synthetic.paths import LABELS
 from edgevid_train.synthetic.scene import render_clip
@@ -78,8 +78,8 @@ def test_backgrounds_that_cannot_be_had_are_found_first(tmp_path: Path) -> None:
 
 
 def test_every_epoch_has_clips_of_its_own_beside_the_data() -> None:
-    plain = Sampler([5] * 7, 4, 3, 9, 0, extra=2)
-    sampler = Sampler([5] * 7, 4, 3, 9, 0, extra=2, drawn=6, drawn_steps=lambda number: 2 + number % 3)
+    plain = ClipSampler([5] * 7, 4, 3, 9, 0, extra=2)
+    sampler = ClipSampler([5] * 7, 4, 3, 9, 0, extra=2, drawn=6, drawn_steps=lambda number: 2 + number % 3)
     fresh: list[int] = []
     for epoch in range(3):
         plans = sampler.epoch(epoch)
@@ -89,7 +89,7 @@ def test_every_epoch_has_clips_of_its_own_beside_the_data() -> None:
         assert sorted(i for i in drawn_now if i < 7) == sorted(i for plan in plain.epoch(epoch) for i in plan.clips)
         assert sampler.epoch(epoch) == plans
     assert fresh == list(range(18))
-    alone = Sampler([], 4, 3, 9, 0, clips=100, extra_share=0.5, drawn=6, drawn_steps=lambda _: 5)
+    alone = ClipSampler([], 4, 3, 9, 0, clips=100, extra_share=0.5, drawn=6, drawn_steps=lambda _: 5)
     assert sorted(i for plan in alone.epoch(1) for i in plan.clips) == list(range(6, 12))
     assert alone.batches == len(alone.epoch(1)) == 2
 

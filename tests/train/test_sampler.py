@@ -13,7 +13,7 @@ from tiny_run import train_stream
 from edgevid.errors import InputError
 from edgevid_train.samples.balance import kinds_of
 from edgevid_train.samples.batch import AHEAD, Batch, as_input, prefetch
-from edgevid_train.samples.sampler import BatchPlan, Sampler
+from edgevid_train.samples.sampler import BatchPlan, ClipSampler
 from edgevid_train.samples.sequence import TrainStream
 
 lengths = st.lists(st.integers(1, 100), min_size=1, max_size=80)
@@ -23,7 +23,7 @@ lengths = st.lists(st.integers(1, 100), min_size=1, max_size=80)
 def test_every_clip_once_an_epoch_in_even_batches(
     sizes: list[int], batch: int, seed: int, epoch: int, max_steps: int, lead: int
 ) -> None:
-    sampler = Sampler(sizes, batch, seed, max_steps, lead)
+    sampler = ClipSampler(sizes, batch, seed, max_steps, lead)
     plans = sampler.epoch(epoch)
     assert len(plans) == sampler.batches
     assert Counter(i for plan in plans for i in plan.clips) == Counter(range(len(sizes)))
@@ -47,7 +47,7 @@ def test_every_clip_once_an_epoch_in_even_batches(
 def test_epochs_of_any_size_and_mixture_deal_evenly(
     data: int, extra: int, clips: int | None, share: float | None, batch: int
 ) -> None:
-    sampler = Sampler([5] * (data + extra), batch, 7, 9, 0, clips=clips, extra=extra, extra_share=share)
+    sampler = ClipSampler([5] * (data + extra), batch, 7, 9, 0, clips=clips, extra=extra, extra_share=share)
     seen: Counter[tuple[int, int]] = Counter()
     for epoch in range(4):
         plans = sampler.epoch(epoch)
@@ -75,7 +75,7 @@ def test_epochs_of_any_size_and_mixture_deal_evenly(
 def test_balanced_epochs_have_their_size_and_deal_each_kind_evenly(
     kinds: list[int], balance: float, clips: int | None, seed: int
 ) -> None:
-    sampler = Sampler([5] * len(kinds), 4, seed, 9, 0, clips=clips, kinds=kinds, balance=balance)
+    sampler = ClipSampler([5] * len(kinds), 4, seed, 9, 0, clips=clips, kinds=kinds, balance=balance)
     seen: Counter[tuple[int, int]] = Counter()
     for epoch in range(5):
         plans = sampler.epoch(epoch)
@@ -97,7 +97,7 @@ def test_balance_is_a_power_of_the_inverse_frequency() -> None:
     kinds = [0] * 64 + [1] * 16 + [2] * 4
 
     def shares(balance: float) -> list[int]:
-        plans = Sampler([5] * 84, 8, 0, 9, 0, kinds=kinds, balance=balance).epoch(3)
+        plans = ClipSampler([5] * 84, 8, 0, 9, 0, kinds=kinds, balance=balance).epoch(3)
         found = Counter(kinds[clip] for plan in plans for clip in plan.clips)
         return [found[kind] for kind in range(3)]
 
@@ -114,7 +114,7 @@ def test_a_clip_s_kind_is_the_rarest_of_its_labels() -> None:
 
 def test_epochs_and_seeds_differ() -> None:
     def order(seed: int, epoch: int) -> list[BatchPlan]:
-        return Sampler([10] * 40, 4, seed, 64, 0).epoch(epoch)
+        return ClipSampler([10] * 40, 4, seed, 64, 0).epoch(epoch)
 
     assert len({str([p.clips for p in order(seed, epoch)]) for seed in (0, 1) for epoch in (0, 1)}) == 4
 
@@ -122,7 +122,7 @@ def test_epochs_and_seeds_differ() -> None:
 def test_clips_of_like_length_share_a_batch() -> None:
     rng = np.random.default_rng(0)
     sizes = [int(n) for n in rng.integers(5, 60, 64)]
-    plans = Sampler(sizes, 8, 0, 64, 0).epoch(0)
+    plans = ClipSampler(sizes, 8, 0, 64, 0).epoch(0)
     computed = sum(plan.steps * len(plan.clips) for plan in plans)
     assert computed < 1.25 * sum(sizes)
     assert 8 * sum(max(sizes[i : i + 8]) for i in range(0, 64, 8)) > 1.5 * sum(sizes)  # what no bucketing costs

@@ -26,7 +26,7 @@ from edgevid_train.decode import ClipCache, DecodeError, IndexStore, decode_clip
 from edgevid_train.library.shards import parse_size, write_shards
 from edgevid_train.marks import trained_among
 from edgevid_train.samples.dataset import TrainingClips
-from edgevid_train.samples.sampler import Sampler
+from edgevid_train.samples.sampler import ClipSampler
 from edgevid_train.storage import faults as faults_module
 
 
@@ -292,7 +292,7 @@ def test_an_epoch_reads_few_shards_at_a_time(
     shards: list[int], batch: int, buffer: int, extra: int, clips: int | None
 ) -> None:
     """Every clip once before one comes again, as without shards."""
-    sampler = Sampler(
+    sampler = ClipSampler(
         [5] * (len(shards) + extra), batch, 3, 9, 2, clips=clips, extra=extra, shards=shards, shard_buffer=buffer
     )
     seen: dict[int, int] = {}
@@ -309,7 +309,7 @@ def test_an_epoch_reads_few_shards_at_a_time(
 def test_shards_stay_together() -> None:
     """40 shards of 40 clips, 4 at a time: at any moment few of them are in use, and each is done with once."""
     shards = [k // 40 for k in range(1600)]
-    sampler = Sampler([5] * 1600, 8, 0, 9, 0, shards=shards, shard_buffer=4)
+    sampler = ClipSampler([5] * 1600, 8, 0, 9, 0, shards=shards, shard_buffer=4)
     row = [shards[clip] for plan in sampler.epoch(0) for clip in plan.clips]
     last = {shard: place for place, shard in enumerate(row)}
     first = {shard: place for place, shard in reversed(list(enumerate(row)))}

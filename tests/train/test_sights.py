@@ -20,23 +20,23 @@ from edgevid_train.models.student import Student, StudentConfig
 from edgevid_train.runs.phases import memory
 from edgevid_train.samples.kept_sights import read_seen, write_seen
 from edgevid_train.samples.lone_clip import LoneClip
-from edgevid_train.samples.sights import Deck, MemoryConfig, Seen, SightPlans, SightStreams
+from edgevid_train.samples.sights import Deck, MemoryConfig, SeenClip, SightPlans, SightStreams
 from edgevid_train.samples.step_targets import IGNORE, StreamConfig
 
 LESSON = ("memory.streams=6", "memory.steps=20", "memory.views=2", "memory_optim.epochs=2", "memory_optim.batch=4")
 ALONE = ("distill.response=0", "distill.feature=0", "optim.epochs=1")
 
 
-def seen(label: int, mark: float, steps: int = 8, before: int = 2, after: int = 4, hold: int = 0) -> Seen:
+def seen(label: int, mark: float, steps: int = 8, before: int = 2, after: int = 4, hold: int = 0) -> SeenClip:
     """A clip of `steps` steps at 8 a second, every number in it `mark`."""
     total = before + steps + after
     what = np.full((total, 2, 3), mark, np.float16)
     since_s = np.arange(-before, steps + after) / 8
     places, pointing = np.full((total, 2, 2), mark, np.float32), np.full((total, 2), mark, np.float32)
-    return Seen(what, places, pointing, since_s, (steps - 1) / 8, label, before, after, hold)
+    return SeenClip(what, places, pointing, since_s, (steps - 1) / 8, label, before, after, hold)
 
 
-def streams_of(own: list[Seen], extra: list[Seen], share: float | None = 0.5, **stream: float) -> SightStreams:
+def streams_of(own: list[SeenClip], extra: list[SeenClip], share: float | None = 0.5, **stream: float) -> SightStreams:
     return SightStreams(Deck(own, extra), Deck([], []), share, 2, MemoryConfig(), StreamConfig(**stream), 8.0, seed=3)
 
 
@@ -126,7 +126,7 @@ def test_what_was_seen_is_remembered_as_if_it_were_looked_at() -> None:
     lone = LoneClip(frames, np.arange(9) / 8, 1.0, "left", 0, 0)
     pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
     for hold in (0, 1, 2):
-        batch = streams_of([Seen.by(student, lone, 0, hold)], []).load(SightPlans(1, 9, 1).epoch(0)[0])
+        batch = streams_of([SeenClip.by(student, lone, 0, hold)], []).load(SightPlans(1, 9, 1).epoch(0)[0])
         assert batch.looks.tolist() == [[t - t % (hold + 1) for t in range(9)]]
         with torch.no_grad():
             (*_, ours), _ = student.recall(batch.sights, 9)
@@ -200,15 +200,15 @@ def test_a_run_that_is_stopped_while_it_looks_or_after_it_looks_at_no_clip_again
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     args = ("--recipe", recipe, "--data", clips, *settings(*ALONE, *LESSON, "memory.held=0.5"))
-    looks, look, stop_at = [], Seen.by, [0]
+    looks, look, stop_at = [], SeenClip.by, [0]
 
-    def counted(*asked: Any) -> Seen:
+    def counted(*asked: Any) -> SeenClip:
         looks.append(1)
         if len(looks) == stop_at[0]:
             signal.raise_signal(signal.SIGINT)
         return look(*asked)
 
-    monkeypatch.setattr(Seen, "by", counted)
+    monkeypatch.setattr(SeenClip, "by", counted)
     monkeypatch.setattr(memory, "TOGETHER", 2)
     assert distill(*args, "--out", whole).status == 0
     assert not (whole / "memory" / "seen").exists(), "it is needed no longer"

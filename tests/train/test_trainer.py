@@ -35,7 +35,7 @@ from edgevid_train.loop.trainer import train
 from edgevid_train.losses.counts import Counts
 from edgevid_train.reporter import LastingConsole, Reporter
 from edgevid_train.samples.batch import Batch
-from edgevid_train.samples.sampler import BatchPlan, Sampler
+from edgevid_train.samples.sampler import BatchPlan, ClipSampler
 
 CLIPS = 22
 LABELS = ("dark", "bright", "other")
@@ -101,7 +101,7 @@ def job(folder: Path, task: nn.Module | None = None, *, validate=None, **optim) 
         task or ToyTask(),
         OptimConfig(**settings),
         tiny_recipe(),
-        Sampler([3] * CLIPS, settings["batch"], seed=1, max_steps=9, lead_steps=3),
+        ClipSampler([3] * CLIPS, settings["batch"], seed=1, max_steps=9, lead_steps=3),
         load,
         validate,
         CheckpointInfo(kind="student", labels=LABELS, weights_from="none", split=split),

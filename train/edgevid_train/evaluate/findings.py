@@ -14,7 +14,7 @@ from edgevid.models.scores import Scores
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import DecodedClip
 from edgevid_train.evaluate.figures.metrics import Prediction
-from edgevid_train.evaluate.robustness import Change
+from edgevid_train.evaluate.robustness import Perturbation
 from edgevid_train.evaluate.subjects import Answer, Percentiles, Subject
 from edgevid_train.marks import Seen
 
@@ -63,7 +63,7 @@ class Findings:
     def labels(self) -> tuple[str, ...]:
         return self.subject.labels
 
-    def take(self, clip: DecodedClip, *, exits: bool, changes: Mapping[str, Change]) -> None:
+    def take(self, clip: DecodedClip, *, exits: bool, changes: Mapping[str, Perturbation]) -> None:
         """Score a clip; with `exits` at every exit alone too, and once more for each of `changes`.
 
         Raises:
@@ -90,7 +90,7 @@ class Findings:
             scores = subject.answer(change.apply(clip)).scores
             self.changed.setdefault(name, []).append(self._prediction(record, scores))
 
-    def miss(self, record: ClipRecord, *, exits: bool, changes: Mapping[str, Change]) -> None:
+    def miss(self, record: ClipRecord, *, exits: bool, changes: Mapping[str, Perturbation]) -> None:
         """A clip that could not be read counts as an error everywhere."""
         missing = Prediction(record, None, self.subject.several)
         self.predictions.append(missing)

@@ -23,7 +23,7 @@ TILT_DEG, NEARER = 15.0, 1.25
 
 
 @dataclass(frozen=True)
-class Change:
+class Perturbation:
     """`what`: one line for a person; `apply` gives a new clip and leaves the one it gets as it is."""
 
     what: str
@@ -110,20 +110,20 @@ def nearer(clip: DecodedClip) -> DecodedClip:
     return _turned(clip, 0.0, NEARER)
 
 
-CHANGES: Final[Mapping[str, Change]] = {
-    "reversed": Change("the last frame first", reverse),
-    "shuffled": Change("frames in random order", shuffle),
-    "dropped": Change(f"each frame lost with probability {LOST:g}", drop),
-    "half rate": Change("every second frame", half_rate),
-    "faster": Change(f"{SPEED:g} times as fast", faster),
-    "noise": Change(f"Gaussian noise, sigma {NOISE_SIGMA:g} grey levels", noise),
-    "blur": Change(f"Gaussian blur, sigma {BLUR_SIGMA_PX:g} pixels of 240", blur),
-    "compression": Change(f"JPEG of quality {JPEG_QUALITY}", compress),
-    "darker": Change(f"{DARKER_STOPS:g} stops less exposure", darker),
-    "brighter": Change(f"{BRIGHTER_STOPS:g} stop more exposure", brighter),
-    "lamplight": Change("red times {:g}, green times {:g}, blue times {:g}".format(*LAMP), lamplight),
-    "tilted": Change(f"turned by {TILT_DEG:g} degrees", tilted),
-    "nearer": Change(f"{NEARER:g} times as large", nearer),
+CHANGES: Final[Mapping[str, Perturbation]] = {
+    "reversed": Perturbation("the last frame first", reverse),
+    "shuffled": Perturbation("frames in random order", shuffle),
+    "dropped": Perturbation(f"each frame lost with probability {LOST:g}", drop),
+    "half rate": Perturbation("every second frame", half_rate),
+    "faster": Perturbation(f"{SPEED:g} times as fast", faster),
+    "noise": Perturbation(f"Gaussian noise, sigma {NOISE_SIGMA:g} grey levels", noise),
+    "blur": Perturbation(f"Gaussian blur, sigma {BLUR_SIGMA_PX:g} pixels of 240", blur),
+    "compression": Perturbation(f"JPEG of quality {JPEG_QUALITY}", compress),
+    "darker": Perturbation(f"{DARKER_STOPS:g} stops less exposure", darker),
+    "brighter": Perturbation(f"{BRIGHTER_STOPS:g} stop more exposure", brighter),
+    "lamplight": Perturbation("red times {:g}, green times {:g}, blue times {:g}".format(*LAMP), lamplight),
+    "tilted": Perturbation(f"turned by {TILT_DEG:g} degrees", tilted),
+    "nearer": Perturbation(f"{NEARER:g} times as large", nearer),
 }
 
 

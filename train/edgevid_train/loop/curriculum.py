@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgevid_train.samples.sampler import BatchPlan, Sampler
+from edgevid_train.samples.sampler import BatchPlan, ClipSampler
 
 
 class CurriculumConfig(BaseModel):
@@ -32,7 +32,7 @@ class CurriculumConfig(BaseModel):
 class EasierFirst:
     """A sampler's epochs, whose first batches are made easier. A function of the batch's number alone, as those are."""
 
-    sampler: Sampler
+    sampler: ClipSampler
     config: CurriculumConfig
 
     @property

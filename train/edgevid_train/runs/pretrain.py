@@ -48,7 +48,7 @@ from edgevid_train.runs.phases import is_finished
 from edgevid_train.runs.readiness import fits_into_memory
 from edgevid_train.runs.request import PretrainRequest, Start
 from edgevid_train.samples.dataset import shards_of
-from edgevid_train.samples.sampler import Sampler
+from edgevid_train.samples.sampler import ClipSampler
 from edgevid_train.samples.unlabelled import find_videos, hold_out, read_pieces
 
 FOLDER = "pretrained"
@@ -118,7 +118,7 @@ def _pretrain(
             edgevid=edgevid.__version__,
         )
         buffer = recipe.data.shard_buffer
-        sampler = Sampler(
+        sampler = ClipSampler(
             [1] * len(training),
             optim.batch,
             recipe.clips_seed,

@@ -89,7 +89,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class View:
+class ClipView:
     """One draw of everything random, so that a student and a teacher see the same at their own sizes.
 
     `matrix`: 2x3, from output to input places, both in 0..1 of their picture (so it serves every size).
@@ -117,7 +117,7 @@ def exposed(stops: float) -> float:
     return float(2 ** (stops / _GAMMA))
 
 
-def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) -> View:
+def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) -> ClipView:
     """`aspect`: width over height of the clip, so that a rotation turns and does not shear."""
     angle = np.deg2rad(rng.uniform(-config.rotate_deg, config.rotate_deg))
     zoom = np.exp(rng.uniform(np.log(config.scale[0]), np.log(config.scale[1])))
@@ -131,7 +131,7 @@ def draw_view(config: AugmentConfig, rng: np.random.Generator, aspect: float) ->
     grey = rng.random() < config.grey
     tint = 1 + rng.uniform(-config.hue, config.hue, 3)
     light = 1.0 if config.exposure == (0, 0) else exposed(rng.uniform(*config.exposure))
-    return View(
+    return ClipView(
         matrix=matrix,
         shake_seed=int(rng.integers(2**31)),
         gain=tint.astype(np.float32),
@@ -155,7 +155,7 @@ def _draw_box(config: AugmentConfig, rng: np.random.Generator, aspect: float) ->
     return Box(left, top, left + width, top + height, (red, green, blue))
 
 
-def fitted(view: View, spec: InputSpec, height: int, width: int) -> View:
+def fitted(view: ClipView, spec: InputSpec, height: int, width: int) -> ClipView:
     """The view of pictures of `height` x `width` as `spec.fit` brings them to a network (see `edgevid.preprocess`)."""
     if spec.fit == "stretch":
         return view
@@ -170,7 +170,7 @@ def fitted(view: View, spec: InputSpec, height: int, width: int) -> View:
     return replace(view, matrix=np.column_stack([linear, shift]), filled=(float(across), float(down)))
 
 
-def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0.0) -> Clip:
+def apply_view(clip: Clip, view: ClipView, height: int, width: int, shake: float = 0.0) -> Clip:
     """uint8 `(T, H, W, 3)` -> uint8 `(T, height, width, 3)`: place first, then colour, blur and sensor noise."""
     source_height, source_width = clip.shape[1:3]
     clip = clip if view.erased is None else _without(clip, view.erased)
@@ -194,7 +194,7 @@ def apply_view(clip: Clip, view: View, height: int, width: int, shake: float = 0
     return _with_bars(_colour(out, view, rng), view.filled)
 
 
-def place_points(points: Points, view: View, shake: float = 0.0) -> Points:
+def place_points(points: Points, view: ClipView, shake: float = 0.0) -> Points:
     """Where `apply_view` puts places of a clip: float `(T, 2)`, x and y in 0..1 of the picture, NaN where unknown.
 
     A place that the view moves out of the picture, or hides, becomes NaN.
@@ -207,14 +207,14 @@ def place_points(points: Points, view: View, shake: float = 0.0) -> Points:
     return moved.astype(np.float32)
 
 
-def jolts_of(view: View, count: int, shake: float) -> NDArray[np.float64]:
+def jolts_of(view: ClipView, count: int, shake: float) -> NDArray[np.float64]:
     """By how much a shaking camera moves each of `count` frames, `(count, 2)` in 0..1 of the picture."""
     if view.jolts is not None:
         return view.jolts
     return _smooth_noise(np.random.default_rng([view.shake_seed, count]), count) * shake
 
 
-def _colour(clip: Clip, view: View, rng: np.random.Generator) -> Clip:
+def _colour(clip: Clip, view: ClipView, rng: np.random.Generator) -> Clip:
     height, width = clip.shape[1:3]
     if view.blur:
         clip = np.stack([cv2.GaussianBlur(frame, (0, 0), view.blur) for frame in clip])

@@ -8,13 +8,13 @@ import numpy as np
 from edgevid.errors import InputError
 from edgevid.files import replacing
 from edgevid_train.npz import NpzError, read_npz
-from edgevid_train.samples.sights import Seen
+from edgevid_train.samples.sights import SeenClip
 
 _BY_STEP = ("what", "places", "pointing", "since_s")
 _BY_VIEW = ("length_s", "label", "before", "after", "hold")
 
 
-def write_seen(path: Path, seen: Sequence[Seen]) -> None:
+def write_seen(path: Path, seen: Sequence[SeenClip]) -> None:
     """Keep these views, in this order. Raises InputError: the disk is full or the place cannot be written."""
     columns = {name: np.concatenate([getattr(one, name) for one in seen]) for name in _BY_STEP}
     columns |= {name: np.array([getattr(one, name) for one in seen]) for name in _BY_VIEW}
@@ -22,7 +22,7 @@ def write_seen(path: Path, seen: Sequence[Seen]) -> None:
         np.savez(temporary, allow_pickle=False, steps=np.array([len(one.since_s) for one in seen]), **columns)
 
 
-def read_seen(path: Path) -> list[Seen]:
+def read_seen(path: Path) -> list[SeenClip]:
     """The views that `write_seen` kept. Raises InputError: the file is none of its."""
     try:
         stored = read_npz(path)
@@ -31,4 +31,4 @@ def read_seen(path: Path) -> list[Seen]:
         by_view = [stored[name].tolist() for name in _BY_VIEW]
     except (OSError, NpzError, KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged, delete it: {error}") from None
-    return [Seen(*of_view) for of_view in zip(*by_step, *by_view, strict=True)]
+    return [SeenClip(*of_view) for of_view in zip(*by_step, *by_view, strict=True)]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgevid.manifest import InputSpec
 from edgevid.sampling import TOLERANCE_S
-from edgevid_train.samples.augment import AugmentConfig, Clip, Points, View, apply_view, fitted, place_points
+from edgevid_train.samples.augment import AugmentConfig, Clip, ClipView, Points, apply_view, fitted, place_points
 
 _MIRROR = np.array([[1, 0], [-1, 1]], np.float32)
 """Offset and factor that mirror a place `(x, y)` in 0..1."""
@@ -76,7 +76,7 @@ class Piece:
     pointing: NDArray[np.float32]
 
     @classmethod
-    def of(cls, clip: LabelledClip, chosen: NDArray[np.intp], view: View, spec: InputSpec, shake: float) -> "Piece":
+    def of(cls, clip: LabelledClip, chosen: NDArray[np.intp], view: ClipView, spec: InputSpec, shake: float) -> "Piece":
         view = fitted(view, spec, *clip.frames.shape[1:3])
         places = place_points(clip.places[chosen], view, shake)
         unknown = np.full(len(chosen), np.nan, np.float32)

@@ -55,7 +55,7 @@ def _no_steps(number: int) -> int:
 
 
 @dataclass(frozen=True)
-class Sampler:
+class ClipSampler:
     """Plans epochs.
 
     Attributes:

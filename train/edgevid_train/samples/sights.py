@@ -51,7 +51,7 @@ class MemoryConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenClip:
     """One view of one clip as the K eyes saw it.
 
     `what` float16 `(T, K, size)`, `places` float32 `(T, K, 2)`, the first one of each eye, and `pointing` float32
@@ -146,8 +146,8 @@ class SightPlans:
 class Deck(NamedTuple):
     """What was seen of the data's clips, and of clips that are only trained on, pieces of negative video among them."""
 
-    own: Sequence[Seen]
-    extra: Sequence[Seen]
+    own: Sequence[SeenClip]
+    extra: Sequence[SeenClip]
 
 
 @dataclass(frozen=True)
@@ -195,12 +195,12 @@ class SightStreams:
         )
         return what, places, pointing, (np.arange(steps) - since_look).clip(0), *asked_of
 
-    def _any(self, deck: Deck, rng: np.random.Generator) -> Seen:
+    def _any(self, deck: Deck, rng: np.random.Generator) -> SeenClip:
         share = len(deck.extra) / (len(deck.own) + len(deck.extra)) if self.extra_share is None else self.extra_share
         seen = deck.extra if deck.extra and rng.random() < share else deck.own
         return seen[int(rng.integers(len(seen)))]
 
-    def _rest(self, seen: Seen, rng: np.random.Generator) -> int:
+    def _rest(self, seen: SeenClip, rng: np.random.Generator) -> int:
         """Steps of rest after a clip."""
         most = min(2, seen.after) if rng.random() < self.config.cut else seen.after
         return int(rng.integers(0, most + 1))

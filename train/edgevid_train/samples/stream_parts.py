@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevid.manifest import InputSpec
-from edgevid_train.samples.augment import AugmentConfig, View
+from edgevid_train.samples.augment import AugmentConfig, ClipView
 from edgevid_train.samples.labelled_clip import LabelledClip, Piece, sample_at, steps_of, turned
 from edgevid_train.samples.step_targets import StreamConfig, hold_on, step_targets
 
@@ -43,7 +43,7 @@ class Layout:
     spec: InputSpec
     rng: np.random.Generator
 
-    def shown(self, clip: LabelledClip, ticks: NDArray[np.float64], view: View, speed: float = 1.0) -> Part:
+    def shown(self, clip: LabelledClip, ticks: NDArray[np.float64], view: ClipView, speed: float = 1.0) -> Part:
         """The clip at `ticks`, `speed` times as fast as it was, each of them a little too early or too late."""
         if self.augment.jitter:
             most_s = self.augment.jitter / 2 / self.rate_hz * speed
@@ -61,7 +61,7 @@ class Layout:
         since_s = part.since_s + steps / self.rate_hz
         return Part(part.piece.held(index, steps), nothing, weights, np.zeros(steps, bool), part.label, since_s)
 
-    def before(self, others: Sequence[LabelledClip], body: Part, steps: int, view: View) -> list[Part]:
+    def before(self, others: Sequence[LabelledClip], body: Part, steps: int, view: ClipView) -> list[Part]:
         """What the device saw before the action: this scene at rest, or one thing after the other."""
         parts: list[Part] = []
         first = body
@@ -81,7 +81,7 @@ class Layout:
             parts.insert(0, replace(rest, weights=np.zeros_like(rest.weights), label=self.nothing))
         return parts
 
-    def after(self, others: Sequence[LabelledClip], body: Part, steps: int, view: View) -> Part:
+    def after(self, others: Sequence[LabelledClip], body: Part, steps: int, view: ClipView) -> Part:
         """What the device sees after the action: the scene at rest, or the beginning of something else."""
         if not others or self.rng.random() < 0.5:
             return self.held(body, -1, steps)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from edgevid.address import printable
 from edgevid.errors import InputError
 from edgevid_train.storage.bounded import BoundedFolder, cache_folder
-from edgevid_train.storage.contract import Answer, Facts
+from edgevid_train.storage.contract import Facts, Response
 from edgevid_train.storage.faults import PassingError, persistently
 from edgevid_train.storage.store import store_for
 
@@ -59,7 +59,7 @@ class Blocks:
             raise PassingError("the connection was cut")
         return wanted
 
-    def _keep(self, address: str, facts: Facts, number: int, answer: Answer) -> bytes | None:
+    def _keep(self, address: str, facts: Facts, number: int, answer: Response) -> bytes | None:
         """Keep the blocks that come, and give the one that was asked for, if all of it came."""
         at, wanted, held = answer.start // BLOCK, None, bytearray()
         for piece in answer.pieces:

@@ -14,7 +14,7 @@ class Facts:
     version: str
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """Bytes from `start` on. `whole`: all there are, from 0 on; the server knows no ranges."""
 
     start: int
@@ -29,6 +29,6 @@ class Store(Protocol):
         """Without reading what is there."""
         ...
 
-    def read(self, address: str, start: int, stop: int, facts: Facts) -> AbstractContextManager[Answer]:
+    def read(self, address: str, start: int, stop: int, facts: Facts) -> AbstractContextManager[Response]:
         """The bytes from `start` up to `stop`; `facts` are those known, which must still hold."""
         ...

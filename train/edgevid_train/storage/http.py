@@ -12,7 +12,7 @@ from typing import Any
 
 from edgevid.address import printable
 from edgevid.errors import InputError
-from edgevid_train.storage.contract import Answer, Facts
+from edgevid_train.storage.contract import Facts, Response
 from edgevid_train.storage.faults import LostError, PassingError
 from edgevid_train.storage.signatures import query_of, signed
 
@@ -48,17 +48,17 @@ class Http:
             return Facts(length, _version(reply))
 
     @contextlib.contextmanager
-    def read(self, address: str, start: int, stop: int, facts: Facts) -> Iterator[Answer]:
+    def read(self, address: str, start: int, stop: int, facts: Facts) -> Iterator[Response]:
         with _still_allowed(address), _asked(address, "GET", (start, stop)) as reply:
             if _version(reply) != facts.version:
                 raise InputError(f"{printable(address)}: changed while it was read")
             if reply.status != http.client.PARTIAL_CONTENT:
-                yield Answer(0, _pieces(reply), whole=True)
+                yield Response(0, _pieces(reply), whole=True)
                 return
             found = _RANGE.match(reply.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != start:
                 raise InputError(f"{printable(address)}: the server answers with another range than was asked for")
-            yield Answer(start, _pieces(reply))
+            yield Response(start, _pieces(reply))
 
 
 class _RefusedError(InputError):

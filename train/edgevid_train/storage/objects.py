@@ -6,7 +6,7 @@ from typing import Any
 
 from edgevid.address import printable
 from edgevid.errors import InputError, first_line
-from edgevid_train.storage.contract import Answer, Facts
+from edgevid_train.storage.contract import Facts, Response
 from edgevid_train.storage.faults import PassingError
 
 
@@ -23,10 +23,10 @@ class Objects:
             return Facts(int(about["size"]), str(version))
 
     @contextlib.contextmanager
-    def read(self, address: str, start: int, stop: int, facts: Facts) -> Iterator[Answer]:  # noqa: ARG002
+    def read(self, address: str, start: int, stop: int, facts: Facts) -> Iterator[Response]:  # noqa: ARG002
         with _told(address):
             system, path = _system(address)
-            yield Answer(start, iter([system.cat_file(path, start=start, end=stop)]))
+            yield Response(start, iter([system.cat_file(path, start=start, end=stop)]))
 
 
 def _system(address: str) -> tuple[Any, str]:

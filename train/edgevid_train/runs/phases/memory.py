@@ -19,7 +19,7 @@ from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.runs.phases.phase import is_finished, job_for, label_loss_of, learn, training_clips
 from edgevid_train.samples.dataset import STUDENT
 from edgevid_train.samples.kept_sights import read_seen, write_seen
-from edgevid_train.samples.sights import Deck, Seen, SightPlans, SightStreams
+from edgevid_train.samples.sights import Deck, SeenClip, SightPlans, SightStreams
 
 SEEN = "seen"
 """Folder of what was seen, while it is needed."""
@@ -80,7 +80,7 @@ def _streams(student: Student, fold: Fold, setting: Setting) -> SightStreams:
     )
 
 
-def _look(student: Student, fold: Fold, setting: Setting) -> tuple[list[Seen], list[Seen]]:
+def _look(student: Student, fold: Fold, setting: Setting) -> tuple[list[SeenClip], list[SeenClip]]:
     """What the student's eyes see of the data's clips, and of the extra ones and the pieces of negative video.
 
     It is kept until the lessons are over, some clips to a file: a run that was stopped does not look at them again.
@@ -89,16 +89,16 @@ def _look(student: Student, fold: Fold, setting: Setting) -> tuple[list[Seen], l
     rest, kept = round(config.rest_s * student.config.rate_hz), fold.folder / MEMORY / SEEN
     with setting.report.bar("looking", count) as advance:
 
-        def look(index: int, views: int) -> list[Seen]:
+        def look(index: int, views: int) -> list[SeenClip]:
             if setting.stop():
                 raise StoppedError("stopped while the student looked at its clips")
             advance("")
             holds = [0] * views
             if config.held:
                 holds += [1 + (index + turn) % config.most_held for turn in range(views, 2 * views)]
-            return [Seen.by(student, *clips.alone(index, turn, rest), hold) for turn, hold in enumerate(holds)]
+            return [SeenClip.by(student, *clips.alone(index, turn, rest), hold) for turn, hold in enumerate(holds)]
 
-        def shelf(indices: range, views: int) -> list[Seen]:
+        def shelf(indices: range, views: int) -> list[SeenClip]:
             file = kept / f"{indices.start}.npz"
             if setting.resume and file.exists():
                 for _ in processes.own(indices):
@@ -110,7 +110,7 @@ def _look(student: Student, fold: Fold, setting: Setting) -> tuple[list[Seen], l
                 write_seen(file, seen)
             return seen
 
-        def deck(indices: range, views: int) -> list[Seen]:
+        def deck(indices: range, views: int) -> list[SeenClip]:
             shelves = [indices[i : i + TOGETHER] for i in range(0, len(indices), TOGETHER)]
             return [one for part in shelves for one in shelf(part, views)]
 

@@ -36,7 +36,7 @@ from edgevid_train.samples.balance import kinds_of
 from edgevid_train.samples.batch import Samples
 from edgevid_train.samples.dataset import TrainingClips, shards_of
 from edgevid_train.samples.held_out import HeldOutClips, Prepared
-from edgevid_train.samples.sampler import BatchPlan, Sampler
+from edgevid_train.samples.sampler import BatchPlan, ClipSampler
 
 Answer = TypeVar("Answer")
 
@@ -85,12 +85,12 @@ def sampler_for(
     drawn_steps: Callable[[int], int],
     max_steps: int,
     lead_steps: int,
-) -> Sampler:
+) -> ClipSampler:
     """Which clips make which batch. `lengths`: steps of each clip; `drawn_steps`: of clips that are drawn."""
     shards = shards_of(fold.train[: len(fold.train) - fold.extra])
     if recipe.data.balance and recipe.data.shard_buffer and shards:
         raise InputError("data.balance: clips of tar shards come in their shards' order; give data.shard_buffer=0")
-    return Sampler(
+    return ClipSampler(
         lengths,
         optim.batch,
         recipe.clips_seed,
