@@ -4,11 +4,11 @@
         [--first air-gesture-drawn --first-data drawn]
 
 Peers are settings, not code (`PEERS`): X3D-XS is pytorchvideo's, a clip of 4 frames of 160x160 spread over the whole
-of it; TSM-MobileNetV2 and TSM-Lite0 are the backbone of Lin et al. 2019 (Temporal Shift Module) and that which ours is
-cut from, shifted both ways through 16 frames spread over the whole clip, under the head of our teachers. The first
-begins from random weights, which all learn at the full rate, the others from ImageNet's, as ours; where timm's hub does
-not answer, `--set teacher.weights=FILE` with that peer alone. All keep what the recipe says of input, epochs, batches
-and augmentation.
+of it; X3D-looking the same stages, TSM-MobileNetV2 and TSM-Lite0 the backbone of Lin et al. 2019 (Temporal Shift
+Module) and that which ours is cut from, shifted both ways, each over 16 frames spread over the whole clip, under the
+head of our teachers. Those of X3D begin from random weights, which all learn at the full rate, the others from
+ImageNet's, as ours; where timm's hub does not answer, `--set teacher.weights=FILE` with that peer alone. All keep what
+the recipe says of epochs, batches and augmentation, and all but X3D-XS what it says of input.
 `--first RECIPE` trains each network on drawn clips before, as the default model is; `--run NAME=RUN` takes a finished
 run of a network, `ours` among them, instead of training one; `--set` changes the recipes for all, whatever a peer says.
 What is finished is not trained again, what was stopped goes on.
@@ -69,18 +69,16 @@ class Peer:
         return "teacher" if self.clip else "student"
 
 
+RANDOM = ("teacher.weights=none", "teacher.frozen=0", "teacher_optim.backbone_lr=1")
 NOTHING_TO_TEACH = ("distill.response=0", "distill.feature=0")
 PEERS = {
     OURS: Peer("a step", False, ()),
     "x3d-xs": Peer(
         "a clip of 4 frames of 160x160",
         True,
-        (
-            *("teacher.kind=x3d", "teacher.weights=none", "teacher.frames=4"),
-            "teacher.input={height=160, width=160}",
-            "teacher_optim.backbone_lr=1",
-        ),
+        ("teacher.kind=x3d", "teacher.frames=4", "teacher.input={height=160, width=160}", *RANDOM),
     ),
+    "x3d-looking": Peer("a clip of 16 frames", True, ("teacher.kind=x3d-looking", "teacher.frames=16", *RANDOM)),
     "tsm-mobilenetv2": Peer(
         "a clip of 16 frames",
         True,

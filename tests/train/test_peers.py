@@ -33,6 +33,11 @@ def test_every_peer_is_what_the_recipe_makes_of_its_settings(monkeypatch: pytest
     assert sum(parameter.numel() for parameter in x3d.parameters()) == pytest.approx(3e6, rel=0.01)
     with torch.no_grad():
         assert x3d(torch.zeros(1, 4, 3, 160, 160)).logits.shape == (1, 11)
+    looking = build_teacher(recipes["x3d-looking"].teacher, 11).eval()
+    theirs, ours = x3d.network.blocks[1:5].parameters(), looking.stages.parameters()
+    assert [tensor.shape for tensor in theirs] == [tensor.shape for tensor in ours]
+    with torch.no_grad():
+        assert looking(torch.zeros(1, 16, 3, 72, 96)).logits.shape == (1, 11)
     for name, wide in (("tsm-mobilenetv2", 960), ("tsm-lite0", 1152)):
         shifted = build_teacher(recipes[name].teacher, 11).eval()
         assert (320, wide, 1, 1) in {tensor.shape for tensor in shifted.parameters()}, "the backbone's last stage"
@@ -50,7 +55,7 @@ def test_peers_are_trained_measured_and_not_trained_again(
     args += ["--rounds", 2, "--json", tmp_path / "peers.json"]
     peers(monkeypatch, *args)
     rows = {row["name"]: row for row in json.loads((tmp_path / "peers.json").read_text())}
-    assert list(rows) == ["ours", "x3d-xs", "tsm-mobilenetv2", "tsm-lite0"]
+    assert list(rows) == ["ours", "x3d-xs", "x3d-looking", "tsm-mobilenetv2", "tsm-lite0"]
     assert {row["n"] for row in rows.values()} == {3}
     assert rows["x3d-xs"]["ms"][0] > rows["ours"]["ms"][0]
     assert 10 < rows["x3d-xs"]["mb"] < 14  # 3 million parameters, without 400 labels
