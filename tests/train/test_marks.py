@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from edgevid.manifest import Mark
 from edgevid_train.annotations import ClipRecord, read_data
+from edgevid_train.library.prepare import Encoding, prepare
 from edgevid_train.marks import MOST, marks_of, marks_of_all, trained_among
 from edgevid_train.synthetic.seeds import group_of, seed_of
 from edgevid_train.synthetic.write import Request, write_dataset
@@ -25,6 +26,26 @@ def test_a_recording_is_known_again_wherever_it_lies(clips: Path, tmp_path: Path
     same = ClipRecord(tmp_path / records[0].file.name, "x", ("left",), "x")
     renamed = ClipRecord(moved, "moved.mp4", ("left",), "moved.mp4")
     assert trained_among([same, renamed], known) == [same]
+
+
+def test_a_recording_is_known_again_when_it_was_re_encoded(clips: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(clips, alone)
+    rows = [",".join(row.split(",")[:2]) for row in (alone / "clips.csv").read_text().split()]
+    (alone / "clips.csv").write_text("\n".join(rows))  # no groups: only the file itself tells
+    records = read_data(alone)
+    prepare(records, tmp_path / "once", Encoding(32, 0.5))
+    again = prepare(read_data(tmp_path / "once"), tmp_path / "twice", Encoding(32, 0.5)).records
+    once, twice = read_data(tmp_path / "once"), read_data(tmp_path / "twice")
+    assert twice == again
+    for trained, others in ((records, twice), (once, records), (twice, once)):
+        known = marks_of_all(trained[:4])
+        assert [r.name for r in trained_among(others, known)] == [r.name for r in others[:4]]
+
+
+def test_a_column_origin_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").write_text("file,label,origin\na.mp4,up,Paris\nb.mp4,up,0123456789ab\n")
+    assert [record.origin for record in read_data(tmp_path)] == [None, "0123456789ab"]
 
 
 def test_other_clips_of_a_group_that_was_trained_on(tmp_path: Path) -> None:

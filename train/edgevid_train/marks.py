@@ -1,8 +1,9 @@
 """What a model was trained on, in a form that fits into its manifest: 12 hex digits a recording, and one a group.
 
 A recording's mark is a hash of its file's name and size in bytes, so that it is known again wherever it has been moved
-to; a group's is a hash of its name. Drawn clips are known by their seeds, and a whole range of seeds is one mark:
-`1000-2599` are 1600 clips. So they crowd no recording out, and freshly drawn ones are never taken for those.
+to; where it was re-encoded, of the file that it was made from. A group's is a hash of its name. Drawn clips are known
+by their seeds, and a whole range of seeds is one mark: `1000-2599` are 1600 clips. So they crowd no recording out, and
+freshly drawn ones are never taken for those.
 
 Of many marks `MOST` are kept: the lowest of the data's own, then the lowest of the others. Hashes are as good as
 random, so that these are a fair sample, and data that was trained on shows as surely in it as it needs to.
@@ -12,6 +13,7 @@ import bisect
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgevid.errors import InputError
@@ -45,12 +47,16 @@ def marks_of(record: ClipRecord) -> tuple[str, ...]:
     seed = seed_of(record.group)
     if seed is not None:
         return (f"{seed}-{seed}",)
-    marks = []
-    if is_one_file(record.file):
-        marks.append(_mark(f"file {record.file.name} {size_of(record.file)}"))
+    file = record.origin or file_mark(record.file)
+    marks = [] if file is None else [file]
     if record.group != record.name:
         marks.append(_mark(f"group {record.group}"))
     return tuple(marks)
+
+
+def file_mark(file: Path) -> str | None:
+    """None where it is not one file, or not there."""
+    return _mark(f"file {file.name} {size_of(file)}") if is_one_file(file) else None
 
 
 def marks_of_all(

@@ -1,6 +1,7 @@
 """`clips.csv`: `file,label[,group][,start_s,end_s][,split]`, other columns ignored.
 
-`file` is relative to the csv, or an address of its own, which may be signed.
+`file` is relative to the csv, or an address of its own, which may be signed. `edgevid data prepare` writes a column
+`origin`, too, by which a network knows again what it was trained on, or is evaluated on, in another encoding.
 """
 
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 from edgevid.errors import InputError
 from edgevid_train.annotations.entry import Row, shown
 from edgevid_train.annotations.paths import inside
-from edgevid_train.annotations.record import ClipRecord, label_fault
+from edgevid_train.annotations.record import MARK, ClipRecord, label_fault
 from edgevid_train.annotations.table import read_table
 from edgevid_train.storage import address_of, is_written, named, sign_as
 from edgevid_train.storage import shown as shown_path
@@ -69,7 +70,17 @@ def _record(table: Path, row: Row, group: str) -> ClipRecord:
     split = row.values.get("split") or None
     if split is not None and split not in SPLITS:
         raise row.fault("split", f": {shown(split)} is not one of {', '.join(SPLITS)}")
-    return ClipRecord(file, name, _labels(row), row.text(group) if row.has(group) else name, start_s, end_s, split)
+    marked = row.values.get("origin") or ""
+    return ClipRecord(
+        file,
+        name,
+        _labels(row),
+        row.text(group) if row.has(group) else name,
+        start_s,
+        end_s,
+        split,
+        origin=marked if re.fullmatch(MARK, marked) else None,
+    )
 
 
 def _file(table: Path, row: Row) -> tuple[Path, str]:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from edgevid.manifest import LABEL
 
+MARK = r"[0-9a-f]{12}"
+"""The mark of a file, by which it is known again (`edgevid_train.marks`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClipRecord:
@@ -21,6 +24,7 @@ class ClipRecord:
         split: `train`, `val` or `test` where the data says so.
         rate_hz: images a second where `file` is a folder of images, the first of them at 0 s; None for everything else,
             which has times of its own.
+        origin: the `MARK` of the file that `file` was re-encoded from; None where it was not.
     """
 
     file: Path
@@ -31,6 +35,7 @@ class ClipRecord:
     end_s: float | None = None
     split: str | None = None
     rate_hz: float | None = None
+    origin: str | None = None
 
     @property
     def label(self) -> str:

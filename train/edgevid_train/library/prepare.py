@@ -31,6 +31,7 @@ from edgevid_train.annotations.paths import files_below
 from edgevid_train.annotations.reading import Say, some
 from edgevid_train.decode.chunks import chunks_of, pieces
 from edgevid_train.ledger import LEDGER, Ledger
+from edgevid_train.marks import file_mark
 from edgevid_train.runs.folder import run_folder
 from edgevid_train.storage import absolute, blob_of, media, shown
 
@@ -140,11 +141,12 @@ def prepare(
             raise InputError(f"{shown(file)}: {name} is not inside {out}")
         if names.setdefault(name, file) != file:
             raise InputError(f"{names[name]} and {file} would both become {name}")
+        origin = clips[0].origin or file_mark(file)
         faults = _encode_each(_parts(clips[0], out / name), encoding, rate_hz, found)
         for clip in clips:
             fault = _fault(clip, faults)
             if fault is None:
-                found.records.append(replace(clip, file=out / name, name=name, rate_hz=None))
+                found.records.append(replace(clip, file=out / name, name=name, rate_hz=None, origin=origin))
             else:
                 found.ledger.skip(clip, fault)
         on_video(f"{len(found.ledger)} unreadable" if len(found.ledger) else "")
@@ -264,11 +266,12 @@ def clips_csv(records: Sequence[ClipRecord]) -> str:
             raise InputError(f"label {label!r}: where clips have several labels, ; and | stand between them; rename it")
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "labels" if several else "label", "group", "start_s", "end_s", "split"])
+    rows.writerow(["file", "labels" if several else "label", "group", "start_s", "end_s", "split", "origin"])
     for record in records:
         end_s = "" if record.end_s is None else repr(record.end_s)
         label = "|".join(record.labels)
-        rows.writerow([record.name, label, record.group, repr(record.start_s), end_s, record.split or ""])
+        span = (repr(record.start_s), end_s)
+        rows.writerow([record.name, label, record.group, *span, record.split or "", record.origin or ""])
     return text.getvalue()
 
 
