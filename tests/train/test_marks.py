@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from edgevid.manifest import Mark
 from edgevid_train.annotations import ClipRecord, read_data
 from edgevid_train.library.prepare import Encoding, prepare
+from edgevid_train.library.shards import write_shards
 from edgevid_train.marks import MOST, marks_of, marks_of_all, trained_among
 from edgevid_train.synthetic.seeds import group_of, seed_of
 from edgevid_train.synthetic.write import Request, write_dataset
@@ -38,9 +39,12 @@ def test_a_recording_is_known_again_when_it_was_re_encoded(clips: Path, tmp_path
     again = prepare(read_data(tmp_path / "once"), tmp_path / "twice", Encoding(32, 0.5)).records
     once, twice = read_data(tmp_path / "once"), read_data(tmp_path / "twice")
     assert twice == again
-    for trained, others in ((records, twice), (once, records), (twice, once)):
-        known = marks_of_all(trained[:4])
-        assert [r.name for r in trained_among(others, known)] == [r.name for r in others[:4]]
+    write_shards(twice, tmp_path / "shards", 10**9)
+    few = {record.file.stem for record in records[:4]}
+    packed = read_data(tmp_path / "shards")
+    for trained, others in ((records, twice), (once, records), (twice, once), (packed, records), (records, packed)):
+        known = marks_of_all(record for record in trained if record.file.stem in few)
+        assert {record.file.stem for record in trained_among(others, known)} == few
 
 
 def test_a_column_origin_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgevid.errors import InputError
 from edgevid_train.annotations.entry import Row, shown
 from edgevid_train.annotations.paths import inside
-from edgevid_train.annotations.record import MARK, ClipRecord, label_fault
+from edgevid_train.annotations.record import ClipRecord, as_origin, label_fault
 from edgevid_train.annotations.table import read_table
 from edgevid_train.storage import address_of, is_written, named, sign_as
 from edgevid_train.storage import shown as shown_path
@@ -70,7 +70,6 @@ def _record(table: Path, row: Row, group: str) -> ClipRecord:
     split = row.values.get("split") or None
     if split is not None and split not in SPLITS:
         raise row.fault("split", f": {shown(split)} is not one of {', '.join(SPLITS)}")
-    marked = row.values.get("origin") or ""
     return ClipRecord(
         file,
         name,
@@ -79,7 +78,7 @@ def _record(table: Path, row: Row, group: str) -> ClipRecord:
         start_s,
         end_s,
         split,
-        origin=marked if re.fullmatch(MARK, marked) else None,
+        origin=as_origin(row.values.get("origin")),
     )
 
 

@@ -6,9 +6,6 @@ from pathlib import Path
 
 from edgevid.manifest import LABEL
 
-MARK = r"[0-9a-f]{12}"
-"""The mark of a file, by which it is known again (`edgevid_train.marks`)."""
-
 
 @dataclass(frozen=True, slots=True)
 class ClipRecord:
@@ -24,7 +21,7 @@ class ClipRecord:
         split: `train`, `val` or `test` where the data says so.
         rate_hz: images a second where `file` is a folder of images, the first of them at 0 s; None for everything else,
             which has times of its own.
-        origin: the `MARK` of the file that `file` was re-encoded from; None where it was not.
+        origin: the mark (`edgevid_train.marks`) of the file that `file` was re-encoded from; None where it was not.
     """
 
     file: Path
@@ -58,6 +55,11 @@ def clip_id(name: str, start_s: float = 0.0, end_s: float | None = None) -> str:
     if start_s == 0 and end_s is None:
         return name
     return f"{name}[{start_s:.9g}:{'' if end_s is None else f'{end_s:.9g}'}]"
+
+
+def as_origin(value: object) -> str | None:
+    """`value` where it is a file's mark; a column of that name may be somebody else's."""
+    return value if isinstance(value, str) and re.fullmatch("[0-9a-f]{12}", value) else None
 
 
 def label_fault(label: str) -> str | None:

@@ -22,7 +22,7 @@ from edgevid_train.annotations.clips_csv import SPLITS
 from edgevid_train.annotations.entry import Entry, parsed, shown
 from edgevid_train.annotations.paths import VIDEO_ENDINGS
 from edgevid_train.annotations.reading import ReadOptions, Say, plural
-from edgevid_train.annotations.record import ClipRecord
+from edgevid_train.annotations.record import ClipRecord, as_origin
 from edgevid_train.annotations.table import read_lines
 from edgevid_train.storage import ENDING, Member, address_of, is_written, named, read_shard, sign_as
 from edgevid_train.storage import shown as shown_path
@@ -209,7 +209,8 @@ def _record(file: Path, name: str, entry: Entry, group: str) -> ClipRecord:
     if split is not None and split not in SPLITS:
         raise entry.fault("split", f": {shown(split)} is not one of {', '.join(SPLITS)}")
     group_name = entry.text(group) if entry.has(group) else name
-    return ClipRecord(file, name, _labels(entry), group_name, start_s, end_s, split)
+    origin = as_origin(entry.values.get("origin"))
+    return ClipRecord(file, name, _labels(entry), group_name, start_s, end_s, split, origin=origin)
 
 
 def _labels(entry: Entry) -> tuple[str, ...]:

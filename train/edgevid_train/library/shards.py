@@ -149,7 +149,7 @@ def _clip(clip: ClipRecord) -> dict[str, Any]:
     label = {"label": clip.label} if len(clip.labels) == 1 else {"labels": list(clip.labels)}
     span = {"start_s": clip.start_s, "end_s": clip.end_s}
     group = None if clip.group == clip.name else clip.group
-    rest = {"name": clip.name, "group": group, "split": clip.split, **span}
+    rest = {"name": clip.name, "group": group, "split": clip.split, **span, "origin": clip.origin}
     return label | {name: value for name, value in rest.items() if value is not None}
 
 

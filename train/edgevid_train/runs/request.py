@@ -160,8 +160,9 @@ def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked:
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"--resume: {out / RUN} is damaged: {first_line(error)}") from None
     saved = read_resolved(out / RECIPE)
-    for learned_by in sorted([*out.glob(f"*/last/{RECIPE}"), *out.glob(f"fold-*/*/last/{RECIPE}")]):
-        check_same_recipe(saved, read_resolved(learned_by), out, f"{out / RECIPE} now")
+    for place in (f"*/last/{RECIPE}", f"fold-*/*/last/{RECIPE}"):
+        for learned_by in sorted(out.glob(place)):
+            check_same_recipe(saved, read_resolved(learned_by), out, f"{out / RECIPE} now")
     if recipe is not None:
         check_same_recipe(recipe, saved, out)
     if isinstance(request, RunRequest):
