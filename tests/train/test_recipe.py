@@ -38,6 +38,7 @@ def test_a_star_means_every_other_label_stays_what_it_is() -> None:
         "wave": "wave",
         "other": "other",
     }
+    assert changes_among(labels, {"*": "*", "lft": "right"}) == {label: label for label in labels if label != "right"}
     assert changes_among(("left", "other"), {"left": "right", "up": "up"}) == {}  # what is no label here is no target
     assert changes_among(labels, load_recipe("ego4d").augment.flip) == {label: label for label in labels}
 

@@ -215,7 +215,8 @@ class TrainingClips:
 def changes_among(labels: Sequence[str], changes: Mapping[str, str]) -> dict[str, str]:
     """The changes of `AugmentConfig.flip` or `reverse` that start and end at one of `labels`.
 
-    `"*" = "*"` stands for every label that is not named: it stays what it is.
+    `"*" = "*"` stands for every label that is named on neither side: it stays what it is.
     """
-    same = {label: label for label in labels} if changes.get("*") == "*" else {}
+    named = {*changes, *changes.values()}
+    same = {label: label for label in labels if label not in named} if changes.get("*") == "*" else {}
     return {a: b for a, b in (same | dict(changes)).items() if a in labels and b in labels}
