@@ -182,12 +182,17 @@ def _followed(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
     for name in ("data", "extra", "negatives"):
         then, now = getattr(request, name), asked.get(name)
         places = then if isinstance(then, tuple) else (then,)
-        gone = [place for place in places if place is not None and address_of(place) is None and not place.exists()]
+        gone = [place for place in places if place is not None and _is_gone(place)]
         if gone and not now:
             raise InputError(f"--resume: {gone[0]} is gone; say where it is now: --{name} PLACE")
         if gone and now and (name == "data" or len(now) == len(places)):
             moved[name] = now
     return request.model_copy(update=moved)
+
+
+def _is_gone(place: Path) -> bool:
+    """A pattern of shards is no file, but its folder is one."""
+    return address_of(place) is None and not (place.parent if "{" in place.name else place).exists()
 
 
 def check_same(request: RunRequest | PretrainRequest, asked: Mapping[str, Any], out: Path) -> None:
