@@ -36,6 +36,12 @@ class Carry:
     def clip(self, frames: int, deciding: Tensor | None = None) -> None:
         self.frames, self.deciding, self.old, self.new = frames, deciding, {}, {}
 
+    def by_clip(self, x: Tensor) -> Tensor:
+        """`(B*T, ...)` -> `(B, T, ...)`. Raises RuntimeError in the stream graph, where nobody can look ahead."""
+        if self.frames is None:
+            raise RuntimeError("a network that looks ahead cannot take one frame at a time")
+        return x.reshape(-1, self.frames, *x.shape[1:])
+
     def stream(self, state: Mapping[str, Tensor]) -> None:
         self.frames, self.deciding, self.old, self.new = None, None, state, {}
 
@@ -82,12 +88,11 @@ class CausalShift(Temporal):
 
     def forward(self, x: Tensor) -> Tensor:
         moving = x[:, : self.moved]
-        frames = self.carry.frames
-        if frames is None:
+        if self.carry.frames is None:
             before = self.past()
             self.keep(moving)
         else:
-            clips = _per_clip(moving, frames)
+            clips = self.carry.by_clip(moving)
             before = torch.cat([torch.zeros_like(clips[:, :1]), clips[:, :-1]], 1).flatten(0, 1)
         return torch.cat([before, x[:, self.moved :]], 1)
 
@@ -103,10 +108,8 @@ class BothWaysShift(Temporal):
         self.moved = max(1, channels // divisor)
 
     def forward(self, x: Tensor) -> Tensor:
-        frames, n = self.carry.frames, self.moved
-        if frames is None:
-            raise RuntimeError("a network that looks ahead cannot take one frame at a time")
-        before, after = _per_clip(x[:, :n], frames), _per_clip(x[:, n : 2 * n], frames)
+        n = self.moved
+        before, after = self.carry.by_clip(x[:, :n]), self.carry.by_clip(x[:, n : 2 * n])
         nothing = torch.zeros_like(before[:, :1])
         before = torch.cat([nothing, before[:, :-1]], 1).flatten(0, 1)
         after = torch.cat([after[:, 1:], nothing], 1).flatten(0, 1)
@@ -149,11 +152,6 @@ class Shifted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layer(self.shift(x))
         return out
-
-
-def _per_clip(x: Tensor, frames: int) -> Tensor:
-    """`(B*T, ...)` -> `(B, T, ...)`."""
-    return x.reshape(-1, frames, *x.shape[1:])
 
 
 def name_states(modules: Iterable[tuple[str, nn.Module]]) -> None:

@@ -37,12 +37,9 @@ class InflatedConv(nn.Module):
         self.bias = conv.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = self.carry.frames
-        if frames is None:
-            raise RuntimeError("a network that looks ahead cannot take one frame at a time")
         if self.same:
             x = pad_same(x, list(self.kernel), list(self.stride), list(self.dilation))
-        x = x.reshape(-1, frames, *x.shape[1:]).transpose(1, 2)  # (B, C, T, H, W)
+        x = self.carry.by_clip(x).transpose(1, 2)  # (B, C, T, H, W)
         x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
         x = functional.conv3d(
             x, self.weight, self.bias, (1, *self.stride), (0, *self.padding), (1, *self.dilation), self.groups

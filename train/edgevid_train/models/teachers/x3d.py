@@ -24,9 +24,7 @@ class OverClip(nn.Module):
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = self.carry.frames
-        assert frames is not None, "a network that looks ahead cannot take one frame at a time"
-        out: Tensor = self.inner(x.reshape(-1, frames, *x.shape[1:]).transpose(1, 2))
+        out: Tensor = self.inner(self.carry.by_clip(x).transpose(1, 2))
         return out.transpose(1, 2).flatten(0, 1)
 
 
