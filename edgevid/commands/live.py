@@ -68,7 +68,7 @@ def live(
     from edgevid.sinks import screens
     from edgevid.sinks.collected import Collected
     from edgevid.sinks.jsonl import JsonLines
-    from edgevid.sinks.outputs import Outputs
+    from edgevid.sinks.open_sinks import OpenSinks
     from edgevid.sinks.queued import QueuedSink
     from edgevid.sources import open_source
 
@@ -103,7 +103,7 @@ def live(
             queues.append(QueuedSink(JsonLines.open(events), f"events to {events}"))
         if terminal := screens.terminal(stdout_is_taken=events == "-"):
             queues.append(QueuedSink(terminal, "events to the terminal"))
-        outputs = Outputs(queues, shown, screens.keyboard(terminal))
+        sinks = OpenSinks(queues, shown, screens.keyboard(terminal))
         collected = Collected()
         options = Options(
             every_frame=every_frame,
@@ -126,20 +126,18 @@ def live(
 
         with contextlib.ExitStack() as at_end:  # from the last to the first, each whatever became of the others
             at_end.callback(lambda: typer.echo(summary(measured()), err=events == "-"))
-            at_end.callback(lambda: outputs.close(interrupted=interrupted))
+            at_end.callback(lambda: sinks.close(interrupted=interrupted))
             if json:
                 at_end.callback(tell, json)
             if metrics:
                 at_end.callback(lambda: write_json(metrics, measured()))
-            at_end.callback(lambda: outputs.look(pipeline.view))
-            interrupted = run(
-                pipeline, seconds=seconds, every_s=outputs.every_s, every=lambda: outputs.look(pipeline.view)
-            )
+            at_end.callback(lambda: sinks.look(pipeline.view))
+            interrupted = run(pipeline, seconds=seconds, every_s=sinks.every_s, every=lambda: sinks.look(pipeline.view))
     if interrupted:
         with warned():
-            outputs.check()
+            sinks.check()
         raise typer.Exit(INTERRUPTED)  # the summary has told of it
-    outputs.check()
+    sinks.check()
     if opened.fault and opened.info.live:
         raise CheckFailedError(f"{opened.info.name} {opened.fault}")
     if opened.fault:

@@ -11,7 +11,7 @@ LOOK_EVERY_S = 0.1
 DRAW_EVERY_S = 1 / 30
 
 
-class Outputs:
+class OpenSinks:
     """The queued sinks, which take events and views on threads of their own, and the window, drawn by the main one.
 
     `keyboard` is that of the terminal in which one of the sinks draws.
