@@ -16,7 +16,7 @@ from edgevid.preprocess import fit
 from edgevid_train.annotations import ClipRecord
 from edgevid_train.decode import ClipCache, DecodedClip, DecodeError
 from edgevid_train.losses.counts import WHOLE, Counts
-from edgevid_train.models.teachers.videomae import DecoderSize, MaskedVideoMAE
+from edgevid_train.models.teachers.masked_videomae import DecoderSize, MaskedVideoMAE
 from edgevid_train.samples.augment import AugmentConfig, Clip, apply_view, draw_view, fitted
 from edgevid_train.samples.batch import Stacked, as_input
 from edgevid_train.samples.labelled_clip import sample_at

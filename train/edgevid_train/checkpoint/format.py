@@ -74,8 +74,9 @@ class Checkpoint:
         with replacing(folder) as temporary, _told_as_os_errors():
             temporary.mkdir()
             network = kept_part(self.network)
-            if isinstance(self.network, NormalisedNetwork) and hasattr(network, "save_pretrained"):
-                self.network.network.config.save_pretrained(temporary)
+            config: Any = getattr(network, "config", None)
+            if isinstance(self.network, NormalisedNetwork) and hasattr(config, "save_pretrained"):
+                config.save_pretrained(temporary)
             state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
             save_file(state, temporary / WEIGHTS, {"format": "pt"})  # transformers asks for the metadata
             (temporary / RECIPE).write_text(self.recipe.to_toml(), encoding="utf-8")

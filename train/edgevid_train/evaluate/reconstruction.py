@@ -11,29 +11,14 @@ from torch import Tensor
 
 from edgevid.files import replacing
 from edgevid_train.masked import MaskedBatch
-from edgevid_train.models.teachers.videomae import MaskedVideoMAE, VideoMAESize
+from edgevid_train.models.teachers.masked_videomae import MaskedVideoMAE, from_cubes, normalised, to_cubes
+from edgevid_train.models.teachers.videomae import VideoMAESize
 from edgevid_train.samples.batch import as_input
 
 _SHOWN = 6
 _GREY = 128
-_EPSILON, _FLAT = 1e-6, 1e-2
-"""What the targets' deviation is kept above, as transformers has it; and a guess's, since a flat one is no guess."""
-
-
-def to_cubes(frames: Tensor, size: VideoMAESize) -> Tensor:
-    """Float `(B, T, 3, H, W)` -> `(B, cubes, tubelet * patch * patch, 3)`, cubes by time, row and column."""
-    b, t, c, h, w = frames.shape
-    p, q = size.patch, size.tubelet
-    cut = frames.reshape(b, t // q, q, c, h // p, p, w // p, p)
-    return cut.permute(0, 1, 4, 6, 2, 5, 7, 3).reshape(b, -1, q * p * p, c)
-
-
-def from_cubes(cubes: Tensor, size: VideoMAESize, height: int, width: int) -> Tensor:
-    """The inverse of `to_cubes`."""
-    b, c = cubes.shape[0], cubes.shape[-1]
-    p, q = size.patch, size.tubelet
-    cut = cubes.reshape(b, -1, height // p, width // p, q, p, p, c)
-    return cut.permute(0, 1, 4, 7, 2, 5, 3, 6).reshape(b, -1, c, height, width)
+_FLAT = 1e-2
+"""A guess's deviation is kept above it, since a flat one is no guess."""
 
 
 @torch.no_grad()
@@ -52,9 +37,10 @@ def reconstruction_figures(network: MaskedVideoMAE, batches: Iterable[MaskedBatc
         frames, hidden = as_input(moved.frames), moved.hidden.repeat(1, network.steps)
         loss += float(network(frames, moved.hidden).loss) * len(batch)
         frames = frames / 255
-        targets = _normal(to_cubes(frames, network.size), _EPSILON)[hidden]
+        targets = normalised(to_cubes(frames, network.size))[hidden]
         mean += float(targets.square().mean()) * len(batch)  # their own mean is 0
-        spread = _normal(to_cubes(interpolated(frames, moved.hidden, network.size), network.size), _FLAT)[hidden]
+        guess = to_cubes(interpolated(frames, moved.hidden, network.size), network.size)
+        spread = normalised(guess, _FLAT)[hidden]
         products += [float((a * b).sum()) for a, b in ((targets, spread), (targets, targets), (spread, spread))]
         count += len(batch)
     both, of_targets, of_spread = products.tolist()
@@ -86,11 +72,6 @@ def interpolated(frames: Tensor, hidden: Tensor, size: VideoMAESize) -> Tensor:
 def _gaussian(length: int, reach: float) -> Tensor:
     places = torch.arange(length, dtype=torch.float32)
     return torch.exp(-(((places[:, None] - places) / reach) ** 2) / 2)
-
-
-def _normal(cubes: Tensor, least: float) -> Tensor:
-    """Each cube less its mean, by its deviation and `least`; channel by channel."""
-    return (cubes - cubes.mean(2, keepdim=True)) / (cubes.var(2, keepdim=True).sqrt() + least)
 
 
 @torch.no_grad()

@@ -39,7 +39,7 @@ from edgevid_train.loop.schedule import check_held_out
 from edgevid_train.loop.trainer import train
 from edgevid_train.marks import marks_of_all
 from edgevid_train.masked import ClipShape, MaskedBatch, MaskedClips, MaskedTask, hidden_patches
-from edgevid_train.models.teachers.videomae import MaskedVideoMAE
+from edgevid_train.models.teachers.masked_videomae import MaskedVideoMAE
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
 from edgevid_train.runs.clearing import begin

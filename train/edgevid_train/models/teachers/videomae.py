@@ -1,16 +1,12 @@
-"""VideoMAE (Tong et al. 2022) as transformers builds it: in any size, from its own or a published checkpoint, masked.
+"""VideoMAE (Tong et al. 2022) as transformers builds it: in any size, from its own or a published checkpoint."""
 
-The networks here take float frames `(B, T, 3, H, W)` in 0..255 and normalise them by ImageNet's figures.
-"""
-
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor
+from torch import nn
 
 from edgevid.errors import InputError
 from edgevid.manifest import InputSpec
-from edgevid_train.models.teachers.normalised import NormalisedNetwork
 
 
 class VideoMAESize(BaseModel):
@@ -42,66 +38,32 @@ class VideoMAESize(BaseModel):
         return None
 
 
-class DecoderSize(BaseModel):
-    """The decoder of pre-training, narrower and shallower than the encoder; thrown away afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    width: int = Field(default=96, gt=0)
-    layers: int = Field(default=2, gt=0)
-    heads: int = Field(default=3, gt=0)
-
-    @model_validator(mode="after")
-    def _whole_heads(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is no multiple of {self.heads} heads")
-        return self
-
-
-class Reconstruction(NamedTuple):
-    """`loss`: mean squared error over the hidden cubes, in units of each cube's own deviation.
-
-    `cubes`: `(B, hidden cubes, tubelet * patch * patch * 3)`, what they are thought to hold, normalised.
-    """
-
-    loss: Tensor
-    cubes: Tensor
-
-
-class MaskedVideoMAE(NormalisedNetwork):
-    """`VideoMAEForPreTraining`: from the cubes that are left it says what the hidden ones hold.
-
-    The targets are the pixels of each hidden cube, normalised by its own mean and deviation, channel by channel.
-    """
-
-    def __init__(self, size: VideoMAESize, decoder: DecoderSize, spec: InputSpec, frames: int) -> None:
-        from transformers import VideoMAEForPreTraining
-
-        own = {
-            "decoder_hidden_size": decoder.width,
-            "decoder_num_hidden_layers": decoder.layers,
-            "decoder_num_attention_heads": decoder.heads,
-            "decoder_intermediate_size": 4 * decoder.width,
-            "norm_pix_loss": True,
-        }
-        super().__init__(VideoMAEForPreTraining(_config(size, spec, frames, own)))
-        self.size = size
-        self.steps = frames // size.tubelet
-
-    def forward(self, frames: Tensor, hidden: Tensor) -> Reconstruction:
-        """`hidden`: bool `(B, patches of a frame)`, as many in every clip; a tube: the same places in every frame."""
-        out = self.network(self.normal(frames), bool_masked_pos=hidden.repeat(1, self.steps))
-        return Reconstruction(out.loss, out.logits)
-
-
 def new_classifier(size: VideoMAESize, spec: InputSpec, frames: int, labels: int) -> Any:
     """`VideoMAEForVideoClassification` with random weights."""
     from transformers import VideoMAEForVideoClassification
 
-    return VideoMAEForVideoClassification(_config(size, spec, frames, {"num_labels": labels}))
+    return VideoMAEForVideoClassification(_config(size, spec, frames, num_labels=labels))
 
 
-def _config(size: VideoMAESize, spec: InputSpec, frames: int, own: dict[str, Any]) -> Any:
+def new_encoder(size: VideoMAESize, spec: InputSpec, frames: int) -> Any:
+    """`VideoMAEModel` with random weights, drawn as VideoMAE's authors do: Xavier's."""
+    from transformers import VideoMAEModel
+
+    encoder = VideoMAEModel(_config(size, spec, frames))
+    xavier(encoder)
+    return encoder
+
+
+def xavier(network: nn.Module) -> None:
+    """Draw the weights of all linear layers anew, uniformly by Glorot and Bengio (2010); biases 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def _config(size: VideoMAESize, spec: InputSpec, frames: int, **own: Any) -> Any:
     from transformers import VideoMAEConfig
 
     return VideoMAEConfig(
