@@ -141,6 +141,17 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(tmp_path: Path, clips:
     assert both.curves() == {}
 
 
+def test_where_a_transformer_under_our_head_looked_is_what_spoke_for_its_answer(tmp_path: Path, clips: Path) -> None:
+    small = {"width": 24, "layers": 2, "heads": 2, "patch": 16}
+    write_teacher(tmp_path / "run", 1, kind="videomae-looking", videomae=small, points=4)
+    clip = decode_clip(read_data(clips)[0], RUNTIME_SHORT_SIDE)
+    looks = open_subject(str(tmp_path / "run"), 1).looks(clip, LABELS[0])
+    assert looks.attention is None
+    assert looks.maps.max() > 0
+    assert looks.places is not None
+    assert looks.places.shape == (len(looks.frames), 4, 2)
+
+
 def test_where_a_transformer_looked_is_said_twice(tmp_path: Path, clips: Path) -> None:
     """By what spoke for its answer, and by its attention; of an ensemble by the attention of those that have it."""
     small = {"kind": "videomae", "videomae": {"width": 24, "layers": 2, "heads": 2, "patch": 16}}

@@ -131,7 +131,7 @@ def test_a_teacher_s_maps_are_of_clips_whatever_library_gives_them() -> None:
     own = teacher()  # four frames
     x = torch.randn(8, 3, 2, 5)
     assert torch.equal(teacher_map(x, "stages.0", 2, own)[1, :, 3], x[7])
-    assert torch.equal(teacher_map(x[:2, :, 0, 0], "read", 2, own)[..., 0, 0, 0], x[:2, :, 0, 0])
+    assert torch.equal(teacher_map(x[:2, :, 0, 0], "looking.read", 2, own)[..., 0, 0, 0], x[:2, :, 0, 0])
     volume = torch.randn(2, 3, 4, 5, 6)
     assert teacher_map(volume, "x", 2, own) is volume
     lstm = torch.randn(2, 4, 7)
@@ -149,12 +149,13 @@ def test_a_teacher_s_maps_are_of_clips_whatever_library_gives_them() -> None:
 @pytest.mark.parametrize(
     ("kind", "path", "shape"),
     [
-        ("videomae", "videomae.embeddings", (24, 2, 2, 2)),
-        ("vivit", "vivit.embeddings", (24, 2, 2, 2)),
-        ("timesformer", "timesformer.embeddings", (24, 4, 2, 2)),
-        ("vjepa2", "vjepa2.encoder.embeddings", (24, 2, 2, 2)),
-        ("swin3d", "patch_embed", (96, 2, 8, 8)),
-        ("mvit", "conv_proj", (96, 2, 8, 8)),
+        ("videomae", "network.videomae.embeddings", (24, 2, 2, 2)),
+        ("videomae-looking", "videomae.embeddings", (24, 2, 4, 4)),
+        ("vivit", "network.vivit.embeddings", (24, 2, 2, 2)),
+        ("timesformer", "network.timesformer.embeddings", (24, 4, 2, 2)),
+        ("vjepa2", "network.vjepa2.encoder.embeddings", (24, 2, 2, 2)),
+        ("swin3d", "network.patch_embed", (96, 2, 8, 8)),
+        ("mvit", "network.conv_proj", (96, 2, 8, 8)),
     ],
 )
 def test_what_is_in_a_corner_at_the_end_is_there_in_the_map(
@@ -163,7 +164,7 @@ def test_what_is_in_a_corner_at_the_end_is_there_in_the_map(
     network = build_teacher(tiny_config(kind, tmp_path), 3).eval()
     frames = torch.full((2, 4, 3, 32, 32), 100.0)
     frames[1, -1, :, -1, 0] = 255.0  # below, on the left
-    (found,) = ask_tapped(network, frames, [tap(of_teacher=f"network.{path}", times=shape[1])]).taps
+    (found,) = ask_tapped(network, frames, [tap(of_teacher=path, times=shape[1])]).taps
     assert found.shape == (2, *shape)
     changed = (found[0] - found[1]).abs().sum(0) > 1e-6
     assert changed[-1, -1, 0]
@@ -215,8 +216,8 @@ def some_batch(clips: int = 3, steps: int = 5) -> Batch:
 TAPS = (
     tap("stages.0", "stages.1", kind="feature", times=2, weight=0.5),
     tap("stages.0", "stages.0", kind="attention", weight=2.0),
-    tap("memory.remember", "over_time.0", kind="relation"),
-    tap("eyes.1.mix", "read", kind="feature"),
+    tap("memory.remember", "looking.over_time.0", kind="relation"),
+    tap("eyes.1.mix", "looking.read", kind="feature"),
 )
 
 
@@ -357,7 +358,7 @@ def test_a_run_with_taps_that_was_stopped_ends_as_one_that_was_not(
         kind = "attention"
         [[distill.taps]]
         student = "memory.remember"
-        teacher = "read"
+        teacher = "looking.read"
         kind = "relation"
     """
     (tmp_path / "tiny.toml").write_text(RECIPE + taps)

@@ -26,6 +26,7 @@ from edgevid_train.models.teachers.inflate import InflatedConv
 from edgevid_train.models.teachers.networks import two_pathways
 from edgevid_train.models.teachers.published import PublishedTeacher
 from edgevid_train.models.teachers.table import KINDS, TEACHERS
+from edgevid_train.models.teachers.videomae import VideoMAESize
 from edgevid_train.recipe import Recipe, load_recipe
 
 SIDE, FRAMES = 32, 4
@@ -39,6 +40,7 @@ TINY_TRANSFORMERS = {
     },
 }
 """A small network of each; the others are what they are, on a small picture."""
+TINY_VIDEOMAE = VideoMAESize(width=24, layers=2, heads=2, patch=8, tubelet=2)
 
 
 def tiny_checkpoint(folder: Path, kind: str, labels: int = 3) -> Path:
@@ -58,6 +60,8 @@ def tiny_config(kind: str, folder: Path, **changes: object) -> TeacherConfig:
     values: dict[str, object] = {"kind": kind, "input": InputSpec(height=SIDE, width=SIDE), "frames": FRAMES}
     if kind in TINY_TRANSFORMERS:
         values["weights"] = str(tiny_checkpoint(folder, kind))
+    elif kind == "videomae-looking":
+        values |= {"weights": "none", "points": 4, "size": 16, "videomae": TINY_VIDEOMAE}
     elif TEACHERS[kind].published is None:
         values |= {"weights": "none", "backbone": "mobilenetv2_050", "stages": 4, "points": 4, "size": 16}
     else:
@@ -106,7 +110,7 @@ def test_its_features_are_what_its_classifier_reads(built: BuiltTeacher) -> None
             classifier = [m for m in built.classifier.modules() if isinstance(m, nn.Linear | nn.Conv3d)][-1]
             read = functional.linear(answer.features, classifier.weight.flatten(1), classifier.bias)
         else:
-            read = built.decide(answer.features)
+            read = getattr(built, "looking", built).decide(answer.features)
     assert torch.allclose(read, answer.logits, atol=1e-4)
 
 
@@ -210,6 +214,27 @@ def test_x3d_s_stages_under_our_head_begin_from_its_file(tmp_path: Path) -> None
         build_teacher(config.model_copy(update={"stages": 5}), 2)
 
 
+def test_videomae_s_tokens_under_our_head_begin_from_its_folder(tmp_path: Path) -> None:
+    folder = tiny_checkpoint(tmp_path / "published", "videomae", labels=400)
+    size = TINY_VIDEOMAE.model_copy(update={"patch": 16})
+    config = tiny_config("videomae-looking", tmp_path, videomae=size, weights=str(folder))
+    loaded = build_teacher(config, 2).eval()
+    theirs = AutoModelForVideoClassification.from_pretrained(folder).videomae.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in loaded.videomae.state_dict().items())
+    frames = clips(2, config)
+    with torch.inference_mode():
+        places = loaded(frames).places
+        moved = loaded(frames.roll(16, 4)).places  # by a patch
+    assert places is not None
+    assert places.shape == (2, FRAMES, 4, 2)
+    assert torch.equal(places[:, 0], places[:, 1])  # of one tubelet
+    assert not torch.allclose(places[:, 1], places[:, 2])
+    assert moved is not None
+    assert not torch.allclose(moved, places)
+    with pytest.raises(InputError, match=r"has patch 16, the recipe's teacher.videomae 8"):
+        build_teacher(config.model_copy(update={"videomae": TINY_VIDEOMAE}), 2)
+
+
 def from_file(config: TeacherConfig, file: Path) -> TeacherConfig:
     return config.model_copy(update={"weights": str(file)})
 
@@ -259,6 +284,7 @@ def test_a_recipe_gets_what_the_kind_was_trained_with_unless_it_says_otherwise()
             "teacher.kind=vivit",
             "weights of a vivit teacher are .*; a published hub id is google/vivit-b-16x2-kinetics400",
         ),
+        ("teacher.kind=videomae-looking", "weights of a videomae-looking teacher are a folder, a hub id or none"),
         ("teacher={kind='mvit', weights='package'}", "weights of a mvit teacher are hub, a file, a folder or none"),
         (
             "teacher={kind='vjepa2', weights='none', input={height=32, width=48}}",

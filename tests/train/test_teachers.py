@@ -397,7 +397,7 @@ def test_the_shift_teacher_sees_the_future_and_the_student_does_not():
 
     seen: list[Tensor] = []
     # what enters the convolutions over time is per frame: there the shifts alone have mixed frames
-    before.over_time.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    before.looking.over_time.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.inference_mode():
         moved = (before(frames).logits - before(changed).logits).abs().max()
         ours, theirs = student(frames), student(changed)

@@ -148,10 +148,10 @@ def _pretrain(
 
 def _network(recipe: Recipe) -> tuple[MaskedVideoMAE, ClipShape]:
     teacher, size = recipe.teacher, recipe.teacher.videomae
-    if teacher.kind != "videomae" or size is None:
+    if teacher.kind not in ("videomae", "videomae-looking") or size is None:
         raise InputError(
-            f"recipe {recipe.name}: what is pre-trained is a VideoMAE; give teacher.kind = 'videomae' and its size, "
-            "teacher.videomae.width and others"
+            f"recipe {recipe.name}: what is pre-trained is a VideoMAE; give teacher.kind = 'videomae' or "
+            "'videomae-looking' and its size, teacher.videomae.width and others"
         )
     if teacher.weights != "none":
         raise InputError(f"recipe {recipe.name}: pre-training begins with teacher.weights = 'none'")

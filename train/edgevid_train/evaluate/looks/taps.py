@@ -9,6 +9,7 @@ from edgevid_train.models.student import Student
 from edgevid_train.models.teachers.frames import FrameTeacher, LookingTeacher
 from edgevid_train.models.teachers.published import PublishedTeacher
 from edgevid_train.models.teachers.tokens import TokenGrid
+from edgevid_train.models.teachers.videomae_looking import VideoMAELookingTeacher
 
 _CONVOLUTIONAL = {
     "r2plus1d": "avgpool",
@@ -41,6 +42,10 @@ def teacher_taps(teacher: nn.Module) -> list[Tap]:
         return [Tap(teacher.stages[stage], False, _frame_by_frame) for stage in sorted(stages)]
     if isinstance(teacher, FrameTeacher):
         return [Tap(teacher.stages[-1], False, _frame_by_frame)]
+    if isinstance(teacher, VideoMAELookingTeacher):
+        layers, of_clip = teacher.layers, teacher.grid
+        read = (layers[len(layers) // 2 - 1], layers[-1])
+        return [Tap(layer, False, lambda x, _: _placed(x, of_clip)) for layer in read]
     assert isinstance(teacher, PublishedTeacher)
     network, kind = teacher.network, teacher.config.kind
     if kind in _CONVOLUTIONAL:

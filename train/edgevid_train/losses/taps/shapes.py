@@ -9,6 +9,7 @@ from edgevid_train.losses.taps.listen import first_tensor
 from edgevid_train.models.teachers.config import TeacherConfig
 from edgevid_train.models.teachers.ensemble import Ensemble
 from edgevid_train.models.teachers.tokens import GRIDDED, TokenGrid
+from edgevid_train.models.teachers.videomae_looking import VideoMAELookingTeacher
 
 _OVER_TIME = ("memory.remember", "memory.decide")
 """Modules of a student that see all steps of a stream, and all exits, at once: `(K*B, C, 1, T)`."""
@@ -56,6 +57,8 @@ def _told(output: Any) -> TokenGrid | None:
 
 def _grid(config: TeacherConfig, network: nn.Module) -> TokenGrid:
     """Of what does not cut its clip into patches as transformers do each frame is a token."""
+    if isinstance(network, VideoMAELookingTeacher):
+        return network.grid
     return TokenGrid.of(config, network.network) if config.kind in GRIDDED else TokenGrid(config.frames, 1, 1)
 
 

@@ -12,15 +12,17 @@ from edgevid_train.models.teachers.frames import (
     X3DLookingTeacher,
 )
 from edgevid_train.models.teachers.published import PublishedTeacher
+from edgevid_train.models.teachers.videomae_looking import VideoMAELookingTeacher
 
 __all__ = ["BuiltTeacher", "Teacher", "TeacherConfig", "TeacherOutputs", "build_teacher"]
 
-BuiltTeacher = LookingTeacher | RecurrentTeacher | InflatedTeacher | PublishedTeacher
+BuiltTeacher = LookingTeacher | VideoMAELookingTeacher | RecurrentTeacher | InflatedTeacher | PublishedTeacher
 _OWN: dict[str, Callable[[TeacherConfig, int], BuiltTeacher]] = {
     "tsm": ShiftTeacher,
     "cnn-lstm": RecurrentTeacher,
     "inflated": InflatedTeacher,
     "x3d-looking": X3DLookingTeacher,
+    "videomae-looking": VideoMAELookingTeacher,
 }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgevid.manifest import InputSpec
 from edgevid_train.models.teachers.table import KINDS, TEACHERS
-from edgevid_train.models.teachers.videomae import VideoMAESize
+from edgevid_train.models.teachers.videomae import VIT_B, VideoMAESize
 
 
 class TeacherConfig(BaseModel):
@@ -20,8 +20,8 @@ class TeacherConfig(BaseModel):
 
     `weights`: of what edgevid builds on a timm backbone (`tsm`, `cnn-lstm`, `inflated`) see `build_backbone`; of
     transformers a local folder or a hub id of a checkpoint; of torchvision and pytorchvideo (`x3d-looking` too) `hub`
-    (those of the table), a file or a folder; and `none` for random ones. With `none` and `kind` `videomae`, `videomae`
-    says the size.
+    (those of the table), a file or a folder; and `none` for random ones. `videomae` says the size of a `videomae` with
+    random weights, and of every `videomae-looking` (ViT-B where it is not given).
 
     `input`, `frames`: what the kind was trained with, unless the recipe says otherwise. `rate_hz`: likewise, but for
     random weights; 0, that of all others, spreads the frames evenly over the action (see `look_times`).
@@ -55,6 +55,8 @@ class TeacherConfig(BaseModel):
             takes = row.takes
             rate_hz = 0.0 if values.get("weights") == "none" else takes.rate_hz or 0.0
             trained = {"input": takes.input, "frames": takes.frames, "rate_hz": rate_hz, "stages": row.stages}
+            if values["kind"] == "videomae-looking":
+                trained["videomae"] = VIT_B
             values = trained | values
         return values
 
@@ -96,7 +98,7 @@ class TeacherConfig(BaseModel):
                 f"weights of a {self.kind} teacher are a folder, a hub id or none, not {self.weights!r}; "
                 f"a published hub id is {row.source}"
             )
-        if self.kind != "videomae":
+        if self.kind not in ("videomae", "videomae-looking"):
             square = f"a {self.kind} teacher takes a square, not {self.input.width}x{self.input.height}"
             return square if self.input.height != self.input.width else None
         if self.weights == "none" and self.videomae is None:

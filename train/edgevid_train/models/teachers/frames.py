@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from edgevid_train.models.backbones import Backbone, add_shifts, build_backbone
-from edgevid_train.models.heads import Eye
 from edgevid_train.models.teachers.config import TeacherConfig, TeacherOutputs
 from edgevid_train.models.teachers.inflate import inflate
+from edgevid_train.models.teachers.looking import Looking
 from edgevid_train.models.teachers.x3d import x3d_backbone
 from edgevid_train.models.temporal import BothWaysShift, Carry
 
@@ -56,38 +56,21 @@ class FrameTeacher(nn.Module):
 
 
 class LookingTeacher(FrameTeacher):
-    """Looks where in each frame something is (`Eye`), then convolutions over time with the whole clip in view.
+    """The stages' maps under the head `Looking`.
 
-    `middle`, `finer`: the stages of the look half-way: the one that is read, and the one with the finer map of 1/8
-    where a fingertip still has a place. Another look is at the last.
+    `middle`, `finer`: the stages of the look half-way: the one that is read, and the one with the finer map of 1/8.
     """
 
     def __init__(self, config: TeacherConfig, labels: int, middle: int, finer: int) -> None:
         super().__init__(config)
-        size, channels = config.size, self.channels
         self.middle, self.finer = middle, finer
-        self.look_middle = Eye(channels[self.middle], channels[self.finer], config.points, size)
-        self.look = Eye(channels[-1], 0, config.points, size)
-        self.over_time = nn.Sequential(
-            nn.Conv1d(2 * size, size, 5, padding=2, bias=False),
-            nn.BatchNorm1d(size),
-            nn.ReLU(inplace=True),
-            nn.Conv1d(size, size, 5, padding=2, bias=False),
-            nn.BatchNorm1d(size),
-            nn.ReLU(inplace=True),
-        )
-        # Order matters (up is down in reverse): the clip is read in place, not averaged over time.
-        self.read = nn.Linear(size * config.frames, size)
-        self.dropout = nn.Dropout(config.dropout)
-        self.decide = nn.Linear(size, labels)
+        channels = self.channels
+        self.looking = Looking(config, labels, config.frames, channels[middle], channels[finer], channels[-1])
 
     def forward(self, frames: Tensor) -> TeacherOutputs:
-        count, maps = frames.shape[1], self.maps(frames)
-        half_way, places, _ = self.look_middle(maps[self.middle], maps[self.finer])
-        seen = torch.cat([half_way, self.look(maps[-1]).what], 1)
-        seen = seen.reshape(-1, count, 2 * self.feature_size).transpose(1, 2)
-        features = torch.relu(self.read(self.dropout(self.over_time(seen).flatten(1))))
-        return TeacherOutputs(self.decide(self.dropout(features)), features, places.reshape(*frames.shape[:2], -1, 2))
+        maps = self.maps(frames)
+        found: TeacherOutputs = self.looking(maps[self.middle], maps[self.finer], maps[-1])
+        return found
 
 
 class ShiftTeacher(LookingTeacher):

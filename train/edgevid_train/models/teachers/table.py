@@ -110,6 +110,15 @@ TEACHERS = {
         180.3,
         _transformers("videomae", IMAGENET, "fc_norm"),
     ),
+    "videomae-looking": TeacherKind(
+        "VideoMAE's encoder, read as those of `tsm` are (Tong et al. 2022)",
+        Takes(16, 224, 224, 7.5),
+        "MCG-NJU/videomae-base-finetuned-kinetics",
+        "CC BY-NC 4.0",
+        88375250,
+        180.5,
+        backbone="transformers",
+    ),
     "timesformer": TeacherKind(
         "TimeSformer ViT-B (Bertasius et al. 2021)",
         Takes(8, 224, 224, 0.9375),

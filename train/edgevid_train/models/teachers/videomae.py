@@ -38,6 +38,10 @@ class VideoMAESize(BaseModel):
         return None
 
 
+VIT_B = VideoMAESize(width=768, layers=12, heads=12, patch=16, tubelet=2)
+"""That of the published checkpoints."""
+
+
 def new_classifier(size: VideoMAESize, spec: InputSpec, frames: int, labels: int) -> Any:
     """`VideoMAEForVideoClassification` with random weights."""
     from transformers import VideoMAEForVideoClassification

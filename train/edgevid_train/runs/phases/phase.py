@@ -30,6 +30,7 @@ from edgevid_train.loop.optim import OptimConfig
 from edgevid_train.loop.trainer import train
 from edgevid_train.losses.label_loss import LabelLoss, class_weights
 from edgevid_train.models.teachers.published import PublishedTeacher
+from edgevid_train.models.teachers.videomae_looking import VideoMAELookingTeacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.runs.phases.fold import Fold, Setting
 from edgevid_train.samples.balance import kinds_of
@@ -153,7 +154,7 @@ def job_for(
 def _backbone(task: nn.Module) -> tuple[str, ...]:
     """Beginnings of the names of a task's weights that come from elsewhere."""
     network = task.network
-    names = network.body() if isinstance(network, PublishedTeacher) else ("stem.", "stages.")
+    names = network.body() if isinstance(network, PublishedTeacher | VideoMAELookingTeacher) else ("stem.", "stages.")
     return tuple(f"network.{name}" for name in names)
 
 
