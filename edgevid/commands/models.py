@@ -84,17 +84,16 @@ def _list_teachers(json: Path | None) -> None:
     from edgevid.files import write_json
 
     rows: list[dict[str, Any]] = [row for entry in entry_points(group="edgevid.teachers") for row in entry.load()()]
-    names = ("kind", "network", "parameters", "GFLOPs", "input", "weights", "licence")
-    table = Table(*(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD, pad_edge=False)
+    whole = (Column(name, no_wrap=True) for name in ("kind", "parameters", "GFLOPs", "input"))
+    network = Column("network, weights, licence", overflow="fold")
+    table = Table(*whole, network, box=SIMPLE_HEAD, pad_edge=False, leading=1)
     for row in rows:
         table.add_row(
             row["kind"],
-            row["network"],
             f"{row['parameters'] / 1e6:.1f} M",
             f"{row['gflops']:g}",
-            row["input"],
-            row["weights"],
-            row["licence"],
+            row["input"].replace(", ", "\n"),
+            f"{row['network']}\n{row['weights']}\n{row['licence']}",
         )
     if json:
         write_json(json, {"teachers": rows})

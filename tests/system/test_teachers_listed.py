@@ -19,7 +19,7 @@ sys.exit(status)
 
 def test_the_teachers_are_listed_without_torch(tmp_path: Path) -> None:
     out = tmp_path / "teachers.json"
-    environment = {"COLUMNS": "200", "PATH": ""}
+    environment = {"COLUMNS": "80", "PATH": ""}
     ran = subprocess.run(
         [sys.executable, "-c", LISTED, out], capture_output=True, text=True, env=environment, check=False
     )
@@ -28,9 +28,9 @@ def test_the_teachers_are_listed_without_torch(tmp_path: Path) -> None:
     rows = json.loads(out.read_text())["teachers"]
     assert [row["kind"] for row in rows] == list(TEACHERS)
     for row in rows:
-        assert row["kind"] in ran.stdout
+        assert f" {row['kind']} " in ran.stdout  # whole, though the screen is narrow
         assert all(row[key] for key in ("network", "parameters", "gflops", "input", "weights", "licence"))
-    assert "16 x 224x224, at 7.5 Hz" in ran.stdout
+    assert "16 x 224x224" in ran.stdout
 
     again = subprocess.run(
         [sys.executable, "-c", LISTED, out], capture_output=True, text=True, env=environment, check=False
