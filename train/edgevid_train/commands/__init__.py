@@ -1,25 +1,13 @@
 """The commands that training adds to the `edgevid` command line: words -> calls."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
 from edgevid_train.commands.calibrate import add_to as add_calibrate
-from edgevid_train.commands.options import (
-    Classes,
-    Device,
-    Format,
-    Group,
-    LabelPattern,
-    MaxClip,
-    MinClip,
-    Split,
-    Target,
-    data_argument,
-    read_options,
-)
+from edgevid_train.commands.options import Device, Split, data_argument, reads_data
 from edgevid_train.commands.outputs import check_outputs
 from edgevid_train.commands.prepare import add_to as add_prepare
 from edgevid_train.commands.review import review
@@ -27,6 +15,9 @@ from edgevid_train.commands.streams import Laps, Minutes, Negatives, Seed
 from edgevid_train.commands.streams import add_to as add_fit_events
 from edgevid_train.commands.training import add_to as add_training
 from edgevid_train.synthetic.command import add_to as add_synthesize
+
+if TYPE_CHECKING:
+    from edgevid_train.annotations import ReadOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(data, name="data")
 
 
+@reads_data
 def evaluate(
     context: typer.Context,
     model: Annotated[
@@ -68,13 +60,6 @@ def evaluate(
     threshold: Threshold = None,
     hold: Hold = None,
     threads: Threads = 1,
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     compare: Annotated[str | None, typer.Option(help="A second model for the same clips.")] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Score the clips in other light, framing, order and rate too.")
@@ -89,6 +74,8 @@ def evaluate(
         typer.Option(help="Where checkpoints compute; the best there is when not given. Model files do on the CPU."),
     ] = None,
     force: Force = False,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """How often a model, a student or a teacher is right on labelled clips. A model file is scored as on a device.
 
@@ -108,7 +95,6 @@ def evaluate(
 
     mark, parts = ("report.json", ("stream-*.png",)) if stream else ("index.html", ("report.json", "*.png", "strips"))
     check_outputs(out, mark, parts, json, force=force)
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     if crops not in (1, 3):
         raise InputError(f"--crops is 1 or 3, not {crops}")
     plan = ViewPlan(views, crops, flip)
@@ -164,21 +150,17 @@ def evaluate(
     show(figures)
 
 
+@reads_data
 def stats(
     path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     out: Annotated[Path | None, typer.Option(help="Folder for stats.json, labels.png and videos.png.")] = None,
     quality: Annotated[
         bool, typer.Option("--quality", help="Decode every clip: blur, exposure, noise, motion, bit rate.")
     ] = False,
     json: Json = None,
     force: Force = False,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """What is in a data folder: labels, groups, durations, sizes, rates, files that are missing or unreadable.
 
@@ -188,7 +170,6 @@ def stats(
     from edgevid_train.library.stats import look_at, show
 
     check_outputs(out, "stats.json", ("labels.png", "videos.png"), json, force=force)
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     survey = look_at(path, options, quality=quality)
     found = survey.to_json()
     if out:

@@ -1,23 +1,15 @@
 """`edgevid calibrate` as words on the command line -> calls."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import (
-    Classes,
-    Format,
-    Group,
-    LabelPattern,
-    MaxClip,
-    MinClip,
-    Split,
-    Target,
-    data_argument,
-    read_options,
-)
+from edgevid_train.commands.options import Split, data_argument, reads_data
+
+if TYPE_CHECKING:
+    from edgevid_train.annotations import ReadOptions
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,6 +17,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(calibrate)
 
 
+@reads_data
 def calibrate(
     model: Annotated[str, typer.Argument(help="A bundled model's name, or the file of a stream model.")],
     data: Annotated[Path, data_argument("Labelled videos that the model has never seen.")],
@@ -37,15 +30,10 @@ def calibrate(
     ] = "recording",
     split: Split = None,
     threads: Threads = 1,
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     json: Json = None,
     force: Force = False,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """Choose exit thresholds that, with the stated confidence, give up at most the stated risk.
 
@@ -66,7 +54,6 @@ def calibrate(
     check_files(out, json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter()
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     result = run(model, data, options, promise, unit=unit, split=split, threads=threads, report=report)
     written = None if result.chosen is None else write_calibrated(model, result, out, force=force)
     if json:

@@ -1,13 +1,13 @@
 """Words that several commands of training share."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.models import ArgumentInfo, OptionInfo
-
-if TYPE_CHECKING:
-    from edgevid_train.annotations import ReadOptions
 
 Device = Literal["cpu", "cuda", "mps"]
 
@@ -28,39 +28,54 @@ def _named(text: str) -> Path:
     return named(text)
 
 
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        help="Layout of the data: clips, folders, shards or names, which are found out when not given; list, "
-        "ego4d-lta, ego4d-fho, ego4d-moments, ego4d-goalstep, epic, ucf101, hmdb51, kinetics, ssv2, jester or coin.",
-    ),
-]
-Group = Annotated[str | None, typer.Option(help="Column of the annotations that says what must not be split.")]
-LabelPattern = Annotated[str | None, typer.Option(help="Regular expression that finds the label in a file's name.")]
 Split = Annotated[str | None, typer.Option(help="Only clips of this split: train, val or test.")]
-Classes = Annotated[str | None, typer.Option(help="Labels to keep, in this order: a,b,c.")]
-Target = Annotated[
-    str | None, typer.Option(help="Which of the format's labels: verb, noun or action; step, task or domain; …")
-]
-MinClip = Annotated[float | None, typer.Option("--min-clip-s", min=0, help="Leave shorter clips out.")]
-MaxClip = Annotated[float | None, typer.Option("--max-clip-s", min=0, help="Leave longer clips out.")]
 
 
-def read_options(
-    format_: str | None,
-    group: str | None,
-    label_pattern: str | None,
-    classes: str | None,
-    target: str | None,
-    min_clip_s: float | None,
-    max_clip_s: float | None,
-) -> "ReadOptions":
-    """How the data is to be read, from the words for it. Raises InputError as `names_in`."""
-    from edgevid_train.annotations import ReadOptions
+def _said(said: str, *names: str, **own: Any) -> Any:
+    return typer.Option(*names, help=said, rich_help_panel="How the data is read", **own)
 
-    kept = names_in(classes, "--classes")
-    return ReadOptions(format_, group, label_pattern, kept, target, min_clip_s, max_clip_s)
+
+_READING = {
+    "format_": Annotated[
+        str | None,
+        _said(
+            "Layout of the data: clips, folders, shards or names, which are found out when not given; list, ego4d-lta, "
+            "ego4d-fho, ego4d-moments, ego4d-goalstep, epic, ucf101, hmdb51, kinetics, ssv2, jester or coin.",
+            "--format",
+        ),
+    ],
+    "group": Annotated[str | None, _said("Column of the annotations that says what must not be split.")],
+    "label_pattern": Annotated[str | None, _said("Regular expression that finds the label in a file's name.")],
+    "classes": Annotated[str | None, _said("Labels to keep, in this order: a,b,c.")],
+    "target": Annotated[
+        str | None, _said("Which of the format's labels: verb, noun or action; step, task or domain; …")
+    ],
+    "min_clip_s": Annotated[float | None, _said("Leave shorter clips out.", min=0)],
+    "max_clip_s": Annotated[float | None, _said("Leave longer clips out.", min=0)],
+}
+"""By the fields of `ReadOptions`."""
+
+
+def reads_data(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how data is read, in the place of its keyword `options`: `ReadOptions`."""
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        from edgevid_train.annotations import ReadOptions
+
+        said = {name: values.pop(name) for name in _READING}
+        said |= {"format": said.pop("format_"), "classes": names_in(said["classes"], "--classes")}
+        command(**values, options=ReadOptions(**said))
+
+    signature = inspect.signature(command)
+    others = [parameter for name, parameter in signature.parameters.items() if name != "options"]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        for name, hint in _READING.items()
+    ]
+    run.__signature__ = signature.replace(parameters=[*others, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*others, *added)}
+    return run
 
 
 def names_in(text: str | None, option: str) -> tuple[str, ...] | None:

@@ -6,17 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import (
-    Classes,
-    Format,
-    Group,
-    LabelPattern,
-    MaxClip,
-    MinClip,
-    Target,
-    data_argument,
-    read_options,
-)
+from edgevid_train.commands.options import data_argument, reads_data
 from edgevid_train.commands.outputs import check_outside
 
 if TYPE_CHECKING:
@@ -69,6 +59,7 @@ def index(
         raise typer.Exit(InputError.exit_status)
 
 
+@reads_data
 def prepare(
     data: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="The new data folder.")],
@@ -77,16 +68,11 @@ def prepare(
     crf: Annotated[int, typer.Option(min=0, max=51, help="x264's quality; less is better and larger.")] = 20,
     from_frames: Annotated[bool, typer.Option("--from-frames", help="Make videos of folders of images.")] = False,
     rate: Annotated[float | None, typer.Option(help="Images a second, for --from-frames.")] = None,
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     threads: Threads = 1,
     json: Json = None,
     force: Force = False,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """Re-encode a data set small and quick to seek in, with a clips.csv that matches; call it again to go on.
 
@@ -108,7 +94,6 @@ def prepare(
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise InputError(f"--rate {rate}: above 0")
     report = Reporter()
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     if rate is not None:
         _refuse_reading(options)
     records = read_data(data, options, report.say) if rate is None else image_folders(data, rate, report.say)
@@ -136,20 +121,16 @@ def prepare(
         raise typer.Exit(InputError.exit_status)
 
 
+@reads_data
 def shards(
     data: Annotated[Path, data_argument("Folder of labelled videos, an annotation file, or its address.")],
     out: Annotated[Path, typer.Option(help="The new folder of tar shards.")],
     size: Annotated[str, typer.Option(help="Of a shard, about: 200MB, 1GB.")] = "200MB",
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the videos.")] = 0,
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     json: Json = None,
     force: Force = False,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """Put the videos of a data set, as they are, into tar shards with their labels (WebDataset's layout).
 
@@ -165,7 +146,6 @@ def shards(
     check_folder(out, LEDGER, ("*.tar",), force=force)
     check_outside(json, out, force=force)
     most, report = parse_size(size), Reporter()
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     records = read_data(data, options, report.say)
     with report.bar("writing shards", len({record.file for record in records})) as advance:
         found = write_shards(records, out, most, seed, lambda: advance(""))

@@ -1,25 +1,19 @@
 """`edgevid data review`: words -> calls."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import (
-    Classes,
-    Format,
-    Group,
-    LabelPattern,
-    MaxClip,
-    MinClip,
-    Target,
-    data_argument,
-    read_options,
-)
+from edgevid_train.commands.options import data_argument, reads_data
 from edgevid_train.commands.outputs import check_outputs
 
+if TYPE_CHECKING:
+    from edgevid_train.annotations import ReadOptions
 
+
+@reads_data
 def review(
     path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="Folder for the page: index.html and its pictures.")],
@@ -28,15 +22,10 @@ def review(
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="Clips of each label that are shown.")] = 60,
     threads: Threads = 1,
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     json: Json = None,
     force: Force = False,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """A page with a strip of every clip, by label, on which wrong labels and bad pictures are seen at once."""
     import cv2
@@ -47,7 +36,6 @@ def review(
     from edgevid_train.review.review import look_through
 
     check_outputs(out, "index.html", ("review.json", "strips"), json, force=force)
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     cv2.setNumThreads(threads)
     report = Reporter()
     with replacing(out) as temporary:

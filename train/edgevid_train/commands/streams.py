@@ -6,19 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
-from edgevid_train.commands.options import (
-    Classes,
-    Format,
-    Group,
-    LabelPattern,
-    MaxClip,
-    MinClip,
-    Split,
-    Target,
-    data_argument,
-    data_option,
-    read_options,
-)
+from edgevid_train.commands.options import Split, data_argument, data_option, reads_data
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
@@ -84,6 +72,7 @@ def evaluate_streams(
     show(found, report)
 
 
+@reads_data
 def fit_events(
     model: Annotated[str, typer.Argument(help="A bundled model's name, or a model file.")],
     data: Annotated[Path, data_argument("Labelled videos that the model has never seen.")],
@@ -97,15 +86,10 @@ def fit_events(
     threshold: Threshold = None,
     hold: Hold = None,
     threads: Threads = 1,
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     json: Json = None,
     force: Force = False,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """Choose the numbers of the event rule on streams made of validation clips, and write the model again with them.
 
@@ -125,7 +109,6 @@ def fit_events(
     check_model_file(model)
     cv2.setNumThreads(threads)
     report = Reporter()
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     settings = StreamSettings(minutes=minutes, laps=laps, seed=seed)
     trial = prepare(
         model,

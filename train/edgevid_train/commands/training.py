@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import (
-    Classes,
-    Device,
-    Format,
-    Group,
-    LabelPattern,
-    MaxClip,
-    MinClip,
-    Target,
-    data_option,
-    read_options,
-)
+from edgevid_train.commands.options import Device, data_option, reads_data
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
@@ -77,6 +66,7 @@ def pretrain(
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
 
 
+@reads_data
 def train_teacher(
     recipe: RecipeName = None,
     data: Data = None,
@@ -93,22 +83,17 @@ def train_teacher(
     all_: All = False,
     extra: Extra = None,
     negatives: Negatives = None,
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     json: Json = None,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """Train a teacher alone on labelled videos; train-distill --teacher takes it."""
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     asked = _labelled(data, options, extra, negatives, init, cv, folds, fold, all_=all_)
     asked |= {"command": "train-teacher"}
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force)
 
 
+@reads_data
 def train_distill(
     recipe: RecipeName = None,
     data: Data = None,
@@ -128,14 +113,9 @@ def train_distill(
     negatives: Negatives = None,
     sweep: Sweep = None,
     seeds: Seeds = None,
-    format_: Format = None,
-    group: Group = None,
-    label_pattern: LabelPattern = None,
-    classes: Classes = None,
-    target: Target = None,
-    min_clip_s: MinClip = None,
-    max_clip_s: MaxClip = None,
     json: Json = None,
+    *,
+    options: "ReadOptions",
 ) -> None:
     """Train a teacher on labelled videos and distil a small streaming student from it.
 
@@ -143,7 +123,6 @@ def train_distill(
 
     With --sweep or --seeds one run after the other goes into OUT/sweep-…, and one table says which did best.
     """
-    options = read_options(format_, group, label_pattern, classes, target, min_clip_s, max_clip_s)
     asked = _labelled(data, options, extra, negatives, init, cv, folds, fold, all_=all_)
     asked |= {"command": "train-distill", "teacher": teacher and teacher.absolute()}
     _run(recipe, out, set_, asked, device, threads, json, resume=resume, force=force, sweep=sweep or (), seeds=seeds)
