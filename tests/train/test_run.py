@@ -550,6 +550,31 @@ def test_a_run_whose_data_was_moved_goes_on_where_it_is_now(recipe: Path, clips:
     assert "--data is not what the run in" in ran.err  # the place is known: another one is a mistake
 
 
+def test_a_run_whose_teacher_was_moved_goes_on_where_it_is_now(
+    recipe: Path, clips: Path, finished: Path, tmp_path: Path
+) -> None:
+    was, now, other, out = (tmp_path / name for name in ("was", "now", "other", "run"))
+    shutil.copytree(finished / "run", was)
+    given = ("--teacher", was, "--init", was, "--set", "optim.epochs=1", "--data", clips)
+    with pytest.MonkeyPatch.context() as patched:
+        interrupt_at(patched, 2)
+        assert distill("--recipe", recipe, "--out", out, *given).status == 130
+    was.rename(now)
+    ran = distill("--out", out, "--resume")
+    assert ran.status == 2
+    assert f"--resume: {was} is gone; say where it is now: --teacher PLACE" in ran.err
+    shutil.copytree(now, other)
+    weights = other / "teacher" / "last" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    ran = distill("--out", out, "--resume", "--teacher", other, "--init", now)
+    assert ran.status == 2
+    assert f"--teacher {other} holds other weights than the run began with" in ran.err
+    assert ran.err.count("\n") == 1
+    for again in (("--teacher", now, "--init", now), ()):  # it remembers
+        ran = distill("--out", out, "--resume", *again)
+        assert ran.status == 0, ran.err
+
+
 def test_data_and_output_have_defaults(recipe: Path, clips: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     few = ("--set", "optim.epochs=1", "--set", "distill.response=0", "--set", "distill.feature=0")

@@ -47,7 +47,7 @@ from edgevid_train.checkpoint.places import (
     folds_of,
     trained_kind,
 )
-from edgevid_train.checkpoint.weights import load_fitting, load_state, load_trainer, load_weights
+from edgevid_train.checkpoint.weights import digest_of_weights, load_fitting, load_state, load_trainer, load_weights
 
 __all__ = [
     "CONFUSION",
@@ -71,6 +71,7 @@ __all__ = [
     "check_same_labels",
     "checkpoint_of",
     "checkpoints_of_folds",
+    "digest_of_weights",
     "find_checkpoint",
     "folds_of",
     "gather",

@@ -1,5 +1,6 @@
 """Tensors from a checkpoint's files into a network: every one, or those that fit; and a trainer's own state."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edgevid.errors import InputError, first_line
-from edgevid_train.checkpoint.format import TRAINER
+from edgevid_train.checkpoint.format import TRAINER, WEIGHTS
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -79,6 +80,16 @@ def load_trainer(folder: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises whatever the damaged bytes provoke
         raise InputError(f"{path} is damaged ({type(error).__name__}): it cannot be resumed from") from None
     return state
+
+
+def digest_of_weights(path: Path) -> str:
+    """Tells whether all weights in a run, in a checkpoint, or in their file are those of another time or place."""
+    told = hashlib.sha256()
+    for file in sorted(path.rglob(WEIGHTS)) if path.is_dir() else [path]:
+        told.update(f"{file.relative_to(path)}\n".encode())
+        with file.open("rb") as opened:
+            told.update(hashlib.file_digest(opened, "sha256").digest())
+    return told.hexdigest()[:16]
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edgevid.errors import InputError, first_fault, first_line
 from edgevid_train.annotations import ReadOptions
+from edgevid_train.checkpoint import digest_of_weights
 from edgevid_train.recipe import Recipe, read_resolved
 from edgevid_train.storage import absolute, address_of, is_signed, named, shown
 
@@ -27,7 +28,8 @@ class RunRequest(BaseModel):
 
     `extra`: folders of clips that are trained on in every fold and never held out. `negatives`: videos without any of
     the actions, files or folders, of which every fold leaves out its share. `teacher`: a checkpoint to use instead of
-    training one. `init`: a run or checkpoint whose weights to begin from. At most one of `cv` (all of so many folds),
+    training one. `init`: a run or checkpoint whose weights to begin from. `digests`: of the weights in these two, by
+    which they are known again in another place; written as the run begins. At most one of `cv` (all of so many folds),
     `fold` of `folds` (counting from 1) and `all`.
     """
 
@@ -47,6 +49,7 @@ class RunRequest(BaseModel):
     signed: tuple[Path, ...] = ()
     teacher: Path | None = None
     init: Path | None = None
+    digests: dict[str, str] = {}
     cv: int | None = Field(default=None, ge=2)
     folds: int | None = Field(default=None, ge=2)
     fold: int | None = Field(default=None, ge=1)
@@ -61,6 +64,15 @@ class RunRequest(BaseModel):
         if sum([self.cv is not None, self.folds is not None, self.all]) > 1:
             raise ValueError("--cv, --fold and --all exclude one another")
         return self
+
+    def with_digests(self) -> Self:
+        """Raises InputError when weights that were there cannot be read now."""
+        given = {"teacher": self.teacher, "init": self.init}
+        try:
+            found = {name: digest_of_weights(path) for name, path in given.items() if path is not None}
+        except OSError as error:
+            raise InputError(f"{error.filename}: {error.strerror or error}") from None
+        return self.model_copy(update={"digests": found})
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -173,21 +185,27 @@ def resumed(kind: type[Request], out: Path | None, recipe: Recipe | None, asked:
 
 
 def _followed(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
-    """With the places that are given now, where its own are gone; that the clips are the same is seen from their names.
+    """With the places that are given now, where its own are gone.
+
+    That the clips are the same is seen from their names later, that the weights are from their digests now.
 
     Raises:
-        InputError: the data is gone, and nobody says where to.
+        InputError: something is gone and nobody says where to, or other weights are there.
     """
     moved: dict[str, Any] = {}
-    for name in ("data", "extra", "negatives"):
+    for name in ("data", "extra", "negatives", "teacher", "init"):
         then, now = getattr(request, name), asked.get(name)
         places = then if isinstance(then, tuple) else (then,)
         gone = [place for place in places if place is not None and _is_gone(place)]
         if gone and not now:
             raise InputError(f"--resume: {gone[0]} is gone; say where it is now: --{name} PLACE")
-        if gone and now and (name == "data" or len(now) == len(places)):
+        if gone and now and (not isinstance(then, tuple) or len(now) == len(places)):
             moved[name] = now
-    return request.model_copy(update=moved)
+    there = request.model_copy(update=moved)
+    for name in moved.keys() & request.digests.keys():
+        if getattr(there, name).exists() and there.with_digests().digests[name] != request.digests[name]:
+            raise InputError(f"--resume: --{name} {getattr(there, name)} holds other weights than the run began with")
+    return there
 
 
 def _is_gone(place: Path) -> bool:

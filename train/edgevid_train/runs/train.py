@@ -73,7 +73,7 @@ def _train_folds(
     with _drawing(recipe, labels, report) as drawn, resumable(request.command, out):
         processes.wait()  # until all have found their output and their data as they were
         if processes.leads() and not start.resume:
-            begin(request, recipe, out)
+            begin(request.with_digests(), recipe, out)
         everything = [*found.records, *found.extra, *found.negatives]
         spans = with_context(everything, recipe.stream.before_s, recipe.stream.after_s)
         disk = disk_clips(recipe.data.disk_cache_mb)
