@@ -95,7 +95,9 @@ def live(
     with open_source(looked_at, pace=pace, loop=loop, rate_hz=rate, threads=threads, reconnect_s=reconnect_s) as opened:
         if reconnect is not None and not opened.info.live:
             raise InputError(f"--reconnect is for cameras and live addresses; {opened.info.name} has an end")
-        every_frame = pace == "fast" and not opened.info.live
+        every_frame = pace == "fast"
+        if every_frame and opened.info.live:
+            raise InputError(f"--pace fast is for recordings; {opened.info.name} is live and comes as it comes")
         shown = screens.window(window)  # or there is none, which is said before a file is emptied
         queues: list[QueuedSink] = []
         if events:

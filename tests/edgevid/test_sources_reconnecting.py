@@ -3,11 +3,15 @@
 import itertools
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
+from command_runs import run_command
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import tiny_stream_model
 
+from edgevid.commands import live
 from edgevid.errors import InputError
 from edgevid.frame import NO_PIXELS, Frame
 from edgevid.sources.contract import Source, SourceCounts, SourceInfo
@@ -222,3 +226,14 @@ def test_closing_ends_the_wait_and_an_opening_under_way() -> None:
     assert not thread.is_alive()
     assert source.fault is None
     assert first.released
+
+
+def test_what_is_live_cannot_be_hurried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = Connection(FakeTime(), 100, SourceCounts())
+    monkeypatch.setattr("edgevid.sources.open_source", lambda *_, **__: camera)
+    tiny_stream_model(tmp_path / "tiny.onnx")
+    args = ("--camera", 7, "--model", tmp_path / "tiny.onnx", "--no-window", "--pace", "fast")
+    ran = run_command(live.register, "live", *args)
+    assert ran.status == 2
+    assert "--pace fast is for recordings; camera 7 is live" in ran.err
+    assert camera.released == 1
