@@ -1,13 +1,13 @@
 """The commands that training adds to the `edgevid` command line: words -> calls."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
 from edgevid_train.commands.calibrate import add_to as add_calibrate
-from edgevid_train.commands.options import Device, Split, data_argument, reads_data
+from edgevid_train.commands.options import Device, Reading, Split, data_argument, spread
 from edgevid_train.commands.outputs import check_outputs
 from edgevid_train.commands.prepare import add_to as add_prepare
 from edgevid_train.commands.review import review
@@ -15,9 +15,6 @@ from edgevid_train.commands.streams import Laps, Minutes, Negatives, Seed
 from edgevid_train.commands.streams import add_to as add_fit_events
 from edgevid_train.commands.training import add_to as add_training
 from edgevid_train.synthetic.command import add_to as add_synthesize
-
-if TYPE_CHECKING:
-    from edgevid_train.annotations import ReadOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(data, name="data")
 
 
-@reads_data
+@spread
 def evaluate(
     context: typer.Context,
     model: Annotated[
@@ -75,7 +72,7 @@ def evaluate(
     ] = None,
     force: Force = False,
     *,
-    options: "ReadOptions",
+    reading: Reading,
 ) -> None:
     """How often a model, a student or a teacher is right on labelled clips. A model file is scored as on a device.
 
@@ -108,7 +105,7 @@ def evaluate(
         evaluate_streams(
             model,
             data,
-            options,
+            reading.options(),
             StreamSettings(minutes=minutes, laps=laps, seed=seed),
             negatives=negatives or [],
             split=split,
@@ -130,7 +127,7 @@ def evaluate(
     report = evaluate_model(
         model,
         data,
-        options,
+        reading.options(),
         split=split,
         threads=threads,
         compare=compare,
@@ -150,7 +147,7 @@ def evaluate(
     show(figures)
 
 
-@reads_data
+@spread
 def stats(
     path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path | None, typer.Option(help="Folder for stats.json, labels.png and videos.png.")] = None,
@@ -160,7 +157,7 @@ def stats(
     json: Json = None,
     force: Force = False,
     *,
-    options: "ReadOptions",
+    reading: Reading,
 ) -> None:
     """What is in a data folder: labels, groups, durations, sizes, rates, files that are missing or unreadable.
 
@@ -170,7 +167,7 @@ def stats(
     from edgevid_train.library.stats import look_at, show
 
     check_outputs(out, "stats.json", ("labels.png", "videos.png"), json, force=force)
-    survey = look_at(path, options, quality=quality)
+    survey = look_at(path, reading.options(), quality=quality)
     found = survey.to_json()
     if out:
         from edgevid_train.library.stats_plots import write_survey

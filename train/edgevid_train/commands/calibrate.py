@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import Split, data_argument, reads_data
+from edgevid_train.commands.options import Reading, Split, data_argument, spread
 
 if TYPE_CHECKING:
-    from edgevid_train.annotations import ReadOptions
+    pass
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(calibrate)
 
 
-@reads_data
+@spread
 def calibrate(
     model: Annotated[str, typer.Argument(help="A bundled model's name, or the file of a stream model.")],
     data: Annotated[Path, data_argument("Labelled videos that the model has never seen.")],
@@ -33,7 +33,7 @@ def calibrate(
     json: Json = None,
     force: Force = False,
     *,
-    options: "ReadOptions",
+    reading: Reading,
 ) -> None:
     """Choose exit thresholds that, with the stated confidence, give up at most the stated risk.
 
@@ -54,7 +54,7 @@ def calibrate(
     check_files(out, json, force=force)
     cv2.setNumThreads(threads)
     report = Reporter()
-    result = run(model, data, options, promise, unit=unit, split=split, threads=threads, report=report)
+    result = run(model, data, reading.options(), promise, unit=unit, split=split, threads=threads, report=report)
     written = None if result.chosen is None else write_calibrated(model, result, out, force=force)
     if json:
         file = {"file": None, "calibrated": None} if written is None else {"file": str(out), "calibrated": written.id}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import data_argument, reads_data
+from edgevid_train.commands.options import Reading, data_argument, spread
 from edgevid_train.commands.outputs import check_outside
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def index(
         raise typer.Exit(InputError.exit_status)
 
 
-@reads_data
+@spread
 def prepare(
     data: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="The new data folder.")],
@@ -72,7 +72,7 @@ def prepare(
     json: Json = None,
     force: Force = False,
     *,
-    options: "ReadOptions",
+    reading: Reading,
 ) -> None:
     """Re-encode a data set small and quick to seek in, with a clips.csv that matches; call it again to go on.
 
@@ -93,7 +93,7 @@ def prepare(
         raise InputError("--from-frames needs --rate, how many images make a second, and --rate is for it alone")
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise InputError(f"--rate {rate}: above 0")
-    report = Reporter()
+    report, options = Reporter(), reading.options()
     if rate is not None:
         _refuse_reading(options)
     records = read_data(data, options, report.say) if rate is None else image_folders(data, rate, report.say)
@@ -121,7 +121,7 @@ def prepare(
         raise typer.Exit(InputError.exit_status)
 
 
-@reads_data
+@spread
 def shards(
     data: Annotated[Path, data_argument("Folder of labelled videos, an annotation file, or its address.")],
     out: Annotated[Path, typer.Option(help="The new folder of tar shards.")],
@@ -130,7 +130,7 @@ def shards(
     json: Json = None,
     force: Force = False,
     *,
-    options: "ReadOptions",
+    reading: Reading,
 ) -> None:
     """Put the videos of a data set, as they are, into tar shards with their labels (WebDataset's layout).
 
@@ -146,7 +146,7 @@ def shards(
     check_folder(out, LEDGER, ("*.tar",), force=force)
     check_outside(json, out, force=force)
     most, report = parse_size(size), Reporter()
-    records = read_data(data, options, report.say)
+    records = read_data(data, reading.options(), report.say)
     with report.bar("writing shards", len({record.file for record in records})) as advance:
         found = write_shards(records, out, most, seed, lambda: advance(""))
     report.say(

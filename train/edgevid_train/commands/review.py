@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import data_argument, reads_data
+from edgevid_train.commands.options import Reading, data_argument, spread
 from edgevid_train.commands.outputs import check_outputs
 
 if TYPE_CHECKING:
-    from edgevid_train.annotations import ReadOptions
+    pass
 
 
-@reads_data
+@spread
 def review(
     path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="Folder for the page: index.html and its pictures.")],
@@ -25,7 +25,7 @@ def review(
     json: Json = None,
     force: Force = False,
     *,
-    options: "ReadOptions",
+    reading: Reading,
 ) -> None:
     """A page with a strip of every clip, by label, on which wrong labels and bad pictures are seen at once."""
     import cv2
@@ -37,7 +37,7 @@ def review(
 
     check_outputs(out, "index.html", ("review.json", "strips"), json, force=force)
     cv2.setNumThreads(threads)
-    report = Reporter()
+    report, options = Reporter(), reading.options()
     with replacing(out) as temporary:
         found = look_through(path, options, temporary, report, most=most, model=model, threads=threads)
         figures = found.to_json()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
-from edgevid_train.commands.options import Split, data_argument, data_option, reads_data
+from edgevid_train.commands.options import Reading, Split, data_argument, data_option, spread
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
@@ -72,7 +72,7 @@ def evaluate_streams(
     show(found, report)
 
 
-@reads_data
+@spread
 def fit_events(
     model: Annotated[str, typer.Argument(help="A bundled model's name, or a model file.")],
     data: Annotated[Path, data_argument("Labelled videos that the model has never seen.")],
@@ -89,7 +89,7 @@ def fit_events(
     json: Json = None,
     force: Force = False,
     *,
-    options: "ReadOptions",
+    reading: Reading,
 ) -> None:
     """Choose the numbers of the event rule on streams made of validation clips, and write the model again with them.
 
@@ -113,7 +113,7 @@ def fit_events(
     trial = prepare(
         model,
         data,
-        options,
+        reading.options(),
         settings,
         negatives=negatives or [],
         split=split,
