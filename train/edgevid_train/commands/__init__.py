@@ -7,7 +7,7 @@ import typer
 
 from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
 from edgevid_train.commands.calibrate import add_to as add_calibrate
-from edgevid_train.commands.options import Device, Reading, Split, data_argument, spread
+from edgevid_train.commands.options import Device, Reading, Split, data_argument, spread_options
 from edgevid_train.commands.outputs import check_outputs
 from edgevid_train.commands.prepare import add_to as add_prepare
 from edgevid_train.commands.review import review
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(data, name="data")
 
 
-@spread
+@spread_options
 def evaluate(
     context: typer.Context,
     model: Annotated[
@@ -147,7 +147,7 @@ def evaluate(
     show(figures)
 
 
-@spread
+@spread_options
 def stats(
     path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path | None, typer.Option(help="Folder for stats.json, labels.png and videos.png.")] = None,

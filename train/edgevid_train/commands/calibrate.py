@@ -1,15 +1,12 @@
 """`edgevid calibrate` as words on the command line -> calls."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import Reading, Split, data_argument, spread
-
-if TYPE_CHECKING:
-    pass
+from edgevid_train.commands.options import Reading, Split, data_argument, spread_options
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(calibrate)
 
 
-@spread
+@spread_options
 def calibrate(
     model: Annotated[str, typer.Argument(help="A bundled model's name, or the file of a stream model.")],
     data: Annotated[Path, data_argument("Labelled videos that the model has never seen.")],

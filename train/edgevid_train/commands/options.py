@@ -70,7 +70,7 @@ class Reading:
         )
 
 
-def spread(command: Callable[..., None]) -> Callable[..., None]:
+def spread_options(command: Callable[..., None]) -> Callable[..., None]:
     """What the command line sees of a command: of each parameter that is a dataclass of options these options."""
     parameters = inspect.signature(command).parameters
     groups: dict[str, Any] = {name: p.annotation for name, p in parameters.items() if is_dataclass(p.annotation)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import Reading, data_argument, spread
+from edgevid_train.commands.options import Reading, data_argument, spread_options
 from edgevid_train.commands.outputs import check_outside
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def index(
         raise typer.Exit(InputError.exit_status)
 
 
-@spread
+@spread_options
 def prepare(
     data: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="The new data folder.")],
@@ -121,7 +121,7 @@ def prepare(
         raise typer.Exit(InputError.exit_status)
 
 
-@spread
+@spread_options
 def shards(
     data: Annotated[Path, data_argument("Folder of labelled videos, an annotation file, or its address.")],
     out: Annotated[Path, typer.Option(help="The new folder of tar shards.")],

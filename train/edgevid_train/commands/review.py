@@ -1,19 +1,16 @@
 """`edgevid data review`: words -> calls."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import Reading, data_argument, spread
+from edgevid_train.commands.options import Reading, data_argument, spread_options
 from edgevid_train.commands.outputs import check_outputs
 
-if TYPE_CHECKING:
-    pass
 
-
-@spread
+@spread_options
 def review(
     path: Annotated[Path, data_argument("Folder of labelled videos, or an annotation file.")],
     out: Annotated[Path, typer.Option(help="Folder for the page: index.html and its pictures.")],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgevid.commands.options import Force, Gate, Hold, Json, Threads, Threshold
-from edgevid_train.commands.options import Reading, Split, data_argument, data_option, spread
+from edgevid_train.commands.options import Reading, Split, data_argument, data_option, spread_options
 
 if TYPE_CHECKING:
     from edgevid_train.annotations import ReadOptions
@@ -72,7 +72,7 @@ def evaluate_streams(
     show(found, report)
 
 
-@spread
+@spread_options
 def fit_events(
     model: Annotated[str, typer.Argument(help="A bundled model's name, or a model file.")],
     data: Annotated[Path, data_argument("Labelled videos that the model has never seen.")],

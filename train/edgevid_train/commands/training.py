@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgevid.commands.options import Force, Json, Threads
-from edgevid_train.commands.options import Device, Reading, data_option, spread
+from edgevid_train.commands.options import Device, Reading, data_option, spread_options
 
 if TYPE_CHECKING:
     from edgevid_train.recipe import Recipe
@@ -82,7 +82,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("train-distill")(train_distill)
 
 
-@spread
+@spread_options
 def pretrain(*, run: Run, data: Videos = None) -> None:
     """Pre-train a VideoMAE on videos without labels: it learns to say what is behind a mask."""
     from edgevid_train.storage import absolute
@@ -90,13 +90,13 @@ def pretrain(*, run: Run, data: Videos = None) -> None:
     _train(run, {"command": "pretrain", "data": tuple(absolute(folder) for folder in data or [])})
 
 
-@spread
+@spread_options
 def train_teacher(*, run: Run, labelled: Labelled, reading: Reading) -> None:
     """Train a teacher alone on labelled videos; train-distill --teacher takes it."""
     _train(run, labelled.asked(reading) | {"command": "train-teacher"})
 
 
-@spread
+@spread_options
 def train_distill(
     *,
     run: Run,
