@@ -71,7 +71,7 @@ def test_a_pixel_or_a_weight_or_the_precision_makes_another_question(tmp_path: P
         assert_same(Asked(network, store)(shown), plain)  # found, in the precision that it was said in
     assert store.found == 3
     with torch.no_grad():
-        network.decide.bias[0] += 1e-6
+        network.looking.decide.bias[0] += 1e-6
     Asked(network, store)(shown)
     assert store.found == 3
 

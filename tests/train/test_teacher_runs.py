@@ -15,6 +15,7 @@ from edgevid_train.annotations import read_data
 from edgevid_train.checkpoint import load_teacher
 from edgevid_train.decode import RUNTIME_SHORT_SIDE, decode_clip
 from edgevid_train.losses.teacher_outputs import ClipAnswer, ask_teacher
+from edgevid_train.models.teachers.table import KINDS
 from edgevid_train.runs.phases import teacher
 from edgevid_train.samples.held_out import spread
 
@@ -82,5 +83,5 @@ def test_an_unknown_kind_lists_the_choices(clips: Path, tmp_path: Path) -> None:
         *("--out", tmp_path / "run"),
     )
     assert ran.status == 2
-    assert "'resnet' is not one of tsm, cnn-lstm, inflated, videomae, timesformer, vivit, vjepa2" in ran.err
+    assert f"'resnet' is not one of {', '.join(KINDS)}" in ran.err
     assert ran.err.count("\n") == 1
