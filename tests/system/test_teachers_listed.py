@@ -31,6 +31,7 @@ def test_the_teachers_are_listed_without_torch(tmp_path: Path) -> None:
         assert f" {row['kind']} " in ran.stdout  # whole, though the screen is narrow
         assert all(row[key] for key in ("network", "parameters", "gflops", "input", "weights", "licence"))
     assert "16 x 224x224" in ran.stdout
+    assert "at 7.5 Hz" in ran.stdout
 
     again = subprocess.run(
         [sys.executable, "-c", LISTED, out], capture_output=True, text=True, env=environment, check=False

@@ -68,11 +68,7 @@ class RunRequest(BaseModel):
     def with_digests(self) -> Self:
         """Raises InputError when weights that were there cannot be read now."""
         given = {"teacher": self.teacher, "init": self.init}
-        try:
-            found = {name: digest_of_weights(path) for name, path in given.items() if path is not None}
-        except OSError as error:
-            raise InputError(f"{error.filename}: {error.strerror or error}") from None
-        return self.model_copy(update={"digests": found})
+        return self.model_copy(update={"digests": {name: _digest(path) for name, path in given.items() if path}})
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -201,11 +197,18 @@ def _followed(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
             raise InputError(f"--resume: {gone[0]} is gone; say where it is now: --{name} PLACE")
         if gone and now and (not isinstance(then, tuple) or len(now) == len(places)):
             moved[name] = now
-    there = request.model_copy(update=moved)
-    for name in moved.keys() & request.digests.keys():
-        if getattr(there, name).exists() and there.with_digests().digests[name] != request.digests[name]:
-            raise InputError(f"--resume: --{name} {getattr(there, name)} holds other weights than the run began with")
-    return there
+    for name, digest in request.digests.items():
+        if name in moved and moved[name].exists() and _digest(moved[name]) != digest:
+            raise InputError(f"--resume: --{name} {moved[name]} holds other weights than the run began with")
+    return request.model_copy(update=moved)
+
+
+def _digest(path: Path) -> str:
+    """Raises InputError when the weights there cannot be read."""
+    try:
+        return digest_of_weights(path)
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror or error}") from None
 
 
 def _is_gone(place: Path) -> bool:

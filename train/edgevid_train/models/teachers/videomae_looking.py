@@ -2,18 +2,17 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from edgevid_train.models.teachers.config import TeacherConfig, TeacherOutputs
 from edgevid_train.models.teachers.looking import Looking
+from edgevid_train.models.teachers.normalised import Normalised
 from edgevid_train.models.teachers.pretrained import load_transformers
-from edgevid_train.models.teachers.table import IMAGENET
 from edgevid_train.models.teachers.tokens import TokenGrid
 from edgevid_train.models.teachers.videomae import check_size, new_encoder
 
 
-class VideoMAELookingTeacher(nn.Module):
+class VideoMAELookingTeacher(Normalised):
     """VideoMAE (Tong et al. 2022) under the head of the shifted teachers: its tokens are maps that the head looks at.
 
     VideoMAE's own averages over places and times, and is slow to learn a movement's form from few clips.
@@ -21,9 +20,6 @@ class VideoMAELookingTeacher(nn.Module):
     Raises:
         InputError: weights that cannot be had or do not fit.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, config: TeacherConfig, labels: int) -> None:
         super().__init__()
@@ -34,11 +30,9 @@ class VideoMAELookingTeacher(nn.Module):
         self.grid = TokenGrid.of(config, self.videomae)
         width = config.videomae.width
         self.looking = Looking(config, labels, self.grid.times, width, 0, width)
-        for name, values in zip(("mean", "std"), IMAGENET, strict=True):
-            self.register_buffer(name, 255 * torch.tensor(values).view(1, 1, 3, 1, 1), persistent=False)
 
     def forward(self, frames: Tensor) -> TeacherOutputs:
-        out = self.videomae((frames - self.mean) / self.std, output_hidden_states=True)
+        out = self.videomae(self.normal(frames), output_hidden_states=True)
         middle, last = (
             self.grid.maps(tokens).transpose(1, 2).flatten(0, 1)
             for tokens in (out.hidden_states[len(self.layers) // 2], out.last_hidden_state)
