@@ -21,6 +21,7 @@ import typer
 from edgevid import __version__
 from edgevid.commands.warn import warn
 from edgevid.errors import INTERRUPTED, EdgevidError, InputError
+from edgevid.interrupts import ENDING
 
 RUNTIME: Final = ("live", "detect", "classify", "models", "bench")
 
@@ -69,9 +70,8 @@ _STOP: Final = _Stop()
 
 def main() -> None:
     """Run the command line of this process, and end it."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores one, and may
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores one, and may
             signal.signal(number, _STOP)
     # Python has none where the descriptor was closed; what is said then is said to nobody.
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115

@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from edgevid.interrupts import counted
 from edgevid.pipeline import Pipeline
 
 STOPPING_S, STOPPING_LIVE_S = 3.0, 0.5
 """How long each half of a run may take to end before it is left behind: where it reads what is live, less long."""
+POLL_S = 0.01
 
 
 def run(
@@ -65,28 +67,37 @@ def run(
             done.set()
 
     threads = [threading.Thread(target=half, name=half.__name__, daemon=True) for half in (reading, computing)]
-    for thread in threads:
-        thread.start()
-    ends_s = math.inf if seconds is None else time.monotonic() + seconds
-    interrupted = False
-    try:
-        while not done.wait(every_s) and time.monotonic() < ends_s and every():
-            pass
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        stop()
+    reader, network = threads
+    with counted() as interrupts:
+        for thread in threads:
+            thread.start()
+        ends_s = math.inf if seconds is None else time.monotonic() + seconds
         try:
-            if not done.wait(reading_s):  # the source does not answer: what waits is given up, and counted
+            while not done.wait(every_s) and time.monotonic() < ends_s and not interrupts() and every():
+                pass
+        finally:
+            stop()
+            heard = interrupts()
+
+            def again() -> bool:
+                return interrupts() > heard
+
+            if not _wait(done.is_set, reading_s, again):  # the source does not answer: give up what waits, and count it
                 pipeline.flow.end(drop_waiting=True)
-                done.wait(STOPPING_S)
-            reader, network = threads
-            reader.join(reading_s)
-            network.join(STOPPING_S)
-        except KeyboardInterrupt:  # again: only the end of what is going on is still waited for
-            interrupted = True
-            pipeline.flow.end(drop_waiting=True)
-            done.wait(STOPPING_LIVE_S)
+                _wait(done.is_set, STOPPING_S, again)
+            _wait(lambda: not reader.is_alive(), reading_s, again)
+            _wait(lambda: not network.is_alive(), STOPPING_S, again)
+        interrupted = interrupts() > 0
     if errors:
         raise errors[0]
     return interrupted
+
+
+def _wait(ended: Callable[[], bool], most_s: float, hurried: Callable[[], bool]) -> bool:
+    """Wait until it has ended, at most `most_s`, and at most a moment once somebody is in a hurry. Whether it has."""
+    began_s = time.monotonic()
+    while not ended():
+        if time.monotonic() - began_s >= (min(most_s, STOPPING_LIVE_S) if hurried() else most_s):
+            return False
+        time.sleep(POLL_S)
+    return True

@@ -2,6 +2,7 @@
 
 import _thread
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -332,12 +333,35 @@ def test_ctrl_c_once_or_twice_ends_what_is_going_on_though_the_source_does_not_a
         if sink.brief() and source.stuck.is_set():
             if times == 2:
                 threading.Timer(0.1, _thread.interrupt_main).start()
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return True
 
     began_s = time.monotonic()
     assert run(pipeline, every_s=0.01, every=every)
     assert time.monotonic() - began_s < 30
+    assert sink.brief() == [("start", "red"), ("end", "red")]
+    source.released.set()
+
+
+def test_ctrl_c_as_a_lock_is_being_taken_leaves_it_to_nobody(
+    stream: StreamModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an exception it left the lock of an event taken for ever, and the whole run waited for it."""
+    source, sink = Stuck(coloured(("red", 1), rate_hz=10)), Collected()
+    pipeline = Pipeline(source, stream, Options(), [sink], clock=lambda: 0.0)
+    take, struck = threading.Condition.__enter__, threading.Event()
+
+    def take_and_strike(condition: threading.Condition) -> bool:
+        taken = take(condition)
+        if sink.brief() and threading.current_thread() is threading.main_thread() and not struck.is_set():
+            monkeypatch.undo()
+            struck.set()
+            signal.raise_signal(signal.SIGINT)
+        return taken
+
+    monkeypatch.setattr(threading.Condition, "__enter__", take_and_strike)
+    assert run(pipeline, every_s=0.01, every=lambda: True)
+    assert struck.is_set()
     assert sink.brief() == [("start", "red"), ("end", "red")]
     source.released.set()
 

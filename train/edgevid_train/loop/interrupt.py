@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from edgevid.errors import INTERRUPTED, EdgevidError
+from edgevid.interrupts import ENDING
 
 _ASKING = (signal.SIGINT, signal.SIGTERM)
 """Of which a second one quits at once."""
@@ -29,27 +30,27 @@ def interruptible(on_first: Callable[[], None], *, alone: bool = True) -> Iterat
     `alone`: no launcher started this process among others. Outside the main thread, where signals cannot be caught, the
     answer is always False. What was ignored before stays so.
     """
-    asked = threading.Event()
+    asked = False
 
     def first(number: int, _frame: object) -> None:
         for done in before.keys() & {number, signal.SIGINT}:
             # A terminal that closes says so twice, its shell and the system; nobody asks again by that.
             signal.signal(done, signal.SIG_DFL if done in _ASKING else signal.SIG_IGN)
-        if not asked.is_set():
-            asked.set()
+        nonlocal asked
+        if not asked:
+            asked = True
             with contextlib.suppress(OSError, RuntimeError):  # no terminal any more, or in the middle of a line
                 on_first()
 
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield lambda: asked
         return
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in ENDING}
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, first if alone or number == signal.SIGINT else signal.SIG_DFL)
     try:
-        yield asked.is_set
+        yield lambda: asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
