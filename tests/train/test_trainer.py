@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from edgevid.errors import CheckFailedError, InputError
 from edgevid_train.checkpoint import CheckpointInfo, SplitInfo, load_trainer
+from edgevid_train.checkpoint.weights import load_state
 from edgevid_train.evaluate.curves import read_curves
 from edgevid_train.loop.devices import make_accelerator
 from edgevid_train.loop.interrupt import StoppedError, interruptible
@@ -349,6 +350,22 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     run(job(tmp_path, epochs=1))
     with pytest.raises(InputError, match="does not fit its recipe"):
         run(job(tmp_path, Linear(), epochs=1), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"weight": None}, "weight is missing"),
+        ({"scale": torch.ones(2)}, "scale is not of its network"),
+        ({"bias": torch.ones(3)}, r"bias is of shape \(3,\), not \(2,\)"),
+        ({"weight": None, "bias": None, "scale": torch.ones(2)}, "weight is missing, and 2 such faults more"),
+    ],
+)
+def test_weights_that_do_not_fit_are_told_in_one_short_line(changed: dict[str, torch.Tensor | None], told: str) -> None:
+    network = torch.nn.Linear(4, 2)
+    state = {name: value for name, value in (network.state_dict() | changed).items() if value is not None}
+    with pytest.raises(InputError, match=f"^a file does not fit its recipe: {told}$"):
+        load_state(network, state, "a file")
 
 
 def test_random_states_come_back_through_a_file(tmp_path: Path) -> None:

@@ -62,12 +62,19 @@ def _by_label(value: Tensor, own: Tensor, theirs: Sequence[str], ours: Sequence[
 
 
 def load_state(network: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Raises InputError when a tensor is missing, left over or of another shape."""
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()
-        raise InputError(f"{where} does not fit its recipe: {reason[min(1, len(reason) - 1)].strip()}") from None
+    """Raises InputError when a tensor is missing, left over or of another shape; it names the first."""
+    own = network.state_dict()
+    faults = [f"{name} is missing" for name in own if name not in state]
+    faults += [f"{name} is not of its network" for name in state if name not in own]
+    faults += [
+        f"{name} is of shape {tuple(state[name].shape)}, not {tuple(value.shape)}"
+        for name, value in own.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if faults:
+        others = f", and {len(faults) - 1} such faults more" if len(faults) > 1 else ""
+        raise InputError(f"{where} does not fit its recipe: {faults[0]}{others}")
+    network.load_state_dict(state)
 
 
 def load_trainer(folder: Path) -> dict[str, Any]:
