@@ -35,7 +35,7 @@ def live(
     seconds: Annotated[float | None, typer.Option(help="Stop by itself after so long.")] = None,
     reconnect: Annotated[
         float | None,
-        typer.Option(help="Seconds to try again when a camera or a live address is lost. [default: 60]"),
+        typer.Option(help="Seconds to try again when a camera or a live address is lost. Default: 60."),
     ] = None,
     stride: Annotated[
         float | None,
@@ -55,7 +55,7 @@ def live(
 ) -> None:
     """Tell what is being done in front of a camera, while it is being done.
 
-    Ctrl-C ends it; so do q and Escape in the window.
+    Ctrl-C ends it; so do q and Escape in the window and in the terminal.
     """
     import cv2
 
