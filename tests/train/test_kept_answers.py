@@ -42,6 +42,7 @@ def entries(folder: Path) -> list[Path]:
 def assert_same(one, other) -> None:
     assert torch.equal(one.logits, other.logits)
     assert torch.equal(one.features, other.features)
+    assert torch.equal(one.places, other.places)
     assert (one.logits.dtype, one.features.dtype) == (other.logits.dtype, other.features.dtype)
 
 
@@ -54,7 +55,7 @@ def test_another_process_finds_the_very_bits_and_asks_nobody(tmp_path: Path, mon
     monkeypatch.setattr(again.teacher, "forward", lambda _: pytest.fail("asked"))
     assert_same(again(shown), plain)
     assert ((first.asked, first.found), (second.asked, second.found)) == ((3, 0), (0, 3))
-    assert_same(again(shown[[2, 0]]), type(plain)(plain.logits[[2, 0]], plain.features[[2, 0]]))
+    assert_same(again(shown[[2, 0]]), type(plain)(plain.logits[[2, 0]], plain.features[[2, 0]], plain.places[[2, 0]]))
     assert str(second) == "teacher's answers to 5 of 5 clips were kept from before"
 
 

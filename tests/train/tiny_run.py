@@ -81,8 +81,8 @@ def train_stream(label: int, pixels: Pixels) -> TrainStream:
         decisive=np.ones(steps, bool),
         label=label,
         places=nowhere,
-        pointing=nowhere[:, 0],
-        progress=nowhere[:, 0],
+        pointing=nowhere[:, 0].copy(),
+        progress=nowhere[:, 0].copy(),
         teacher_places=nowhere[:2],
     )
 

@@ -160,7 +160,7 @@ class Recipe(_Part):
     @property
     def needs_teacher(self) -> bool:
         distill = self.distill
-        return max(distill.response, distill.feature, distill.relation) > 0 or bool(distill.taps)
+        return max(distill.response, distill.feature, distill.look, distill.relation) > 0 or bool(distill.taps)
 
     def to_toml(self) -> str:
         """Every field with its value, so that a later change of a default changes nothing."""

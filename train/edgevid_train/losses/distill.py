@@ -35,6 +35,9 @@ class DistillConfig(BaseModel):
     the teacher sees what the student does; the camera shakes for both at the same moments, and blur is of the same
     share of the picture. What the student sees before and after an action stays its own; grain is drawn for each.
 
+    `look`: that the student looks, at each step of the action, where the teacher does, in clips that do not know where
+    the hand points: a teacher that was told so in other clips tells it in these.
+
     `relation`: that embeddings of a batch's clips, each the mean over a clip's decisive steps, are as far apart as the
     teacher's features (see `relation_loss`). `taps`: what is learned from inside of the teacher (see `TapConfig`).
 
@@ -48,6 +51,7 @@ class DistillConfig(BaseModel):
     response: float = Field(default=1.0, ge=0)
     feature: float = Field(default=0.3, ge=0)
     temperature: float = Field(default=2.0, gt=0)
+    look: float = Field(default=0.0, ge=0)
     relation: float = Field(default=0.0, ge=0)
     one_view: bool = False
     inner_exits: float | tuple[float, ...] = 0.5
@@ -97,6 +101,24 @@ def pointing_loss(seen: Tensor, pointing: Tensor) -> Tensor:
     if not known.any():
         return seen.new_zeros(())
     return functional.binary_cross_entropy_with_logits(seen[known], pointing[known])
+
+
+def look_loss(looked_at: Tensor, theirs: Tensor, progress: Tensor, unknown: Tensor) -> Tensor:
+    """Smooth L1, in tenths of the picture, between a head's first place and the teacher's, taken at the same moment.
+
+    `looked_at` `(B, T, points, 2)`, `theirs` `(B, Tt, points, 2)`; `progress` `(B, T)` as in `StepTargets`; `unknown`,
+    bool `(B, T)`: the steps of which no label says where the hand points. Mean over a clip's steps, then the batch.
+    """
+    counts = unknown & ~progress.isnan()
+    last = theirs.shape[1] - 1
+    at = progress.nan_to_num() * last
+    before = at.long()  # and the next one, between which the moment lies
+    share = (at - before).unsqueeze(2)
+    clips = torch.arange(len(theirs), device=theirs.device).unsqueeze(1)
+    first = theirs[:, :, 0].float()
+    places = first[clips, before] * (1 - share) + first[clips, (before + 1).clamp(max=last)] * share
+    apart = functional.smooth_l1_loss(10 * looked_at[:, :, 0], 10 * places, reduction="none").mean(2)
+    return (apart * shares_of(counts)).sum() / len(looked_at)
 
 
 def response_loss(
@@ -185,6 +207,13 @@ class DistillTask(nn.Module):
             terms["response"] = response * shares.clips
             feature = feature_loss(self.project(outputs.embedding), teacher.features, steps.decisive)
             terms["feature"] = config.feature * feature * shares.clips
+            if config.look:
+                assert teacher.places is not None, "its task has asked whether it says so"
+                looks = [
+                    weight * look_loss(looked_at, teacher.places, steps.progress, steps.pointing.isnan())
+                    for looked_at, weight in zip(outputs.places, self.exit_weights, strict=True)
+                ]
+                terms["look"] = config.look * torch.stack(looks).sum() * shares.clips
             if config.relation:
                 embedding = (shares_of(steps.decisive).unsqueeze(2) * outputs.embedding).sum(1)
                 relation = relation_loss(embedding, teacher.features, steps.decisive.any(1))

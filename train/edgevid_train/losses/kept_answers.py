@@ -24,7 +24,7 @@ from edgevid_train.storage import BoundedArrays, BoundedFolder, cache_folder
 Row = dict[str, NDArray[np.float32]]
 """What was said of one clip, by name."""
 
-_VERSION = 1
+_VERSION = 2
 
 
 class KeptAnswers:
@@ -124,6 +124,8 @@ def _numpy(values: Tensor) -> NDArray[np.uint8]:
 
 def _rows(outputs: TeacherOutputs) -> list[Row]:
     parts = {"logits": outputs.logits, "features": outputs.features}
+    if outputs.places is not None:
+        parts["places"] = outputs.places
     parts |= {f"tap{number}": tap for number, tap in enumerate(outputs.taps)}
     arrays = {f"{name}:{str(x.dtype).removeprefix('torch.')}": x.float().cpu().numpy() for name, x in parts.items()}
     return [{name: values[i] for name, values in arrays.items()} for i in range(len(outputs.logits))]
@@ -135,5 +137,5 @@ def _joined(rows: Sequence[Row], device: torch.device) -> TeacherOutputs:
         what, dtype = name.split(":")
         values = torch.from_numpy(np.stack([row[name] for row in rows]))
         found[what] = values.to(device, getattr(torch, dtype))
-    taps = tuple(found[f"tap{number}"] for number in range(len(found) - 2))
-    return TeacherOutputs(found["logits"], found["features"], taps=taps)
+    taps = tuple(found[f"tap{number}"] for number in range(sum(name.startswith("tap") for name in found)))
+    return TeacherOutputs(found["logits"], found["features"], found.get("places"), taps)

@@ -4,14 +4,17 @@ A task is a module whose `forward(batch)` gives the loss and its terms by name, 
 over, so that parts of a batch add up to it; the training loop knows nothing else.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
+from edgevid.errors import InputError
 from edgevid_train.losses.counts import WHOLE, Counts
 from edgevid_train.losses.distill import DistillConfig, DistillTask, exit_weights, place_loss, task_loss
 from edgevid_train.losses.kept_answers import Asked, KeptAnswers
 from edgevid_train.losses.label_loss import LabelLoss
-from edgevid_train.losses.taps import TapTerms, listening
+from edgevid_train.losses.taps import TapTerms, blank, listening
 from edgevid_train.models.student import Student
 from edgevid_train.models.teachers.build import Teacher, TeacherOutputs
 from edgevid_train.samples.batch import Batch, as_input
@@ -55,8 +58,14 @@ class StudentTask(nn.Module):
         label_loss: LabelLoss | None = None,
         kept: KeptAnswers | None = None,
     ) -> None:
-        """`label_loss` as in `DistillTask`; `kept`: answers of the teacher that need not be computed again."""
+        """`label_loss` as in `DistillTask`; `kept`: answers of the teacher that need not be computed again.
+
+        Raises:
+            InputError: the student is to look where the teacher does, and one of them does not say where it looks.
+        """
         super().__init__()
+        if teacher and config.look:
+            _check_looks(student, teacher)
         self.network = student
         self.distill = DistillTask(config, student, teacher.feature_size if teacher else None, label_loss)
         if teacher and config.taps:
@@ -76,6 +85,15 @@ class StudentTask(nn.Module):
             outputs = self.network(frames, deciding.to(frames.device))
         loss, terms = self.distill(outputs, batch.steps, answer, shares, heard)
         return loss, {name: term.detach() for name, term in terms.items()}
+
+
+def _check_looks(student: Student, teacher: Teacher) -> None:
+    if student.config.points == 0:
+        raise InputError("distill.look: the student looks at no places (student.points = 0)")
+    with torch.no_grad():
+        outputs = teacher(blank(cast(nn.Module, teacher), teacher.config.input, teacher.config.frames))
+    if outputs.places is None:
+        raise InputError(f"distill.look: a teacher of kind {teacher.config.kind} does not say where it looks")
 
 
 class MemoryTask(nn.Module):

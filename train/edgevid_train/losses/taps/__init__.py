@@ -10,6 +10,6 @@ Then the map with the finer places is averaged down to the other's, rows and col
 from edgevid_train.losses.taps.config import TapConfig
 from edgevid_train.losses.taps.listen import listening
 from edgevid_train.losses.taps.relation import relation_loss
-from edgevid_train.losses.taps.terms import TapTerms, ask_tapped
+from edgevid_train.losses.taps.terms import TapTerms, ask_tapped, blank
 
-__all__ = ["TapConfig", "TapTerms", "ask_tapped", "listening", "relation_loss"]
+__all__ = ["TapConfig", "TapTerms", "ask_tapped", "blank", "listening", "relation_loss"]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgevid.errors import InputError
+from edgevid.manifest import InputSpec
 from edgevid_train.losses.counts import shares_of
 from edgevid_train.losses.taps.config import TapConfig
 from edgevid_train.losses.taps.listen import heard_of, listening
@@ -29,8 +30,8 @@ class TapTerms(nn.Module):
         super().__init__()
         self.taps = tuple(taps)
         network = cast(nn.Module, teacher)
-        ours = _maps_of(student, [tap.student for tap in taps], "student", _blank(student, student.config.input, 2))
-        shown = _blank(network, teacher.config.input, teacher.config.frames)
+        ours = _maps_of(student, [tap.student for tap in taps], "student", blank(student, student.config.input, 2))
+        shown = blank(network, teacher.config.input, teacher.config.frames)
         theirs = _maps_of(network, [tap.teacher for tap in taps], "teacher", shown)
         self.project = nn.ModuleList()
         for tap in self.taps:
@@ -126,7 +127,8 @@ def _pooled(maps: Tensor, counts: Tensor) -> Tensor:
     return over_places.sum(2) / counts.sum(1, keepdim=True).clamp(min=1)
 
 
-def _blank(network: nn.Module, spec: Any, count: int) -> Tensor:
+def blank(network: nn.Module, spec: InputSpec, count: int) -> Tensor:
+    """A black clip of `count` frames as `network` takes them, to see what it gives."""
     device = next(network.parameters()).device
     return torch.zeros(1, count, 3, spec.height, spec.width, device=device)
 

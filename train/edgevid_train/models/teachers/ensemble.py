@@ -16,7 +16,8 @@ class Ensemble(nn.Module):
 
     Of independent labels (`sigmoid`) it is the mean of each label's probability, as a logit.
 
-    Its features are those of all members side by side, each layer-normed: no member is heard for being loud.
+    Its features are those of all members side by side, each layer-normed: no member is heard for being loud. Where it
+    looks is the mean of where its members do, those that say so: of each the first place.
 
     Raises:
         InputError: fewer than two members, or they do not take the same frames.
@@ -37,9 +38,11 @@ class Ensemble(nn.Module):
         answers = [member(frames) for member in self._teachers()]
         logits = torch.stack([answer.logits.float() for answer in answers])
         features = [functional.layer_norm(answer.features, answer.features.shape[-1:]) for answer in answers]
+        looks = [answer.places[:, :, :1].float() for answer in answers if answer.places is not None]
+        places = torch.stack(looks).mean(0) if looks else None
         if self.activation == "sigmoid":
-            return TeacherOutputs(logits.sigmoid().mean(0).logit(eps=1e-6), torch.cat(features, -1))
-        return TeacherOutputs(logits.softmax(-1).mean(0).clamp(min=1e-12).log(), torch.cat(features, -1))
+            return TeacherOutputs(logits.sigmoid().mean(0).logit(eps=1e-6), torch.cat(features, -1), places)
+        return TeacherOutputs(logits.softmax(-1).mean(0).clamp(min=1e-12).log(), torch.cat(features, -1), places)
 
     def _teachers(self) -> list[Teacher]:
         return list(self.members)  # type: ignore[arg-type]  # modules are teachers here, which torch cannot know
