@@ -87,7 +87,7 @@ def run(
                 _wait(done.is_set, STOPPING_S, again)
             _wait(lambda: not reader.is_alive(), reading_s, again)
             _wait(lambda: not network.is_alive(), STOPPING_S, again)
-        interrupted = interrupts() > 0
+    interrupted = interrupts() > 0  # one that came last is known only now
     if errors:
         raise errors[0]
     return interrupted

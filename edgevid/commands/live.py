@@ -62,6 +62,7 @@ def live(
     from edgevid.cascade import saving
     from edgevid.errors import INTERRUPTED, CheckFailedError, InputError
     from edgevid.files import check_different, check_json, write_json
+    from edgevid.interrupts import counted
     from edgevid.live import run
     from edgevid.models.load import load
     from edgevid.pipeline import Options, Pipeline
@@ -126,7 +127,8 @@ def live(
             told = {"interrupted": stopped, "events": [event.to_dict() for event in collected.events]}
             write_json(path, told | {"events_left_out": collected.left_out} | measured())
 
-        with contextlib.ExitStack() as at_end:  # from the last to the first, each whatever became of the others
+        # from the last to the first, each whatever became of the others
+        with counted() as interrupts, contextlib.ExitStack() as at_end:
             at_end.callback(lambda: typer.echo(summary(measured()), err=events == "-"))
             at_end.callback(lambda: sinks.close(interrupted=interrupted))
             if json:
@@ -135,6 +137,7 @@ def live(
                 at_end.callback(lambda: write_json(metrics, measured()))
             at_end.callback(lambda: sinks.look(pipeline.view))
             interrupted = run(pipeline, seconds=seconds, every_s=sinks.every_s, every=lambda: sinks.look(pipeline.view))
+        interrupted = interrupts() > 0
     if interrupted:
         with warned():
             sinks.check()

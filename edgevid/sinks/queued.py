@@ -1,12 +1,15 @@
 """A sink with a queue and a thread of its own, so that a slow one never slows inference."""
 
 import contextlib
+import math
 import threading
+import time
 from collections import deque
 from typing import Self
 
 from edgevid.errors import InputError
 from edgevid.events import Event
+from edgevid.interrupts import pending
 from edgevid.notice import Notice
 from edgevid.sinks.contract import Sink, View
 
@@ -14,6 +17,7 @@ VIEWS = 4
 """Views that wait at most; a newer one pushes the oldest out, which is counted."""
 GIVE_UP_S = 2.0
 """After Ctrl-C: how long a sink that is behind may take to write what waits."""
+_POLL_S = 0.1
 EVENTS = 10_000
 """Events that wait at most. None is ever dropped: past this, hours behind, the giver waits."""
 
@@ -71,11 +75,17 @@ class QueuedSink:
             self._changed.notify_all()
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Wait until everything queued is handed on, at most `timeout_s`; what then is left counts as lost."""
+        """Wait until everything queued is handed on, at most `timeout_s`, and at most `GIVE_UP_S` once Ctrl-C has come;
+        what then is left counts as lost.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(timeout_s)
+        until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while self._thread.is_alive() and (left_s := until_s - time.monotonic()) > 0:
+            self._thread.join(min(left_s, _POLL_S))
+            if pending() and until_s == math.inf:
+                until_s = time.monotonic() + GIVE_UP_S
         with self._changed:
             self.lost_events += len(self._events) + (self._thread.is_alive() and self._in_hand is not None)
             self._events.clear()

@@ -91,7 +91,8 @@ class LiveTerminal:
         """Inside, the terminal is as it was before the first view, and nothing is drawn."""
         got = self._drawing.acquire(timeout=1)  # not for ever: a terminal may take nothing more
         try:
-            self._leave()
+            if got:
+                self._leave()
             yield
         finally:
             if got:

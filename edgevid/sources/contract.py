@@ -75,8 +75,7 @@ class Source(ABC):
         self.counts = counts or SourceCounts()
         self.fault: str | None = None
         self.lost: str | None = None
-        self.tell: Callable[[str, str, float], None] = lambda *_: None
-        self.wanted: Callable[[float], bool] = lambda _: True
+        self._forget()
         self._closing = threading.Event()
         self._reading = threading.Lock()
 
@@ -109,8 +108,14 @@ class Source(ABC):
         if self._reading.acquire(blocking=False):
             try:
                 self._release()
+                self._forget()
             finally:
                 self._reading.release()
+
+    def _forget(self) -> None:
+        """Who asked to be told: those know this source, too, and a ring is kept until the garbage collector comes."""
+        self.tell: Callable[[str, str, float], None] = lambda *_: None
+        self.wanted: Callable[[float], bool] = lambda _: True
 
     def __enter__(self) -> Self:
         return self

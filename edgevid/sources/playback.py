@@ -1,7 +1,7 @@
 """Recorded sources as if they were happening: at their own pace, and again from the start."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -56,9 +56,10 @@ class Playback(Source):
         return replace(frame, captured_s=self._clock())
 
     def _release(self) -> None:
+        self._frames.close()
         self._source.close()
 
-    def _play(self) -> Iterator[Frame]:
+    def _play(self) -> Generator[Frame]:
         index, lap_s, time_s = 0, 0.0, 0.0
         interval_s = 1 / self.info.rate_hz if self.info.rate_hz else 0.04
         while True:

@@ -3,7 +3,8 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -15,6 +16,7 @@ from av.video.stream import VideoStream
 
 from edgevid.errors import InputError
 from edgevid.frame import NO_PIXELS, Frame, Pixels
+from edgevid.interrupts import held_back
 from edgevid.sources.contract import Source, SourceCounts, SourceInfo
 from edgevid.sources.pixels import ToPixels
 from edgevid.sources.times import PresentationTimes
@@ -66,14 +68,22 @@ class VideoSource(Source):
         self._clock = clock
         self._timeout_s = timeout_s
         self._index = 0
-        self._container = _open(location, name, timeout_s) if isinstance(location, str) else open_file(location, name)
+        self._location = location
+        with undisturbed(location):
+            self._begin(location, name, short_side, threads)
+
+    def _begin(self, location: str | Path | Bytes, name: str, short_side: int, threads: int) -> None:
+        self._remote = isinstance(location, str)
+        if isinstance(location, str):
+            self._container = _open(location, name, self._timeout_s)
+        else:
+            self._container = open_file(location, name)
         try:
             self._stream = video_stream(self._container, name)
             self._stream.codec_context.thread_count = threads
             rate_hz = nominal_rate_hz(self._stream)
             self._to_pixels = ToPixels(short_side, pixel_aspect(self._stream), threads)
             self._times = PresentationTimes(1 / rate_hz if rate_hz else None)
-            self._remote = isinstance(location, str)
             self._untimed = self._remote and self._container.format.name in _UNTIMED_FORMATS
             # Only a decoded picture proves that there is one, and knows its size; it is given by the first read.
             self._pictures = self._decode()
@@ -88,7 +98,8 @@ class VideoSource(Source):
         self.info = SourceInfo(name, width, height, rate_hz, duration_s, live=self._remote and duration_s is None)
 
     def _read(self) -> Frame | None:
-        picture, self._first = self._first or next(self._pictures, None), None
+        with undisturbed(self._location):
+            picture, self._first = self._first or next(self._pictures, None), None
         if picture is None:
             return None
         pixels, time_s = picture
@@ -98,9 +109,10 @@ class VideoSource(Source):
         return frame
 
     def _release(self) -> None:
+        self._pictures.close()  # suspended it would keep this source, and with it the file's bytes
         self._container.close()
 
-    def _decode(self) -> Iterator[tuple[Pixels, float]]:
+    def _decode(self) -> Generator[tuple[Pixels, float]]:
         """Pixels and time of every frame that can be decoded, up to the end or the damage that ends the file."""
         end_s = 0.0
         for decoded in self._decoded():
@@ -142,6 +154,14 @@ class VideoSource(Source):
         except av.error.FFmpegError as error:
             self.fault = f"cannot be read on: {_reason(error, self._timeout_s)}"
             yield None
+
+
+def undisturbed(location: str | Path | Bytes) -> AbstractContextManager[None]:
+    """For what reads `location` by FFmpeg: where that reads through Python, an interrupt is raised at the end.
+
+    Out of a read it would not come back: FFmpeg would take it for the end of the file, and go on.
+    """
+    return nullcontext() if isinstance(location, str | Path) else held_back()
 
 
 def nominal_rate_hz(stream: VideoStream) -> float | None:

@@ -1,11 +1,11 @@
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
 
-from edgevid.interrupts import ENDING, counted
+from edgevid.interrupts import ENDING, counted, held_back, pending
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +60,65 @@ def test_handlers_are_the_main_threads() -> None:
     thread.start()
     thread.join()
     assert seen == [(0, signal.default_int_handler)]
+
+
+def test_one_inside_the_other_is_heard_by_both() -> None:
+    with counted() as outer:
+        signal.raise_signal(signal.SIGINT)
+        with counted() as inner:
+            assert (outer(), inner(), pending()) == (1, 0, True)
+            signal.raise_signal(signal.SIGTERM)
+            assert (outer(), inner()) == (2, 1)
+        signal.raise_signal(signal.SIGINT)
+        assert outer() == 3
+    assert not pending()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with counted() as later:
+        assert (later(), pending()) == (0, False)
+
+
+def test_what_is_held_back_is_raised_at_the_end_whatever_else_was() -> None:
+    reached = []
+
+    def struck(error: Exception | None = None, number: int | None = signal.SIGINT) -> None:
+        with held_back():
+            if number is not None:
+                signal.raise_signal(number)
+            reached.append(pending())
+            if error is not None:
+                raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        struck()
+    with pytest.raises(KeyboardInterrupt):
+        struck(ValueError("what the interrupted read made of it"))
+    with pytest.raises(ValueError, match="its own"):
+        struck(ValueError("its own"), None)
+    with counted() as interrupts:
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+        assert interrupts() == 1
+    assert reached == [True, True, False]
+
+
+def test_one_that_comes_as_the_handlers_are_put_back_is_raised_and_deafens_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_handler = signal.signal
+
+    def struck(number: int, handler: Callable[[int, FrameType | None], object]) -> object:
+        was = set_handler(number, handler)
+        if handler is signal.default_int_handler:
+            monkeypatch.undo()
+            signal.raise_signal(number)
+        return was
+
+    with pytest.raises(KeyboardInterrupt), counted():
+        monkeypatch.setattr(signal, "signal", struck)
+    for number in ENDING:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    with counted() as interrupts:
+        for number in ENDING:
+            signal.raise_signal(number)
+        assert interrupts() == len(ENDING)

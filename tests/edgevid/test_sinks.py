@@ -1,5 +1,6 @@
 """Sinks: a slow or broken one harms nobody else; files hold what they should; screens show what there is."""
 
+import _thread
 import contextlib
 import io
 import json
@@ -17,8 +18,9 @@ from rich.console import Console
 from edgevid.errors import InputError
 from edgevid.events import Event
 from edgevid.frame import Frame
+from edgevid.interrupts import counted
 from edgevid.notice import Notice
-from edgevid.sinks import collected, screens
+from edgevid.sinks import collected, queued, screens
 from edgevid.sinks.collected import Collected
 from edgevid.sinks.contract import View
 from edgevid.sinks.jsonl import JsonLines
@@ -108,6 +110,21 @@ def test_events_wait_for_room_and_are_not_dropped() -> None:
     giver.join(60)
     queue.close()
     assert sink.seen == [*map(str, range(9)), "closed"]
+
+
+def test_a_sink_that_hangs_is_given_up_soon_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queued, "GIVE_UP_S", 0.1)
+    sink = Gated()
+    queue = QueuedSink(sink, "events")
+    queue.event(START)
+    assert sink.entered.wait(60)
+    timer = threading.Timer(0.2, _thread.interrupt_main)
+    with counted() as interrupts:
+        timer.start()
+        queue.close()  # for ever, if nobody asks for an end
+        assert interrupts() == 1
+    assert queue.lost_events == 1
+    sink.opened.set()
 
 
 def test_a_sink_that_hangs_is_given_up_and_what_it_did_not_take_is_counted() -> None:

@@ -12,10 +12,12 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import cv2
@@ -174,6 +176,31 @@ def test_decoded_pictures_do_not_wait_for_the_garbage_collector(tmp_path: Path) 
     finally:
         gc.enable()
     assert len(left) <= 2
+
+
+@pytest.mark.parametrize("read_to_the_end", [True, False])
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_nor_does_a_source_that_is_closed(tmp_path: Path, *, as_bytes: bool, read_to_the_end: bool) -> None:
+    """Thousands of clips, each broken off at its end, are read between two runs of the collector."""
+
+    class Kept:
+        def open(self) -> BinaryIO:
+            return path.open("rb")
+
+    path = write_video(tmp_path / "a.mp4", numbered_frames(6))
+    gc.collect()
+    gc.disable()
+    try:
+        source = open_source(Kept() if as_bytes else path, pace="fast")
+        source.wanted = functools.partial(lambda source, _: source is not None, source)  # as a pipeline does
+        frames = list(source) if read_to_the_end else [next(iter(source))]
+        gone = weakref.ref(source)
+        source.close()
+        del source
+        assert len(frames) == (6 if read_to_the_end else 1)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # ------------------------------------------------------------------------------------------------ damaged files

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_run import distill, interrupt_at
 
 from edgevid_train.commands import register
-from edgevid_train.runs.clearing import clear
+from edgevid_train.runs.clearing import clear, clear_unfinished
 
 
 def asking(recipe: Path, clips: Path, out: Path, *more: object) -> tuple[object, ...]:
@@ -168,3 +168,25 @@ def test_a_run_does_not_begin_from_what_it_would_replace(
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert "where the run begins anew: choose another --out" in ran.err
     assert files(out) == before
+
+
+def test_checkpoints_that_were_being_written_go_when_a_run_is_resumed(
+    tmp_path: Path,
+) -> None:
+    """A second Ctrl-C quits at once, in the middle of one; nothing would ever take it away."""
+    put(tmp_path, *RUN, *OTHERS)
+    before = files(tmp_path)
+    left = [
+        f"{room}/.{kind}.12-34.tmp/model.safetensors"
+        for room in ("student", "memory/lesson-1")
+        for kind in ("last", "best")
+    ]
+    put(
+        tmp_path,
+        *left,
+        "fold-1/teacher/.last.12-34.tmp/trainer.pt",
+        "student/.notes.tmp",
+        "elsewhere/.last.12-34.tmp/precious",
+    )
+    clear_unfinished(tmp_path)
+    assert files(tmp_path) == before | {"student/.notes.tmp", "elsewhere/.last.12-34.tmp/precious"}

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -419,6 +420,38 @@ def _none_ignored() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+def wait_for(what: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("_none_ignored")
+def test_the_one_who_tells_does_not_stand_in_the_way_of_what_was_interrupted() -> None:
+    """A bar is drawn under a lock. Told by the handler, in the midst of drawing, the line would have waited for it."""
+    drawing, heard = threading.Lock(), threading.Event()
+
+    def say() -> None:
+        with drawing:
+            heard.set()
+
+    with interruptible(say) as stop:
+        with drawing:
+            signal.raise_signal(signal.SIGINT)
+            assert stop()
+            assert not heard.is_set()
+        assert heard.wait(60)
+
+
+@pytest.mark.usefixtures("_none_ignored")
+def test_who_is_asked_at_the_very_end_still_hears_of_it() -> None:
+    heard: list[str] = []
+    with interruptible(lambda: heard.append("first")):
+        signal.raise_signal(signal.SIGINT)
+    assert heard == ["first"]
+
+
 @pytest.mark.usefixtures("_none_ignored")
 @pytest.mark.parametrize("number", ENDINGS)
 def test_the_first_ctrl_c_asks_and_the_second_is_the_systems(number: signal.Signals) -> None:
@@ -429,7 +462,7 @@ def test_the_first_ctrl_c_asks_and_the_second_is_the_systems(number: signal.Sign
         assert not stop()
         signal.raise_signal(number)
         assert stop()
-        assert heard == ["first"]
+        wait_for(lambda: heard == ["first"])
         if number in (signal.SIGINT, signal.SIGTERM):
             assert signal.getsignal(number) is signal.SIG_DFL  # the next one ends the process at once
         else:

@@ -17,7 +17,15 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from edgevid.sources.times import PresentationTimes
-from edgevid.sources.video import Bytes, VideoSource, early_end, nominal_rate_hz, open_file, video_stream
+from edgevid.sources.video import (
+    Bytes,
+    VideoSource,
+    early_end,
+    nominal_rate_hz,
+    open_file,
+    undisturbed,
+    video_stream,
+)
 from edgevid_train.storage import media
 
 _SHOWN_VP8 = 0x10
@@ -80,7 +88,7 @@ def read_index(file: Path) -> FrameIndex:
         InputError: no such file, or no video in it that can be decoded; one line.
     """
     where = media(file)
-    with open_file(where, str(where)) as container:
+    with undisturbed(where), open_file(where, str(where)) as container:
         found = _from_packets(container, video_stream(container, str(where)))
     if found is not None and found[1]:
         return found[0]

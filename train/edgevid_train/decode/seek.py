@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edgevid.frame import Pixels
 from edgevid.sources.pixels import ToPixels
-from edgevid.sources.video import open_file, pixel_aspect, video_stream
+from edgevid.sources.video import open_file, pixel_aspect, undisturbed, video_stream
 from edgevid_train.decode.index import FrameIndex
 from edgevid_train.storage import media
 
@@ -47,7 +47,7 @@ def read_frames(
     wanted = [int(pts) for pts in index.pts[positions]]
     found: dict[int, Pixels] = {}
     where = media(file)
-    with open_file(where, str(where)) as container:
+    with undisturbed(where), open_file(where, str(where)) as container:
         stream = video_stream(container, str(where))
         stream.codec_context.thread_count = threads
         to_pixels = ToPixels(short_side, pixel_aspect(stream), threads)

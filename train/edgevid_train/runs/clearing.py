@@ -77,6 +77,17 @@ def clear(out: Path) -> None:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from None
 
 
+def clear_unfinished(out: Path) -> None:
+    """Remove checkpoints in `out` that were being written as their process was ended: none has its name yet."""
+    for room in (out / name for name in _ROOMS):
+        for path in (*room.glob(".*.tmp"), *room.glob("lesson-*/.*.tmp")):
+            if _OF_ROOM.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True)
+    for nested in out.iterdir():
+        if _NESTED.fullmatch(nested.name) and nested.is_dir():
+            clear_unfinished(nested)
+
+
 def _says(path: Path, key: str) -> bool:
     """Whether a file is what a run, or a sweep, says of itself: others have a `plan.json` too."""
     try:

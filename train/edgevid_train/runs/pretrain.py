@@ -42,7 +42,7 @@ from edgevid_train.masked import ClipShape, MaskedBatch, MaskedClips, MaskedTask
 from edgevid_train.models.teachers.masked_videomae import MaskedVideoMAE
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.runs.clearing import begin
+from edgevid_train.runs.clearing import begin, clear_unfinished
 from edgevid_train.runs.folder import resumable, run_folder
 from edgevid_train.runs.phases import is_finished
 from edgevid_train.runs.readiness import fits_into_memory
@@ -86,8 +86,11 @@ def _pretrain(
     network, shape = _network(recipe)
     videos = find_videos(request.data, report.say)
     processes.wait()  # until all have found their output and their data as they were
-    if processes.leads() and not start.resume:
-        begin(request, recipe, out)
+    if processes.leads():
+        if start.resume:
+            clear_unfinished(out)
+        else:
+            begin(request, recipe, out)
     with resumable("pretrain", out):
         disk = disk_clips(recipe.data.disk_cache_mb)
         cache = ClipCache(recipe.data.short_side, recipe.data.cache_mb << 20, None, IndexStore(), disk)

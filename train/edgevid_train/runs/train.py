@@ -29,7 +29,7 @@ from edgevid_train.loop.devices import Device
 from edgevid_train.models.teachers.build import Teacher
 from edgevid_train.recipe import Recipe
 from edgevid_train.reporter import Reporter
-from edgevid_train.runs.clearing import begin, keep_request
+from edgevid_train.runs.clearing import begin, clear_unfinished, keep_request
 from edgevid_train.runs.folder import resumable, run_folder
 from edgevid_train.runs.given import seen_before
 from edgevid_train.runs.kept_splits import keep_splits
@@ -72,8 +72,11 @@ def _train_folds(
     places = {file: where for folder in request.sources for file, where in read_places(folder).items()}
     with _drawing(recipe, labels, report) as drawn, resumable(request.command, out):
         processes.wait()  # until all have found their output and their data as they were
-        if processes.leads() and not start.resume:
-            begin(request.with_digests(), recipe, out)
+        if processes.leads():
+            if start.resume:
+                clear_unfinished(out)
+            else:
+                begin(request.with_digests(), recipe, out)
         everything = [*found.records, *found.extra, *found.negatives]
         spans = with_context(everything, recipe.stream.before_s, recipe.stream.after_s)
         disk = disk_clips(recipe.data.disk_cache_mb)

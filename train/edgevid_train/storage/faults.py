@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from edgevid.errors import InputError
+from edgevid.interrupts import pending
 
 RETRY_SETTING = "EDGEVID_RETRY_S"
 """Environment variable: how long a server that has answered before is waited for, in seconds."""
@@ -87,6 +88,8 @@ def persistently(
                     hosts.answered.discard(host)  # whoever asks next need not wait as long
                 raise kind(f"{where}: {error}" + (f" (tried {tries} times)" if tries > 1 else "")) from None
             hosts.again(host, error, waited_s, limit_s)
+            if pending():
+                raise LostError(f"{where}: interrupted") from None
             sleep(wait_s)
             waited_s, tries = waited_s + wait_s, tries + 1
         else:

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgevid.address import printable
 from edgevid.errors import InputError
+from edgevid.interrupts import pending
 from edgevid_train.storage.address import address_of
 from edgevid_train.storage.blocks import BLOCK, blocks
 from edgevid_train.storage.contract import Facts
@@ -37,7 +38,7 @@ class Part(io.RawIOBase):
     """Bytes `[start, start + size)` of `file`, which may end before it should: reading says so. For one thread.
 
     Raises:
-        InputError: no such file; from every read: it cannot be read any more.
+        InputError: no such file; from every read: it cannot be read any more, or an interrupt is pending.
     """
 
     def __init__(self, file: Path, facts: Facts, start: int, size: int, name: str) -> None:
@@ -45,6 +46,7 @@ class Part(io.RawIOBase):
         self._address = address_of(file)
         self._facts, self._start, self._size, self.name = facts, start, size, name
         self._at = 0
+        self._given_up = False
         self._held: tuple[int, bytes] = (-1, b"")
         self._file = -1
         if self._address is None:
@@ -71,6 +73,11 @@ class Part(io.RawIOBase):
         count = max(0, min(len(buffer), self._size - self._at))
         if not count:
             return 0
+        if pending():  # whoever holds it back is waiting for this
+            if self._given_up:
+                return 0  # FFmpeg asks again; PyAV keeps one error, and complains of a second
+            self._given_up = True
+            raise InputError(f"{self.name}: interrupted")
         data = self._local(count) if self._address is None else self._remote(self._address, count)
         if not data:
             raise InputError(f"{self.name}: the file that holds it ends {self._size - self._at} bytes too early")

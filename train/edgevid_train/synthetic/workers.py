@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import cv2
 
+from edgevid.interrupts import held_back, pending
 from edgevid_train.storage import LostError
 from edgevid_train.synthetic.backgrounds import BackgroundBank
 from edgevid_train.synthetic.paths import PathBank
@@ -23,6 +24,9 @@ from edgevid_train.synthetic.paths import PathBank
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 Item = TypeVar("Item")
+
+
+POLL_S = 0.2
 
 
 class DrawingLostError(LostError):
@@ -51,7 +55,7 @@ class Workers:
 
     def submit(self, work: Callable[Given, Made], *args: Given.args, **named: Given.kwargs) -> Future[Made]:
         """`work` is a function of a module; it and what it takes and gives are pickled."""
-        with _one_line():
+        with _one_line(), _deaf_from_birth():
             return self._pool.submit(work, *args, **named)
 
     def map(
@@ -73,8 +77,24 @@ class Workers:
 
 def result_of(future: Future[Made]) -> Made:
     """Wait for it. Raises what the work raised; DrawingLostError when its process has ended."""
+    with held_back():  # struck as it takes a future's lock, nobody would come to the end of the processes' work
+        while not future.done() and not pending():
+            wait([future], timeout=POLL_S)
     with _one_line():
         return future.result()
+
+
+@contextlib.contextmanager
+def _deaf_from_birth() -> Iterator[None]:
+    """A process that is begun inside takes no part in Ctrl-C even before it can say so itself (`_begin`)."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
