@@ -32,6 +32,7 @@ def run(
 
     Raises:
         EdgevidError: the source or the model failed; what was going on has been ended before.
+        KeyboardInterrupt: so it did, and Ctrl-C had come: who would go on with something else is not to.
     """
     stopping, done = threading.Event(), threading.Event()
     errors: list[BaseException] = []
@@ -88,6 +89,8 @@ def run(
             _wait(lambda: not reader.is_alive(), reading_s, again)
             _wait(lambda: not network.is_alive(), STOPPING_S, again)
     interrupted = interrupts() > 0  # one that came last is known only now
+    if errors and interrupted:
+        raise KeyboardInterrupt from errors[0]
     if errors:
         raise errors[0]
     return interrupted

@@ -672,6 +672,19 @@ def test_frames_may_come_faster_than_the_source_says() -> None:
     assert pipeline.flow.counts.computed > 5
 
 
+def test_ctrl_c_is_not_forgotten_for_what_has_failed_meanwhile() -> None:
+    class Struck(Blind):
+        def step(self, pixels: Any, state: State) -> tuple[Outputs, State]:
+            if self.steps == 20:
+                _thread.interrupt_main()
+            return super().step(pixels, state)
+
+    pipeline = Pipeline(Frames(coloured(("green", 30))), Struck(tiny_manifest("stream")), FILE, [])
+    with pytest.raises(KeyboardInterrupt) as raised:
+        run(pipeline)
+    assert "NaN" in str(raised.value.__cause__)
+
+
 def test_frames_may_be_larger_than_the_first(stream: StreamModel) -> None:
     small, *rest = coloured(*PLAY)
     large = [Frame(np.repeat(np.repeat(f.pixels, 20, 0), 20, 1), f.time_s, f.index) for f in rest]
