@@ -17,9 +17,9 @@ VIEWS = 4
 """Views that wait at most; a newer one pushes the oldest out, which is counted."""
 GIVE_UP_S = 2.0
 """After Ctrl-C: how long a sink that is behind may take to write what waits."""
-_POLL_S = 0.1
 EVENTS = 10_000
 """Events that wait at most. None is ever dropped: past this, hours behind, the giver waits."""
+_POLL_S = 0.1
 
 
 class QueuedSink:
